@@ -1,0 +1,140 @@
+//! The agent, run as an initramfs hook runs it and watched from outside.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use qemu_tests::protocol::{AgentOrder, AgentRun, Ending};
+
+use crate::files;
+use crate::watch::Watch;
+
+/// Where the image holds it.
+pub(crate) const AGENT: &str = "/usr/bin/vfio-bind-agent";
+/// Where it leaves its record.
+const REPORT: &str = "/run/vfio-bind/report.json";
+/// How its lines in the kernel log start.
+const LOG_PREFIX: &str = "vfio-bind: ";
+/// A hook that takes longer than this has hung the boot.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs the agent without arguments.
+pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
+    let disguise = order.cmdline.as_deref().map(Disguise::put_on).transpose()?;
+    files::remove(REPORT)?;
+    let log = KernelLog::from_now()?;
+    let watch = Watch::start()?;
+    let started = Instant::now();
+    let ending = match Command::new(AGENT).stdin(Stdio::null()).spawn() {
+        Ok(mut child) => finish(&mut child, LIMIT)?,
+        Err(error) => Ending::NotStarted(format!("{AGENT}: {error}")),
+    };
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let writes = watch.finish()?;
+    drop(disguise);
+    let report = match fs::read(REPORT) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).context(format!("read({REPORT})")),
+    };
+    Ok(AgentRun {
+        label: order.label.clone(),
+        ending,
+        elapsed_ms,
+        report,
+        log: log.lines()?,
+        writes,
+    })
+}
+
+/// Waits for a child, but not longer than `limit`: then it is killed.
+pub(crate) fn finish(child: &mut Child, limit: Duration) -> Result<Ending> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().context("wait")? {
+            return Ok(match (status.code(), status.signal()) {
+                (Some(code), _) => Ending::Exited(code),
+                (None, signal) => Ending::Signalled(signal.unwrap_or_default()),
+            });
+        }
+        if started.elapsed() > limit {
+            child.kill().context("kill")?;
+            // A process that hangs in the kernel cannot be waited for: the machine ends anyway.
+            return Ok(Ending::TimedOut(limit.as_secs()));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Another command line over the kernel's own, until dropped.
+struct Disguise;
+
+impl Disguise {
+    const TARGET: &str = "/proc/cmdline";
+    const SOURCE: &str = "/run/cmdline";
+
+    fn put_on(text: &str) -> Result<Self> {
+        // The kernel's own ends with a newline.
+        files::write(Self::SOURCE, &format!("{text}\n"))?;
+        let flags = MsFlags::MS_BIND;
+        mount(
+            Some(Self::SOURCE),
+            Self::TARGET,
+            None::<&str>,
+            flags,
+            None::<&str>,
+        )
+        .with_context(|| format!("mount(bind, {})", Self::TARGET))?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Disguise {
+    fn drop(&mut self) {
+        if let Err(error) = umount2(Self::TARGET, MntFlags::MNT_DETACH) {
+            eprintln!("guest-init: umount({}): {error}", Self::TARGET);
+        }
+    }
+}
+
+/// The kernel log from one moment on.
+struct KernelLog(fs::File);
+
+impl KernelLog {
+    fn from_now() -> Result<Self> {
+        use std::io::{Seek, SeekFrom};
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .context("open(/dev/kmsg)")?;
+        file.seek(SeekFrom::End(0)).context("seek(/dev/kmsg)")?;
+        Ok(Self(file))
+    }
+
+    /// The agent's lines since then. A read gives one line: `LEVEL,NUMBER,TIME,FLAGS;TEXT`.
+    fn lines(mut self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            match self.0.read(&mut buffer) {
+                Ok(length) => {
+                    let entry = String::from_utf8_lossy(&buffer[..length]);
+                    let text = entry.split_once(';').map_or("", |(_, text)| text);
+                    let line = text.lines().next().unwrap_or_default();
+                    if line.starts_with(LOG_PREFIX) {
+                        lines.push(line.to_owned());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(lines),
+                Err(error) => return Err(error).context("read(/dev/kmsg)"),
+            }
+        }
+    }
+}

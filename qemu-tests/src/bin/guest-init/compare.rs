@@ -1,0 +1,114 @@
+//! `vfio_pci.ids=` as the kernel and as the agent understand it, value by value.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::protocol::{IdsCase, Record};
+use qemu_tests::report::Report;
+
+use crate::agent::AGENT;
+use crate::channel::Channel;
+use crate::{files, kmod, pci};
+
+/// The driver that takes what a value matches.
+const DRIVER: &str = "vfio-pci";
+/// What vfio-pci needs; it is loaded once, and stays.
+const CORE: &str = "vfio_pci_core";
+
+/// Compares each value. Native modules must not be loaded.
+pub(crate) fn compare_ids(values: &[String], channel: &mut Channel) -> Result<()> {
+    let core = kmod::load(CORE)?;
+    ensure!(
+        core.error.is_empty(),
+        "no comparison without {CORE}: {}",
+        core.error
+    );
+    free_functions()?;
+    let module = module_path()?;
+    for (index, value) in values.iter().enumerate() {
+        let loaded = kmod::load_exactly(&module, &format!("ids={value}"))?;
+        let kernel = taken()?;
+        if loaded.is_ok() {
+            kmod::unload("vfio_pci")?;
+        }
+        ensure!(
+            taken()?.is_empty(),
+            "functions are still bound after {DRIVER} was unloaded"
+        );
+        let refused = loaded
+            .err()
+            .map(|errno| errno.to_string())
+            .unwrap_or_default();
+        let agent = matched(value);
+        channel.send(&Record::IdsCase(IdsCase {
+            index,
+            refused,
+            kernel,
+            agent,
+        }))?;
+    }
+    Ok(())
+}
+
+/// Unbinds what drivers in the kernel hold: vfio-pci takes only what is free.
+fn free_functions() -> Result<()> {
+    for function in pci::snapshot("")?
+        .functions
+        .iter()
+        .filter(|f| f.is_endpoint())
+    {
+        if let Some(driver) = &function.driver {
+            files::write(
+                format!("/sys/bus/pci/drivers/{driver}/unbind"),
+                &function.address,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The file of vfio-pci.
+fn module_path() -> Result<String> {
+    let release = files::read("/proc/sys/kernel/osrelease")?;
+    let index = format!("/lib/modules/{release}/modules.dep");
+    let text = files::read(&index)?;
+    let paths = text.lines().filter_map(|line| line.split_once(':'));
+    let mut found = paths
+        .map(|(path, _)| path)
+        .filter(|path| path.contains("/vfio-pci.ko"));
+    let path = found
+        .next()
+        .with_context(|| format!("{index} lists no vfio-pci"))?;
+    Ok(format!("/lib/modules/{release}/{path}"))
+}
+
+/// What vfio-pci holds, sorted.
+fn taken() -> Result<Vec<String>> {
+    let functions = pci::snapshot("")?.functions;
+    let held = functions
+        .into_iter()
+        .filter(|f| f.driver.as_deref() == Some(DRIVER));
+    Ok(held.map(|function| function.address).collect())
+}
+
+/// What the agent says it would match.
+fn matched(value: &str) -> Result<Vec<String>, String> {
+    let output = Command::new(AGENT)
+        .args([
+            "plan",
+            "--json",
+            "--cmdline",
+            &format!("vfio_pci.ids={value}"),
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("spawn({AGENT} plan): {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = Report::parse(&text).map_err(|error| {
+        format!(
+            "{AGENT} plan --json ended with {} and no record: {error}",
+            output.status
+        )
+    })?;
+    Ok(report.matches("vfio_pci.ids"))
+}

@@ -1,0 +1,87 @@
+//! Process 1 of a test guest: carries out the steps of one scenario and reports what it saw.
+//!
+//! It judges nothing. The image holds it, the agent, kmod and modules, and no shell. Every wait
+//! has a limit, and whatever goes wrong ends in a verdict record and the end of the machine.
+
+mod agent;
+mod channel;
+mod compare;
+mod files;
+mod kmod;
+mod mounts;
+mod pci;
+mod vfio;
+mod watch;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use qemu_tests::protocol::{
+    EXIT_BROKEN, EXIT_FINISHED, ORDERS_PATH, Orders, Record, Step, Verdict,
+};
+
+use channel::Channel;
+
+fn main() {
+    let mut channel = Channel::default();
+    let (scenario, outcome) = match start() {
+        Ok(orders) => {
+            let outcome = run(&orders, &mut channel);
+            (orders.scenario, outcome)
+        }
+        Err(error) => (String::new(), Err(error)),
+    };
+    let finished = outcome.is_ok();
+    let broken = outcome
+        .err()
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default();
+    let sent = channel.send(&Record::Verdict(Verdict { scenario, broken }));
+    let code = if finished && sent.is_ok() {
+        EXIT_FINISHED
+    } else {
+        EXIT_BROKEN
+    };
+    channel::end_machine(code);
+    // Without the device that ends the machine, the host's limit does. Process 1 must not end:
+    // the kernel's panic would look like a cause.
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Makes the guest usable and reads its orders.
+fn start() -> Result<Orders> {
+    mounts::mount_all()?;
+    let text = files::read(ORDERS_PATH)?;
+    serde_json::from_str(&text).with_context(|| format!("{ORDERS_PATH} holds no orders"))
+}
+
+/// Carries out the steps.
+fn run(orders: &Orders, channel: &mut Channel) -> Result<()> {
+    channel.send(&Record::Booted(files::read("/proc/sys/kernel/osrelease")?))?;
+    for (number, step) in orders.steps.iter().enumerate() {
+        carry_out(step, channel).with_context(|| format!("step {number}"))?;
+    }
+    Ok(())
+}
+
+/// Carries out one step.
+fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
+    match step {
+        Step::Load(modules) => {
+            for module in modules {
+                channel.send(&Record::Loaded(kmod::load(module)?))?;
+            }
+            Ok(())
+        }
+        Step::Snapshot(label) => channel.send(&Record::Snapshot(pci::snapshot(label)?)),
+        Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
+        Step::UseFunctions(addresses) => {
+            let used = vfio::use_functions(addresses)?;
+            used.into_iter()
+                .try_for_each(|used| channel.send(&Record::Used(used)))
+        }
+        Step::CompareIds(values) => compare::compare_ids(values, channel),
+    }
+}

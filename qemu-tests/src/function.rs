@@ -1,0 +1,83 @@
+//! PCI functions as a guest's sysfs shows them.
+
+use serde::{Deserialize, Serialize};
+
+/// Every PCI function at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken, in the words of the orders.
+    pub label: String,
+    /// `/sys/kernel/uevent_seqnum`: it grows with every bind, unbind and module load.
+    pub uevents: u64,
+    /// Sorted by address.
+    pub functions: Vec<Function>,
+}
+
+/// One PCI function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// `0000:42:00.0`.
+    pub address: String,
+    /// `1234:1111:1af4:1100`: vendor, device, subsystem vendor and device.
+    pub ids: String,
+    /// `038000`: base class, subclass and interface.
+    pub class: String,
+    /// The layout in the configuration header: 0 for an endpoint.
+    pub header: u8,
+    /// The IOMMU group, where there is one.
+    pub group: Option<u32>,
+    /// The driver that it is bound to.
+    pub driver: Option<String>,
+    /// The only driver that may bind to it, where one is set.
+    pub driver_override: Option<String>,
+}
+
+impl Function {
+    /// Whether VFIO can take it at all: bridges it cannot.
+    #[must_use]
+    pub fn is_endpoint(&self) -> bool {
+        self.header == 0
+    }
+}
+
+impl Snapshot {
+    /// The function at `address`.
+    #[must_use]
+    pub fn function(&self, address: &str) -> Option<&Function> {
+        self.functions
+            .iter()
+            .find(|function| function.address == address)
+    }
+
+    /// What `later` shows otherwise, a line per difference. Uevents are not compared.
+    #[must_use]
+    pub fn differences(&self, later: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for before in &self.functions {
+            match later.function(&before.address) {
+                None => lines.push(format!("{} is gone", before.address)),
+                Some(after) if after != before => lines.push(format!(
+                    "{}: driver {} -> {}, override {} -> {}",
+                    before.address,
+                    name(&before.driver),
+                    name(&after.driver),
+                    name(&before.driver_override),
+                    name(&after.driver_override),
+                )),
+                Some(_) => {}
+            }
+        }
+        let new = later
+            .functions
+            .iter()
+            .filter(|f| self.function(&f.address).is_none());
+        lines.extend(new.map(|function| format!("{} is new", function.address)));
+        lines
+    }
+}
+
+/// A driver's name, or a word for none.
+#[must_use]
+pub fn name(driver: &Option<String>) -> &str {
+    driver.as_deref().unwrap_or("none")
+}

@@ -1,0 +1,156 @@
+//! Compares what a guest saw with what its scenario demands.
+
+mod ending;
+mod ids;
+mod run;
+mod state;
+
+use std::fmt;
+
+use crate::function::Snapshot;
+use crate::protocol::{AgentRun, IdsCase, Loaded, Record, Used, Verdict};
+use crate::scenario::Scenario;
+use crate::wire;
+
+/// What is left of a machine that has ended.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Everything on its console.
+    pub console: String,
+    /// QEMU's exit status, where it exited.
+    pub exit: Option<i32>,
+    /// The limit in seconds, where it was ended for running too long.
+    pub over_time: Option<u64>,
+}
+
+/// A demand that was not met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What was looked at.
+    pub what: String,
+    /// What the scenario demands.
+    pub expected: String,
+    /// What was there.
+    pub actual: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: expected {}, got {}",
+            self.what, self.expected, self.actual
+        )
+    }
+}
+
+/// Collects failures.
+#[derive(Default)]
+struct Failures(Vec<Failure>);
+
+impl Failures {
+    /// Adds one.
+    fn add(
+        &mut self,
+        what: impl fmt::Display,
+        expected: impl fmt::Display,
+        actual: impl fmt::Display,
+    ) {
+        self.0.push(Failure {
+            what: what.to_string(),
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        });
+    }
+
+    /// Demands that two things are equal.
+    fn equal<T: PartialEq + fmt::Display>(
+        &mut self,
+        what: impl fmt::Display,
+        expected: T,
+        actual: T,
+    ) {
+        if expected != actual {
+            self.add(what, expected, actual);
+        }
+    }
+}
+
+/// A guest's records, by kind.
+#[derive(Default)]
+pub(crate) struct Records {
+    snapshots: Vec<Snapshot>,
+    runs: Vec<AgentRun>,
+    loaded: Vec<Loaded>,
+    used: Vec<Used>,
+    ids: Vec<IdsCase>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Records {
+    fn sort(records: Vec<Record>) -> Self {
+        let mut sorted = Self::default();
+        for record in records {
+            match record {
+                Record::Booted(_) => {}
+                Record::Loaded(loaded) => sorted.loaded.push(loaded),
+                Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
+                Record::AgentRun(run) => sorted.runs.push(run),
+                Record::Used(used) => sorted.used.push(used),
+                Record::IdsCase(case) => sorted.ids.push(case),
+                Record::Verdict(verdict) => sorted.verdicts.push(verdict),
+            }
+        }
+        sorted
+    }
+
+    fn snapshot(&self, label: &str) -> Option<&Snapshot> {
+        self.snapshots
+            .iter()
+            .find(|snapshot| snapshot.label == label)
+    }
+}
+
+/// What is to be said of a boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether the machine ended as one does that has carried out its orders: only then is a
+    /// failure something that the agent did.
+    pub ended_well: bool,
+    /// Every demand that was not met; none means that the scenario passed.
+    pub failures: Vec<Failure>,
+}
+
+/// Compares `evidence` with every demand of `scenario`.
+#[must_use]
+pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
+    let mut failures = Failures::default();
+    let decoded = wire::decode(&evidence.console);
+    let records = Records::sort(decoded.records);
+    ending::judge(scenario, evidence, decoded.error, &records, &mut failures);
+    let ended_well = failures.0.is_empty();
+    if ended_well {
+        // Without a proper end the rest would only say again that something is missing.
+        state::judge(scenario, &records, &mut failures);
+        for run in &scenario.runs {
+            run::judge(scenario, run, &records, &mut failures);
+        }
+        ids::judge(scenario, &records, &mut failures);
+    }
+    Judgement {
+        ended_well,
+        failures: failures.0,
+    }
+}
+
+/// A list in a sentence.
+fn list<T: AsRef<str>>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "nothing".to_owned();
+    }
+    items
+        .iter()
+        .map(AsRef::as_ref)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

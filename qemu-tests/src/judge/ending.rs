@@ -1,0 +1,62 @@
+//! Whether the machine ended as one does that has carried out its orders.
+
+use super::{Evidence, Failures, Records};
+use crate::protocol::EXIT_FINISHED;
+use crate::scenario::Scenario;
+use crate::wire::WireError;
+
+/// What the kernel prints when it is broken, as opposed to refusing something.
+const KERNEL_TROUBLE: [&str; 5] = [
+    "Kernel panic - ",
+    "BUG: ",
+    "Oops: ",
+    "WARNING: CPU: ",
+    "general protection fault",
+];
+
+pub(super) fn judge(
+    scenario: &Scenario,
+    evidence: &Evidence,
+    channel: Option<WireError>,
+    records: &Records,
+    failures: &mut Failures,
+) {
+    let trouble = |line: &&str| KERNEL_TROUBLE.iter().any(|words| line.contains(words));
+    if let Some(line) = evidence.console.lines().find(trouble) {
+        failures.add(
+            "the kernel",
+            "no complaint",
+            format_args!("`{}`", line.trim()),
+        );
+    }
+    if let Some(seconds) = evidence.over_time {
+        let last = evidence.console.lines().last().unwrap_or("nothing").trim();
+        let actual = format!("it was ended; the console's last line is `{last}`");
+        failures.add(
+            "the machine",
+            format_args!("to end within {seconds} s"),
+            actual,
+        );
+    }
+    if let Some(error) = channel {
+        failures.add("the guest's records", "all of them whole", error);
+    }
+    match &records.verdicts[..] {
+        [verdict] if !verdict.broken.is_empty() => {
+            failures.add("the guest", "every step carried out", &verdict.broken);
+        }
+        [verdict] => failures.equal("the verdict's scenario", scenario.name, &verdict.scenario),
+        other => failures.add("verdict records", "exactly 1", other.len()),
+    }
+    let finished = i32::from(EXIT_FINISHED) << 1 | 1;
+    if evidence.over_time.is_none() && evidence.exit != Some(finished) {
+        let actual = evidence
+            .exit
+            .map_or("a signal".to_owned(), |code| code.to_string());
+        failures.add(
+            "QEMU's exit status, the guest's second sign",
+            finished,
+            actual,
+        );
+    }
+}

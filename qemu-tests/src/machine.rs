@@ -1,0 +1,236 @@
+//! The machines that scenarios run on.
+
+/// Something that a scenario knows to be in the machine, without asking the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// `0000:42:00.0`, as the firmware of the machine numbers it.
+    pub address: &'static str,
+    /// What a person would call it.
+    pub name: &'static str,
+    /// `1234:1111:1af4:1100`: vendor, device, subsystem vendor and device.
+    pub ids: &'static str,
+    /// `038000`: base class, subclass and interface.
+    pub class: &'static str,
+    /// The driver that has it once every module of [`Machine::natives`] is loaded.
+    pub native: &'static str,
+}
+
+/// How a machine's IOMMU meets the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Iommu {
+    /// Intel's, switched on.
+    #[default]
+    Intel,
+    /// Intel's, there but switched off on the kernel's command line.
+    IntelOff,
+    /// None in the machine.
+    Absent,
+}
+
+/// A machine for QEMU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The QEMU program.
+    pub qemu: &'static str,
+    /// Everything but accelerator, kernel, images and console.
+    pub arguments: Vec<&'static str>,
+    /// What belongs on the kernel's command line on this machine.
+    pub kernel_parameters: Vec<&'static str>,
+    /// Its endpoints.
+    pub devices: &'static [Device],
+    /// The modules of their native drivers.
+    pub natives: &'static [&'static str],
+}
+
+/// The graphics function of the card.
+pub const GPU: &str = "0000:42:00.0";
+/// The audio function of the card, in the group of [`GPU`].
+pub const GPU_AUDIO: &str = "0000:42:00.1";
+/// The graphics function of a second card of the same make.
+pub const TWIN: &str = "0000:43:00.0";
+/// The audio function of that card, in the group of [`TWIN`].
+pub const TWIN_AUDIO: &str = "0000:43:00.1";
+/// A network card behind the conventional bridge.
+pub const NIC: &str = "0000:01:01.0";
+/// A sound card behind the conventional bridge, in the group of [`NIC`].
+pub const SOUND: &str = "0000:01:02.0";
+/// A card reader behind the conventional bridge, in the group of [`NIC`].
+pub const CARD_READER: &str = "0000:01:03.0";
+/// A disk in a group of its own.
+pub const NVME: &str = "0000:02:00.0";
+/// A serial card; its driver is part of Debian's kernels.
+pub const SERIAL: &str = "0000:00:02.0";
+/// The first function of a slot of three, all in one group.
+pub const USB_A: &str = "0000:00:1d.0";
+/// The second function of that slot.
+pub const USB_B: &str = "0000:00:1d.1";
+/// The last function of that slot.
+pub const USB_C: &str = "0000:00:1d.7";
+/// The disk controller of the chipset.
+pub const SATA: &str = "0000:00:1f.2";
+/// The chipset's ISA bridge, in the group of [`SATA`].
+pub const ISA: &str = "0000:00:1f.0";
+/// The chipset's SMBus, in the group of [`SATA`].
+pub const SMBUS: &str = "0000:00:1f.3";
+
+const fn device(
+    address: &'static str,
+    name: &'static str,
+    ids: &'static str,
+    class: &'static str,
+    native: &'static str,
+) -> Device {
+    Device {
+        address,
+        name,
+        ids,
+        class,
+        native,
+    }
+}
+
+#[rustfmt::skip]
+const DEVICES: [Device; 15] = [
+    device(SERIAL, "serial card", "1b36:0002:1af4:1100", "070002", "serial"),
+    device(USB_A, "USB 1 controller", "8086:2934:1af4:1100", "0c0300", "uhci_hcd"),
+    device(USB_B, "USB 1 controller", "8086:2935:1af4:1100", "0c0300", "uhci_hcd"),
+    device(USB_C, "USB 2 controller", "8086:293a:1af4:1100", "0c0320", "ehci-pci"),
+    device(ISA, "ISA bridge", "8086:2918:1af4:1100", "060100", "lpc_ich"),
+    device(SATA, "SATA controller", "8086:2922:1af4:1100", "010601", "ahci"),
+    device(SMBUS, "SMBus", "8086:2930:1af4:1100", "0c0500", "i801_smbus"),
+    device(NIC, "network card", "8086:100e:1af4:1100", "020000", "e1000"),
+    device(SOUND, "sound card", "1274:5000:4942:4c4c", "040100", "snd_ens1370"),
+    device(CARD_READER, "SD card reader", "1b36:0007:1af4:1100", "080501", "sdhci-pci"),
+    device(NVME, "NVMe disk", "1b36:0010:1af4:1100", "010802", "nvme"),
+    device(GPU, "graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
+    device(GPU_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
+    device(TWIN, "second graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
+    device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
+];
+
+const NATIVES: [&str; 11] = [
+    "lpc_ich",
+    "i2c_i801",
+    "bochs",
+    "snd_hda_intel",
+    "e1000",
+    "snd_ens1370",
+    "nvme",
+    "sdhci_pci",
+    "ehci_pci",
+    "uhci_hcd",
+    "ahci",
+];
+
+/// A PC with a device of every kind that the policy treats differently.
+///
+/// ```text
+/// 0000:00 ─┬─ 00.0  host bridge
+///          ├─ 02.0  serial card                    driver built into the kernel
+///          ├─ 03.0  bridge to PCI ── 01 ─┬─ 01.0  network card  ┐
+///          │                             ├─ 02.0  sound card    │ one group with
+///          │                             └─ 03.0  card reader   ┘ their bridge
+///          ├─ 04.0  root port ────── 02 ─── 00.0  NVMe          a group of its own
+///          ├─ 08.0  second host bridge, of the buses 41 to 43:
+///          │    41:00.0  root port ── 42 ─┬─ 00.0  graphics     ┐ one group
+///          │                              └─ 00.1  its audio    ┘
+///          │    41:01.0  root port ── 43 ─┬─ 00.0  graphics     ┐ one group, the same
+///          │                              └─ 00.1  its audio    ┘ IDs as at 42
+///          ├─ 1d.0 .1 .7  USB controllers          one group
+///          └─ 1f.0 .2 .3  ISA, SATA, SMBus         one group
+/// ```
+#[must_use]
+#[rustfmt::skip]
+pub fn pc(iommu: Iommu) -> Machine {
+    let mut arguments = vec![
+        // The split interrupt controller is what intremap needs.
+        "-M", "q35,kernel-irqchip=split",
+        "-cpu", "max",
+        "-m", "512M",
+        "-audiodev", "none,id=mute",
+        "-device", "isa-debug-exit,iobase=0xf4,iosize=0x01",
+    ];
+    if iommu != Iommu::Absent {
+        // VFIO in the guest needs caching mode; the IOMMU must come before the devices.
+        arguments.extend(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
+    }
+    // Option ROMs only cost boot time, and not every QEMU package has them: `romfile=`. Bus and
+    // slot are always given, or a device may land on the second host bridge.
+    arguments.extend([
+        "-device", "pci-serial,bus=pcie.0,addr=02.0",
+        "-device", "pcie-pci-bridge,id=conventional,bus=pcie.0,addr=03.0",
+        "-device", "e1000,bus=conventional,addr=01.0,romfile=",
+        "-device", "ES1370,bus=conventional,addr=02.0,audiodev=mute",
+        "-device", "sdhci-pci,bus=conventional,addr=03.0",
+        "-device", "pcie-root-port,id=port2,bus=pcie.0,addr=04.0,chassis=2,slot=2",
+        "-blockdev", "driver=null-co,node-name=disk,size=67108864,read-zeroes=on",
+        "-device", "nvme,bus=port2,addr=00.0,drive=disk,serial=test",
+        "-device", "pxb-pcie,id=second,bus_nr=0x41,bus=pcie.0,addr=08.0",
+        "-device", "pcie-root-port,id=port42,bus=second,addr=00.0,chassis=42,slot=42",
+        "-device", "bochs-display,bus=port42,addr=00.0,multifunction=on,romfile=",
+        "-device", "intel-hda,bus=port42,addr=00.1",
+        "-device", "pcie-root-port,id=port43,bus=second,addr=01.0,chassis=43,slot=43",
+        "-device", "bochs-display,bus=port43,addr=00.0,multifunction=on,romfile=",
+        "-device", "intel-hda,bus=port43,addr=00.1",
+        "-device", "ich9-usb-ehci1,id=usb,bus=pcie.0,addr=1d.7,multifunction=on",
+        "-device", "ich9-usb-uhci1,masterbus=usb.0,firstport=0,bus=pcie.0,addr=1d.0,multifunction=on",
+        "-device", "ich9-usb-uhci2,masterbus=usb.0,firstport=2,bus=pcie.0,addr=1d.1,multifunction=on",
+    ]);
+    let iommu_parameter = match iommu {
+        Iommu::Intel => Some("intel_iommu=on"),
+        Iommu::IntelOff => Some("intel_iommu=off"),
+        Iommu::Absent => None,
+    };
+    let mut kernel_parameters = vec!["console=ttyS0"];
+    kernel_parameters.extend(iommu_parameter);
+    Machine {
+        qemu: "qemu-system-x86_64",
+        arguments,
+        kernel_parameters,
+        devices: &DEVICES,
+        natives: &NATIVES,
+    }
+}
+
+impl Machine {
+    /// The device at `address`.
+    #[must_use]
+    pub fn device(&self, address: &str) -> Option<&'static Device> {
+        self.devices.iter().find(|device| device.address == address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_has_its_place() {
+        let machine = pc(Iommu::Intel);
+        let devices = machine
+            .arguments
+            .windows(2)
+            .filter(|pair| pair[0] == "-device");
+        let on_a_bus =
+            devices.filter(|pair| !pair[1].contains("iommu") && !pair[1].contains("isa-"));
+        for pair in on_a_bus {
+            assert!(
+                pair[1].contains("bus=") && pair[1].contains("addr="),
+                "{}",
+                pair[1]
+            );
+        }
+    }
+
+    #[test]
+    fn the_iommu_precedes_every_pci_device() {
+        let place = |iommu, text| pc(iommu).arguments.iter().position(|a| a.starts_with(text));
+        assert!(place(Iommu::Intel, "intel-iommu") < place(Iommu::Intel, "pci-serial"));
+        assert_eq!(place(Iommu::Absent, "intel-iommu"), None);
+        assert!(
+            pc(Iommu::IntelOff)
+                .kernel_parameters
+                .contains(&"intel_iommu=off")
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! What the host asks of a guest, and what the guest sends back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::function::Snapshot;
+
+/// Where a guest finds its [`Orders`]: the host appends a second archive with this one file.
+pub const ORDERS_PATH: &str = "/scenario.json";
+
+/// What the guest writes to the debug-exit port when every step was carried out.
+///
+/// QEMU ends with `code << 1 | 1`, never 0 or 1, so neither a crash of QEMU nor a reboot of the
+/// guest looks like it. Machines without that port need another sign that no console text can
+/// forge: semihosting's exit call on Arm, a power-off instead of a panic's reset on IBM Z.
+pub const EXIT_FINISHED: u8 = 0x2a;
+/// What the guest writes to the debug-exit port when a step could not be carried out.
+pub const EXIT_BROKEN: u8 = 0x15;
+/// The I/O port of the debug-exit device.
+pub const EXIT_PORT: u16 = 0xf4;
+
+/// The steps of one scenario, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// The scenario's name, echoed in the verdict.
+    pub scenario: String,
+    /// What to do.
+    pub steps: Vec<Step>,
+}
+
+/// One thing the guest does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// Load modules with the image's own modprobe.
+    Load(Vec<String>),
+    /// Record every PCI function.
+    Snapshot(String),
+    /// Run the agent as an initramfs hook does.
+    Agent(AgentOrder),
+    /// Use each of these functions through VFIO, from group to config region.
+    UseFunctions(Vec<String>),
+    /// For each `vfio_pci.ids=` value: what vfio-pci takes, and what the agent says it matches.
+    CompareIds(Vec<String>),
+}
+
+/// One run of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentOrder {
+    /// Names the run in the records.
+    pub label: String,
+    /// Mounted over `/proc/cmdline` for this run; the kernel's own where absent.
+    pub cmdline: Option<String>,
+}
+
+/// One thing the guest saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// The guest's first words: the kernel's release.
+    Booted(String),
+    /// A module was asked for.
+    Loaded(Loaded),
+    /// Every PCI function at one moment.
+    Snapshot(Snapshot),
+    /// A run of the agent.
+    AgentRun(AgentRun),
+    /// A function used through VFIO.
+    Used(Used),
+    /// One `vfio_pci.ids=` value, by kernel and agent.
+    IdsCase(IdsCase),
+    /// The last record, exactly one.
+    Verdict(Verdict),
+}
+
+/// How loading a module went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// The name given to modprobe.
+    pub module: String,
+    /// Empty, or what modprobe said.
+    pub error: String,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It exited with this status.
+    Exited(i32),
+    /// It was ended by this signal.
+    Signalled(i32),
+    /// It was still running after this many seconds, and was killed.
+    TimedOut(u64),
+    /// It could not be started.
+    NotStarted(String),
+}
+
+/// What one run of the agent did, as seen from outside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRun {
+    /// From the order.
+    pub label: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// Wall-clock milliseconds from spawn to reap.
+    pub elapsed_ms: u64,
+    /// `/run/vfio-bind/report.json` as found, if this run left one.
+    pub report: Option<String>,
+    /// Its lines in the kernel log, without the kernel's own prefix.
+    pub log: Vec<String>,
+    /// Writes into sysfs that inotify saw while it ran, in order, as `ADDRESS/FILE` or
+    /// `drivers/NAME/FILE`. Files of drivers that appeared during the run are not watched.
+    pub writes: Vec<String>,
+}
+
+/// A function used through VFIO.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// The function.
+    pub address: String,
+    /// `group` or `cdev`: the interface that was used.
+    pub through: String,
+    /// Vendor and device as read through VFIO's config region, `vvvv:dddd`; empty on error.
+    pub ids: String,
+    /// Empty, or the call that failed.
+    pub error: String,
+}
+
+/// One `vfio_pci.ids=` value as the kernel and as the agent understand it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdsCase {
+    /// The place of the value in the order.
+    pub index: usize,
+    /// Empty, or why the kernel refused to load vfio-pci with it.
+    pub refused: String,
+    /// What vfio-pci took, sorted.
+    pub kernel: Vec<String>,
+    /// What the agent matched, sorted; or why that could not be told.
+    pub agent: Result<Vec<String>, String>,
+}
+
+/// The guest's own account of the run. Whether what it saw was right is the host's to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// From the orders.
+    pub scenario: String,
+    /// Empty, or the step that could not be carried out and why.
+    pub broken: String,
+}

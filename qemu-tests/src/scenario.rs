@@ -1,0 +1,286 @@
+//! What a scenario is. The tables are in [`crate::scenarios`].
+
+use std::borrow::Cow;
+
+use crate::machine::{self, Iommu, Machine};
+use crate::protocol::{AgentOrder, Orders, Step};
+use crate::report::Outcome;
+
+/// The label of the snapshot before the agent's first run.
+pub const BEFORE: &str = "before the agent";
+/// The label of the snapshot after the native drivers came.
+pub const NATIVES: &str = "after the native drivers";
+
+/// A boot, and what must be true of it.
+///
+/// What a scenario does not mention must not happen: a device without an outcome ends up with its
+/// native driver, the agent's record lists no function that the scenario does not, and nothing
+/// but the functions it lists is written to.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// As on `xtask qemu-test`'s command line.
+    pub name: &'static str,
+    /// One sentence.
+    pub proves: &'static str,
+    /// What the owner of the machine added to the kernel's command line.
+    pub cmdline: Cow<'static, str>,
+    /// The machine's IOMMU.
+    pub iommu: Iommu,
+    /// Modules that are loaded before the agent runs.
+    pub preload: &'static [&'static str],
+    /// Modules that are left out of the image.
+    pub without: &'static [&'static str],
+    /// The agent's runs, in order; never empty, except where `ids` is not.
+    pub runs: Vec<Run>,
+    /// Functions that are VFIO's in the end, but in a group that native siblings block.
+    pub unusable: &'static [&'static str],
+    /// Values of `vfio_pci.ids=` to compare with the kernel, instead of everything else.
+    pub ids: Vec<String>,
+}
+
+/// One run of the agent, and what it must do.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Names it in records and failures.
+    pub label: String,
+    /// In place of the kernel's command line.
+    pub cmdline: Option<String>,
+    /// The exit status.
+    pub exit: i32,
+    /// The record's `state`.
+    pub state: &'static str,
+    /// What becomes of each function in the record.
+    pub outcomes: Vec<(&'static str, Outcome)>,
+    /// What the record says of the group of a function.
+    pub viable: Vec<(&'static str, bool)>,
+    /// The record's policy errors: a piece of each, in order.
+    pub errors: Vec<&'static str>,
+    /// The record's policy warnings: a piece of each, in order.
+    pub warnings: Vec<&'static str>,
+    /// Pieces of what the log must say, each anywhere in one line.
+    pub says: Vec<&'static str>,
+    /// Whether anything may be written into sysfs.
+    pub writes: bool,
+}
+
+impl Run {
+    /// A run that finds nothing wrong.
+    #[must_use]
+    pub fn new(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            cmdline: None,
+            exit: 0,
+            state: "applied",
+            outcomes: Vec::new(),
+            viable: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            says: Vec::new(),
+            writes: true,
+        }
+    }
+
+    /// With another command line than the kernel's.
+    #[must_use]
+    pub fn under(mut self, cmdline: impl Into<String>) -> Self {
+        self.cmdline = Some(cmdline.into());
+        self
+    }
+
+    /// With an exit status other than 0.
+    #[must_use]
+    pub fn exit(mut self, status: i32) -> Self {
+        self.exit = status;
+        self
+    }
+
+    /// With a state other than `applied`, in none of which anything may be written.
+    #[must_use]
+    pub fn state(mut self, state: &'static str) -> Self {
+        self.state = state;
+        self.quiet()
+    }
+
+    /// With nothing written.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.writes = false;
+        self
+    }
+
+    /// With this outcome for these functions.
+    #[must_use]
+    pub fn outcome(mut self, outcome: Outcome, addresses: &[&'static str]) -> Self {
+        self.outcomes
+            .extend(addresses.iter().map(|address| (*address, outcome)));
+        self
+    }
+
+    /// With these functions on VFIO, in groups that VFIO calls viable.
+    #[must_use]
+    pub fn bound(mut self, addresses: &[&'static str]) -> Self {
+        self.viable
+            .extend(addresses.iter().map(|address| (*address, true)));
+        self.outcome(Outcome::Bound, addresses)
+    }
+
+    /// With these functions refused by policy.
+    #[must_use]
+    pub fn refused(self, addresses: &[&'static str]) -> Self {
+        self.outcome(Outcome::Refused, addresses)
+    }
+
+    /// With a group that VFIO calls not viable, by one of its functions.
+    #[must_use]
+    pub fn not_viable(mut self, address: &'static str) -> Self {
+        self.viable.retain(|(other, _)| *other != address);
+        self.viable.push((address, false));
+        self
+    }
+
+    /// With a policy error that holds `piece`.
+    #[must_use]
+    pub fn error(mut self, piece: &'static str) -> Self {
+        self.errors.push(piece);
+        self
+    }
+
+    /// With a policy warning that holds `piece`.
+    #[must_use]
+    pub fn warning(mut self, piece: &'static str) -> Self {
+        self.warnings.push(piece);
+        self
+    }
+
+    /// With a log line that holds `piece`.
+    #[must_use]
+    pub fn says(mut self, piece: &'static str) -> Self {
+        self.says.push(piece);
+        self
+    }
+}
+
+impl Scenario {
+    /// A scenario with one run, on a machine whose IOMMU is on.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        proves: &'static str,
+        cmdline: impl Into<Cow<'static, str>>,
+        run: Run,
+    ) -> Self {
+        Self {
+            name,
+            proves,
+            cmdline: cmdline.into(),
+            iommu: Iommu::Intel,
+            preload: &[],
+            without: &[],
+            runs: vec![run],
+            unusable: &[],
+            ids: Vec::new(),
+        }
+    }
+
+    /// On a machine with another IOMMU.
+    #[must_use]
+    pub fn iommu(mut self, iommu: Iommu) -> Self {
+        self.iommu = iommu;
+        self
+    }
+
+    /// With modules loaded before the agent runs.
+    #[must_use]
+    pub fn preload(mut self, modules: &'static [&'static str]) -> Self {
+        self.preload = modules;
+        self
+    }
+
+    /// With modules left out of the image.
+    #[must_use]
+    pub fn without(mut self, modules: &'static [&'static str]) -> Self {
+        self.without = modules;
+        self
+    }
+
+    /// With functions that are bound but not usable once the native drivers are there.
+    #[must_use]
+    pub fn unusable(mut self, addresses: &'static [&'static str]) -> Self {
+        self.unusable = addresses;
+        self
+    }
+
+    /// With one more run.
+    #[must_use]
+    pub fn then(mut self, run: Run) -> Self {
+        self.runs.push(run);
+        self
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        machine::pc(self.iommu)
+    }
+
+    /// What becomes of the function at `address` in the end, by the last run that says.
+    #[must_use]
+    pub fn outcome(&self, address: &str) -> Option<Outcome> {
+        let all = self.runs.iter().flat_map(|run| &run.outcomes);
+        all.filter(|(other, _)| *other == address)
+            .map(|(_, outcome)| *outcome)
+            .next_back()
+    }
+
+    /// The functions that are VFIO's in the end, in the machine's order.
+    #[must_use]
+    pub fn taken(&self) -> Vec<&'static str> {
+        let addresses = self.machine().devices.iter().map(|device| device.address);
+        addresses
+            .filter(|a| self.outcome(a).is_some_and(Outcome::is_vfio))
+            .collect()
+    }
+
+    /// Whether a function that was taken can be used in the end: not beside a native sibling.
+    #[must_use]
+    pub fn is_usable(&self, address: &str) -> bool {
+        !self.unusable.contains(&address)
+    }
+
+    /// What the guest has to do.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        let load = |modules: &[&str]| Step::Load(modules.iter().map(|m| (*m).to_owned()).collect());
+        let mut steps = Vec::new();
+        if !self.preload.is_empty() {
+            steps.push(load(self.preload));
+        }
+        steps.push(Step::Snapshot(BEFORE.to_owned()));
+        if !self.ids.is_empty() {
+            steps.push(Step::CompareIds(self.ids.clone()));
+        }
+        for run in &self.runs {
+            let (label, cmdline) = (run.label.clone(), run.cmdline.clone());
+            steps.push(Step::Agent(AgentOrder {
+                label: label.clone(),
+                cmdline,
+            }));
+            steps.push(Step::Snapshot(label));
+        }
+        if !self.runs.is_empty() {
+            steps.push(load(self.machine().natives));
+            steps.push(Step::Snapshot(NATIVES.to_owned()));
+        }
+        let taken = self.taken();
+        if !taken.is_empty() {
+            steps.push(Step::UseFunctions(
+                taken.into_iter().map(str::to_owned).collect(),
+            ));
+        }
+        Orders {
+            scenario: self.name.to_owned(),
+            steps,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The tables of scenarios, by what they are about.
+
+mod ids;
+mod malformed;
+mod policy;
+mod selection;
+mod takeover;
+mod trouble;
+
+use crate::scenario::Scenario;
+
+/// Every scenario. `seed` chooses the random values of the comparison with the kernel.
+#[must_use]
+pub fn all(seed: u64) -> Vec<Scenario> {
+    let mut all = selection::scenarios();
+    all.extend(policy::scenarios());
+    all.extend(takeover::scenarios());
+    all.extend(trouble::scenarios());
+    all.extend(malformed::scenarios());
+    all.extend(ids::scenarios(seed));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Outcome;
+
+    #[test]
+    fn names_are_unique_and_short() {
+        let mut names: Vec<_> = all(0).iter().map(|scenario| scenario.name).collect();
+        assert!(names.iter().all(|name| name.len() <= 24), "{names:?}");
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}");
+    }
+
+    #[test]
+    fn scenarios_speak_of_devices_that_are_there() {
+        for scenario in all(0) {
+            let machine = scenario.machine();
+            let runs = scenario.runs.iter();
+            for (address, _) in runs.flat_map(|run| &run.outcomes) {
+                assert!(
+                    machine.device(address).is_some(),
+                    "{}: {address}",
+                    scenario.name
+                );
+            }
+            assert!(
+                !scenario.runs.is_empty() || !scenario.ids.is_empty(),
+                "{}",
+                scenario.name
+            );
+        }
+    }
+
+    #[test]
+    fn kernel_command_lines_fit_x86() {
+        for scenario in all(0) {
+            assert!(scenario.cmdline.len() < 1800, "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn a_refused_run_writes_nothing() {
+        for scenario in all(0) {
+            for run in &scenario.runs {
+                let refused = |(_, outcome): &(_, Outcome)| *outcome == Outcome::Refused;
+                if !run.outcomes.is_empty() && run.outcomes.iter().all(refused) {
+                    assert!(!run.writes, "{}, {}", scenario.name, run.label);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! All that a scenario needs in order to run, prepared once for many.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::judge::{self, Evidence, Judgement};
+use qemu_tests::scenario::Scenario;
+
+use crate::cache::Cache;
+use crate::cargo::Executable;
+use crate::image::{self, Programs};
+use crate::kernel::{self, Kernel};
+use crate::progress::say;
+use crate::tools::{self, QEMU};
+use crate::userland;
+use crate::vm::Boot;
+
+/// What to boot, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// A packaged version such as 6.1, or the path of an image.
+    #[arg(long, value_name = "PATH|VERSION", default_value = kernel::DEFAULT)]
+    pub kernel: String,
+    /// The folder with modules.dep that belongs to an image named by its path.
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    pub modules: Option<PathBuf>,
+    /// QEMU's accelerator: kvm is faster where it works.
+    #[arg(long, value_parser = ["tcg", "kvm"], default_value = "tcg")]
+    pub accel: String,
+    /// An agent to test instead of building one.
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+    /// The wall-clock limit of one machine.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub timeout: u64,
+}
+
+/// A kernel, the programs of the guest and a place to work.
+#[derive(Debug)]
+pub struct Bench {
+    /// The kernel that is booted.
+    pub kernel: Kernel,
+    programs: Programs,
+    accelerator: String,
+    limit: Duration,
+    logs: PathBuf,
+    folder: tempfile::TempDir,
+    /// Images without orders, by the modules that they lack.
+    images: Mutex<BTreeMap<Vec<&'static str>, PathBuf>>,
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the machine left.
+    pub evidence: Evidence,
+    /// What is to be said of it.
+    pub judgement: Judgement,
+    /// Wall-clock time of the machine.
+    pub elapsed: Duration,
+    /// The file with its command and its console.
+    pub log: PathBuf,
+}
+
+impl Bench {
+    /// Installs, builds and downloads what is missing.
+    ///
+    /// # Errors
+    /// Where something cannot be had.
+    pub fn prepare(options: &Options) -> Result<Self> {
+        tools::ensure_all(&[QEMU])?;
+        let agent = match &options.agent {
+            Some(path) => path.clone(),
+            None => {
+                say("building the agent");
+                Executable::agent(None).build()?
+            }
+        };
+        ensure!(agent.is_file(), "--agent {}: no such file", agent.display());
+        say("building the guest's init");
+        let init = Executable::guest("guest-init").build()?;
+        let cache = Cache::open()?;
+        let kernel = Kernel::get(&options.kernel, options.modules.as_deref(), &cache)?;
+        let kmod = userland::kmod(&cache)?;
+        let logs = workspace().join("target/qemu-tests/logs");
+        fs::create_dir_all(&logs).with_context(|| format!("mkdir({})", logs.display()))?;
+        Ok(Self {
+            kernel,
+            programs: Programs { init, agent, kmod },
+            accelerator: options.accel.clone(),
+            limit: Duration::from_secs(options.timeout),
+            logs,
+            folder: tempfile::tempdir().context("a folder for images")?,
+            images: Mutex::default(),
+        })
+    }
+
+    /// Boots a scenario and judges it; shows `watch` the console as it grows.
+    ///
+    /// # Errors
+    /// Where no machine could be started: that says nothing about the agent.
+    pub fn run(&self, scenario: &Scenario, watch: impl FnMut(&str)) -> Result<Outcome> {
+        let machine = scenario.machine();
+        let base = self.base_image(machine.natives, scenario.without)?;
+        let image = self.folder.path().join(format!("{}.cpio", scenario.name));
+        image::write_with_orders(&image, &base, &scenario.orders())?;
+        let log = self.logs.join(format!("{}.log", scenario.name));
+        let boot = Boot {
+            machine: &machine,
+            kernel: &self.kernel,
+            image: &image,
+            cmdline: &scenario.cmdline,
+            accelerator: &self.accelerator,
+            limit: self.limit,
+            log: &log,
+        };
+        let started = Instant::now();
+        let evidence = boot.start()?.finish(watch)?;
+        let elapsed = started.elapsed();
+        fs::remove_file(&image).with_context(|| format!("remove({})", image.display()))?;
+        let judgement = judge::judge(scenario, &evidence);
+        Ok(Outcome {
+            evidence,
+            judgement,
+            elapsed,
+            log,
+        })
+    }
+
+    /// The image without orders, made when it is first wanted.
+    fn base_image(&self, natives: &[&str], without: &[&'static str]) -> Result<PathBuf> {
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = images.get(without) {
+            return Ok(path.clone());
+        }
+        let path = self
+            .folder
+            .path()
+            .join(format!("base-{}.cpio", images.len()));
+        image::write_base(&path, &self.kernel, &self.programs, natives, without)?;
+        images.insert(without.to_vec(), path.clone());
+        Ok(path)
+    }
+}
+
+/// The top folder of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}

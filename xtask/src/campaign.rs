@@ -1,0 +1,257 @@
+//! Many scenarios, some at a time.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+
+use anyhow::{Result, bail};
+use qemu_tests::scenario::Scenario;
+
+use crate::bench::{Bench, Outcome};
+use crate::progress::say;
+use crate::table;
+
+/// What was learned about one scenario.
+#[derive(Debug)]
+struct Line {
+    name: &'static str,
+    verdict: Verdict,
+    /// Seconds.
+    time: f64,
+    /// Failures, and where to read more.
+    details: Vec<String>,
+}
+
+/// In a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Failed,
+    /// The machine itself went wrong: that says nothing about the agent.
+    Broken,
+}
+
+/// How many passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// As they should.
+    pub passed: usize,
+    /// Not as they should.
+    pub failed: usize,
+}
+
+/// Runs `scenarios`, `jobs` at a time, and prints a table. With `must_fail` the agent is one that
+/// does nothing, and a scenario that it passes proves nothing: that is the failure then.
+///
+/// # Errors
+/// Where a thread is lost; whatever happens to a machine is a verdict.
+pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) -> Result<Count> {
+    let queue = Mutex::new(scenarios.iter());
+    let (sender, receiver) = mpsc::channel();
+    let mut lines: Vec<Line> = thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, scenarios.len().max(1)) {
+            let (queue, sender) = (&queue, sender.clone());
+            scope.spawn(move || {
+                let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+                while let Some(scenario) = next() {
+                    let line = Line::new(scenario, bench.run(scenario, |_| {}));
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let all = receiver.iter().enumerate();
+        let show = |(number, line): (usize, Line)| {
+            let (done, total) = (number + 1, scenarios.len());
+            let word = line.word(must_fail);
+            say(format_args!(
+                "{done:>2}/{total}  {:<24} {word:<24} {:>5.1} s",
+                line.name, line.time
+            ));
+            line
+        };
+        all.map(show).collect()
+    });
+    if lines.len() != scenarios.len() {
+        bail!(
+            "{} of {} scenarios came to an end",
+            lines.len(),
+            scenarios.len()
+        );
+    }
+    let place = |line: &Line| {
+        scenarios
+            .iter()
+            .position(|scenario| scenario.name == line.name)
+    };
+    lines.sort_by_key(place);
+    print!("{}", report(&lines, must_fail));
+    let passed = lines.iter().filter(|line| line.is_good(must_fail)).count();
+    Ok(Count {
+        passed,
+        failed: lines.len() - passed,
+    })
+}
+
+impl Line {
+    fn new(scenario: &Scenario, outcome: Result<Outcome>) -> Self {
+        let (verdict, time, details) = match outcome {
+            Err(error) => (Verdict::Broken, 0.0, vec![format!("no machine: {error:#}")]),
+            Ok(outcome) => {
+                let judgement = &outcome.judgement;
+                let verdict = match (judgement.failures.is_empty(), judgement.ended_well) {
+                    (true, _) => Verdict::Passed,
+                    (false, true) => Verdict::Failed,
+                    (false, false) => Verdict::Broken,
+                };
+                let mut details: Vec<_> =
+                    judgement.failures.iter().map(ToString::to_string).collect();
+                details.push(format!("log: {}", outcome.log.display()));
+                (verdict, outcome.elapsed.as_secs_f64(), details)
+            }
+        };
+        Self {
+            name: scenario.name,
+            verdict,
+            time,
+            details,
+        }
+    }
+
+    fn is_good(&self, must_fail: bool) -> bool {
+        self.verdict
+            == if must_fail {
+                Verdict::Failed
+            } else {
+                Verdict::Passed
+            }
+    }
+
+    fn word(&self, must_fail: bool) -> &'static str {
+        match (self.verdict, must_fail) {
+            (Verdict::Passed, false) => "passed",
+            (Verdict::Failed, false) => "FAILED",
+            (Verdict::Broken, _) => "BROKEN",
+            (Verdict::Failed, true) => "failed, as it must",
+            (Verdict::Passed, true) => "PASSED WITHOUT AN AGENT",
+        }
+    }
+}
+
+/// The table, and everything about what went wrong.
+fn report(lines: &[Line], must_fail: bool) -> String {
+    let row = |line: &Line| {
+        let first = line
+            .details
+            .first()
+            .map(String::as_str)
+            .filter(|_| must_fail)
+            .unwrap_or_default();
+        let mut row = vec![
+            line.name.to_owned(),
+            line.word(must_fail).to_owned(),
+            format!("{:.1} s", line.time),
+        ];
+        row.extend(must_fail.then(|| first.to_owned()));
+        row
+    };
+    let mut heading = vec!["Scenario", "Verdict", "Time"];
+    heading.extend(must_fail.then_some("First failure"));
+    let rows: Vec<_> = lines.iter().map(row).collect();
+    let mut text = format!("\n{}", table::render(&heading, &rows));
+    for line in lines.iter().filter(|line| !line.is_good(must_fail)) {
+        text += &format!("\n{}: {}\n", line.name, line.word(must_fail));
+        for detail in &line.details {
+            text += &format!("    {}\n", detail.replace('\n', "\n    "));
+        }
+    }
+    text
+}
+
+/// The scenarios called `names`, or all of them where there are no names.
+///
+/// # Errors
+/// Where a name is unknown; the message has names that are like it.
+pub fn choose(all: Vec<Scenario>, names: &[String]) -> Result<Vec<Scenario>> {
+    for name in names {
+        if !all.iter().any(|scenario| scenario.name == name) {
+            let mut near: Vec<_> = all.iter().map(|scenario| scenario.name).collect();
+            let likeness = |other: &str| strsim::jaro_winkler(name, other);
+            near.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
+            near.truncate(3);
+            bail!(
+                "no scenario `{name}`; near it are {}; --list shows all",
+                near.join(", ")
+            );
+        }
+    }
+    let wanted =
+        |scenario: &Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Every scenario and what it proves, as a table.
+#[must_use]
+pub fn list(scenarios: &[Scenario]) -> String {
+    let row = |scenario: &Scenario| vec![scenario.name.to_owned(), scenario.proves.to_owned()];
+    table::render(
+        &["Scenario", "Proves that"],
+        &scenarios.iter().map(row).collect::<Vec<_>>(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qemu_tests::scenarios;
+
+    fn line(name: &'static str, verdict: Verdict) -> Line {
+        Line {
+            name,
+            verdict,
+            time: 9.5,
+            details: vec!["it: expected a, got b".to_owned(), "log: x".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_in_full_below_the_table() {
+        let text = report(
+            &[line("good", Verdict::Passed), line("bad", Verdict::Failed)],
+            false,
+        );
+        assert!(
+            text.contains("good") && text.contains("passed") && text.contains("9.5 s"),
+            "{text}"
+        );
+        let (_, below) = text.split_once("bad: FAILED").unwrap();
+        assert_eq!(below, "\n    it: expected a, got b\n    log: x\n");
+    }
+
+    #[test]
+    fn without_an_agent_only_a_failure_of_the_agent_is_good() {
+        for (verdict, good) in [
+            (Verdict::Failed, true),
+            (Verdict::Passed, false),
+            (Verdict::Broken, false),
+        ] {
+            assert_eq!(line("x", verdict).is_good(true), good, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn names_choose_and_unknown_ones_are_told_their_neighbours() {
+        let names = ["twins".to_owned(), "off".to_owned()];
+        assert_eq!(choose(scenarios::all(1), &names).unwrap().len(), 2);
+        assert!(choose(scenarios::all(1), &[]).unwrap().len() > 20);
+        let error = choose(scenarios::all(1), &["twin".to_owned()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`twin`") && error.contains("twins"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Cargo invocations as data.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::command;
+
+/// One `cargo rustc` of an executable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executable {
+    package: &'static str,
+    bin: &'static str,
+    features: Option<&'static str>,
+    release: bool,
+    target: Option<String>,
+    /// For rustc, and only for the executable itself: build scripts and macros run on the host.
+    flags: Vec<&'static str>,
+}
+
+impl Executable {
+    /// The agent: freestanding, so neither C start-up code nor libc nor a loader.
+    #[must_use]
+    pub fn agent(target: Option<&str>) -> Self {
+        let mut flags = vec!["-C", "relocation-model=static"];
+        if target.is_some_and(|target| target.contains("musl")) {
+            // Rust ships musl's own start-up objects and would link them.
+            flags.extend(["-C", "link-self-contained=no"]);
+        }
+        for argument in [
+            "link-arg=-nostartfiles",
+            "link-arg=-nostdlib",
+            "link-arg=-static",
+        ] {
+            flags.extend(["-C", argument]);
+        }
+        Self {
+            package: "vfio-bind-agent",
+            bin: "vfio-bind-agent",
+            features: Some("executable"),
+            release: true,
+            target: target.map(str::to_owned),
+            flags,
+        }
+    }
+
+    /// A program for test guests: static, for there are no libraries.
+    #[must_use]
+    pub fn guest(bin: &'static str) -> Self {
+        Self {
+            package: "qemu-tests",
+            bin,
+            features: None,
+            // Quick to build; nothing in a guest waits for it.
+            release: false,
+            target: None,
+            flags: vec!["-C", "target-feature=+crt-static", "-C", "strip=symbols"],
+        }
+    }
+
+    /// Cargo's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<&str> {
+        let mut arguments = vec!["rustc", "--message-format=json-render-diagnostics"];
+        arguments.extend(self.release.then_some("--release"));
+        arguments.extend(["--package", self.package, "--bin", self.bin]);
+        arguments.extend(
+            self.features
+                .into_iter()
+                .flat_map(|list| ["--features", list]),
+        );
+        arguments.extend(
+            self.target
+                .as_deref()
+                .into_iter()
+                .flat_map(|name| ["--target", name]),
+        );
+        arguments.push("--");
+        arguments.extend(&self.flags);
+        arguments
+    }
+
+    /// Builds it; gives its path.
+    ///
+    /// # Errors
+    /// Where the target is not installed, or cargo fails: cargo has said why by then.
+    pub fn build(&self) -> Result<PathBuf> {
+        if let Some(target) = &self.target {
+            check_target(target)?;
+        }
+        let mut cargo = cargo();
+        cargo
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        let line = command::line(&cargo);
+        let output = cargo
+            .output()
+            .with_context(|| format!("`{line}` could not be started"))?;
+        ensure!(
+            output.status.success(),
+            "`{line}` ended with {}",
+            output.status
+        );
+        let messages = String::from_utf8_lossy(&output.stdout);
+        executable(&messages, self.bin)
+            .with_context(|| format!("`{line}` named no executable `{}`", self.bin))
+    }
+}
+
+/// Cargo, the one that started us if one did.
+#[must_use]
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The executable `bin` in cargo's messages.
+fn executable(messages: &str, bin: &str) -> Option<PathBuf> {
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut ours = messages.filter(|message| message["target"]["name"] == bin);
+    ours.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// Says what to install where rustc has no core library for `target`.
+fn check_target(target: &str) -> Result<()> {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", target]);
+    let folder = command::output(&mut rustc).with_context(|| {
+        format!("rustc knows no target `{target}`: see `rustc --print target-list`")
+    })?;
+    if PathBuf::from(folder.trim()).is_dir() {
+        return Ok(());
+    }
+    bail!(
+        "the target `{target}` is not installed: run `rustup target add {target}`, or install \
+           your distribution's package of Rust's libraries for it"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_for_the_host() {
+        assert_eq!(
+            Executable::agent(None).arguments().join(" "),
+            "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
+             --bin vfio-bind-agent --features executable -- -C relocation-model=static \
+             -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static"
+        );
+    }
+
+    #[test]
+    fn the_agent_for_musl() {
+        assert_eq!(
+            Executable::agent(Some("aarch64-unknown-linux-musl"))
+                .arguments()
+                .join(" "),
+            "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
+             --bin vfio-bind-agent --features executable --target aarch64-unknown-linux-musl -- \
+             -C relocation-model=static -C link-self-contained=no -C link-arg=-nostartfiles \
+             -C link-arg=-nostdlib -C link-arg=-static"
+        );
+    }
+
+    #[test]
+    fn a_program_for_guests() {
+        assert_eq!(
+            Executable::guest("guest-init").arguments().join(" "),
+            "rustc --message-format=json-render-diagnostics --package qemu-tests --bin guest-init \
+             -- -C target-feature=+crt-static -C strip=symbols"
+        );
+    }
+
+    #[test]
+    fn the_executable_is_found_among_other_messages() {
+        let messages = r#"not JSON
+{"reason":"compiler-artifact","target":{"name":"qemu-tests"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"guest-init"},"executable":"/t/guest-init"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(
+            executable(messages, "guest-init"),
+            Some(PathBuf::from("/t/guest-init"))
+        );
+        assert_eq!(executable(messages, "qemu-tests"), None);
+    }
+
+    #[test]
+    fn an_unknown_target_is_named() {
+        let error = format!("{:#}", check_target("moon-unknown-none").unwrap_err());
+        assert!(error.contains("moon-unknown-none"), "{error}");
+    }
+}

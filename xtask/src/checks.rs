@@ -1,0 +1,216 @@
+//! Everything but the machines: format, lints, unit tests, shell scripts, the executable.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::bench::workspace;
+use crate::cargo::{self, Executable};
+use crate::command;
+use crate::elf;
+use crate::progress::say;
+use crate::tools::{self, SHELLCHECK};
+
+/// A check: its name, and what does it and says something about it.
+pub type Check = (&'static str, fn() -> Result<String>);
+
+/// All of them, the quick ones first.
+pub const CHECKS: [Check; 6] = [
+    ("format", format),
+    ("shell scripts", shell_scripts),
+    ("clippy", clippy),
+    ("clippy, freestanding agent", clippy_agent),
+    ("unit and property tests", unit_tests),
+    ("the agent is static and small", agent),
+];
+
+fn format() -> Result<String> {
+    command::output(cargo::cargo().args(["fmt", "--all", "--check"])).map(|_| String::new())
+}
+
+fn clippy() -> Result<String> {
+    let arguments = [
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    command::output(cargo::cargo().args(arguments)).map(|_| String::new())
+}
+
+/// The agent's executable has no test harness and needs its feature: `--all-targets` leaves it out.
+fn clippy_agent() -> Result<String> {
+    let arguments = [
+        "clippy",
+        "--quiet",
+        "--package",
+        "vfio-bind-agent",
+        "--bin",
+        "vfio-bind-agent",
+    ];
+    let feature = ["--features", "executable", "--", "-D", "warnings"];
+    command::output(cargo::cargo().args(arguments).args(feature)).map(|_| String::new())
+}
+
+fn unit_tests() -> Result<String> {
+    let text = command::output(cargo::cargo().args(["test", "--workspace"]))?;
+    let passed = passed_tests(&text);
+    if passed == 0 {
+        bail!("cargo test ran no test:\n{text}");
+    }
+    Ok(format!("{passed} tests"))
+}
+
+/// The sum over `test result: ok. 12 passed; ...`.
+fn passed_tests(text: &str) -> usize {
+    let results = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: ok. "));
+    results
+        .filter_map(|rest| rest.split(' ').next()?.parse::<usize>().ok())
+        .sum()
+}
+
+fn agent() -> Result<String> {
+    let path = Executable::agent(None).build()?;
+    let size = elf::check_agent(&path)?;
+    Ok(format!("{:.1} KiB", size as f64 / 1024.0))
+}
+
+fn shell_scripts() -> Result<String> {
+    let scripts = find_scripts(workspace())?;
+    if scripts.is_empty() {
+        bail!(
+            "there is no shell script in {}, not even .ci/run",
+            workspace().display()
+        );
+    }
+    tools::ensure_all(&[SHELLCHECK])?;
+    let mut shellcheck = SHELLCHECK.command()?;
+    command::output(shellcheck.current_dir(workspace()).args(&scripts))?;
+    Ok(format!("{} scripts", scripts.len()))
+}
+
+/// Every file of the repository that is a shell script by its name or its first line.
+fn find_scripts(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut git = Command::new("git");
+    git.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
+    let files = match command::output(git.current_dir(root)) {
+        Ok(names) => names.split_terminator('\0').map(PathBuf::from).collect(),
+        Err(error) => {
+            say(format_args!(
+                "no git here, looking through all folders: {error:#}"
+            ));
+            let mut files = Vec::new();
+            walk(root, Path::new(""), &mut files)?;
+            files
+        }
+    };
+    let is_script = |file: &PathBuf| {
+        file.extension().is_some_and(|name| name == "sh")
+            || fs::read(root.join(file)).is_ok_and(|bytes| names_a_shell(&bytes))
+    };
+    Ok(files
+        .into_iter()
+        .filter(|file| root.join(file).is_file())
+        .filter(is_script)
+        .collect())
+}
+
+/// Whether a file's first line is `#!` and a shell.
+fn names_a_shell(bytes: &[u8]) -> bool {
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let Some(interpreter) = line.strip_prefix(b"#!") else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(interpreter);
+    let mut words = text
+        .split_whitespace()
+        .map(|word| word.rsplit('/').next().unwrap_or(word));
+    let program = words.next();
+    let shell = if program == Some("env") {
+        words.next()
+    } else {
+        program
+    };
+    shell.is_some_and(|shell| ["sh", "bash", "dash", "ash", "ksh"].contains(&shell))
+}
+
+/// All files under `root/folder`, but neither hidden ones' folders of git nor what was built.
+fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let path = root.join(folder);
+    for entry in fs::read_dir(&path).with_context(|| format!("list({})", path.display()))? {
+        let entry = entry?;
+        let place = folder.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true if [".git", "target"]
+                .iter()
+                .any(|name| entry.file_name() == *name) => {}
+            true => walk(root, &place, files)?,
+            false => files.push(place),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shells_are_known_by_the_first_line() {
+        let yes = [
+            "#!/bin/sh\n",
+            "#!/bin/bash -eu\n",
+            "#! /usr/bin/env bash\nx",
+            "#!/bin/dash",
+        ];
+        let no = [
+            "",
+            "#!/usr/bin/python3\n",
+            "# sh\n",
+            "\n#!/bin/sh\n",
+            "#!/usr/bin/env\n",
+        ];
+        assert!(yes.iter().all(|text| names_a_shell(text.as_bytes())));
+        assert!(!no.iter().any(|text| names_a_shell(text.as_bytes())));
+    }
+
+    #[test]
+    fn scripts_are_found_with_and_without_git() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("run", "#!/bin/sh\n"),
+            ("x.sh", ""),
+            ("y.rs", "#![no_std]\n"),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let mut found = find_scripts(folder.path()).unwrap();
+        found.sort();
+        assert_eq!(found, [PathBuf::from("run"), PathBuf::from("x.sh")]);
+        command::output(Command::new("git").arg("init").current_dir(folder.path())).unwrap();
+        assert_eq!(find_scripts(folder.path()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn results_are_added_up() {
+        let text =
+            "test result: ok. 12 passed; 0 failed;\nx\ntest result: ok. 3 passed; 0 failed;\n";
+        assert_eq!(passed_tests(text), 15);
+    }
+}

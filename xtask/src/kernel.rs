@@ -1,0 +1,156 @@
+//! Kernels to boot: Debian's, from the cache, or one of the user's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::apt::Apt;
+use crate::cache::Cache;
+use crate::command;
+use crate::tools::{self, APT_GET, DEPMOD, DPKG_DEB};
+
+/// A kernel and its modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// `6.1.0-56-amd64`.
+    pub release: String,
+    /// The image to boot.
+    pub image: PathBuf,
+    /// The folder with `modules.dep`.
+    pub modules: PathBuf,
+}
+
+/// A kernel that Debian packages.
+struct Packaged {
+    /// As on the command line.
+    version: &'static str,
+    /// The release of Debian that has it.
+    debian: &'static str,
+    /// The package that depends on the current build of it.
+    package: &'static str,
+    /// How the package of a build starts.
+    prefix: &'static str,
+}
+
+const PACKAGED: [Packaged; 1] = [Packaged {
+    version: "6.1",
+    debian: "bookworm",
+    package: "linux-image-amd64",
+    prefix: "linux-image-6.1.",
+}];
+
+/// The kernel that is used where none is named.
+pub const DEFAULT: &str = PACKAGED[0].version;
+/// Debian's name of the architecture of the guests.
+pub const ARCHITECTURE: &str = "amd64";
+
+impl Kernel {
+    /// The kernel called `name`: a version that Debian packages, or a path that comes with the
+    /// folder of its modules.
+    ///
+    /// # Errors
+    /// Where there is no such kernel or it cannot be had.
+    pub fn get(name: &str, modules: Option<&Path>, cache: &Cache) -> Result<Self> {
+        tools::ensure_all(&[DEPMOD])?;
+        if let Some(modules) = modules {
+            return Self::own(Path::new(name), modules);
+        }
+        if let Some(packaged) = PACKAGED.iter().find(|packaged| packaged.version == name) {
+            return packaged.get(cache);
+        }
+        let versions: Vec<_> = PACKAGED.iter().map(|packaged| packaged.version).collect();
+        ensure!(
+            Path::new(name).exists(),
+            "no kernel `{name}`: neither a file nor one of the packaged versions ({})",
+            versions.join(", ")
+        );
+        bail!("--kernel {name} needs --modules DIR, the folder with its modules.dep")
+    }
+
+    /// A kernel of the user's own.
+    fn own(image: &Path, modules: &Path) -> Result<Self> {
+        ensure!(
+            image.is_file(),
+            "--kernel {}: no such file",
+            image.display()
+        );
+        let index = modules.join("modules.dep");
+        ensure!(
+            index.is_file(),
+            "--modules {}: it has no modules.dep; name the folder that is called after the \
+             kernel's release, and run depmod where it has none",
+            modules.display()
+        );
+        let modules =
+            fs::canonicalize(modules).with_context(|| format!("path({})", modules.display()))?;
+        let release = modules
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            release,
+            image: image.to_owned(),
+            modules,
+        })
+    }
+
+    /// The kernel in an unpacked package.
+    fn unpacked(root: &Path) -> Result<Self> {
+        let folder = root.join("lib/modules");
+        let mut releases =
+            fs::read_dir(&folder).with_context(|| format!("list({})", folder.display()))?;
+        let release = releases
+            .next()
+            .context("no release in lib/modules")??
+            .file_name();
+        let release = release.to_string_lossy().into_owned();
+        let image = root.join(format!("boot/vmlinuz-{release}"));
+        Self::own(&image, &folder.join(release))
+    }
+}
+
+impl Packaged {
+    /// Takes it from the cache, or gets it.
+    fn get(&self, cache: &Cache) -> Result<Kernel> {
+        let name = format!(
+            "debian-{}-{ARCHITECTURE}-linux-{}",
+            self.debian, self.version
+        );
+        let check = |root: &Path| Kernel::unpacked(root).map(drop);
+        let root = cache.folder(&name, check, |root| {
+            tools::ensure_all(&[APT_GET, DPKG_DEB])?;
+            let apt = Apt::update(self.debian, ARCHITECTURE)?;
+            let build = apt.dependency(self.package, self.prefix)?;
+            apt.unpack(&[build], root)?;
+            let release = fs::read_dir(root.join("lib/modules"))
+                .context("list(lib/modules)")?
+                .next();
+            let release = release.context("the package has no modules")??.file_name();
+            let mut depmod: Command = DEPMOD.command()?;
+            command::output(depmod.arg("-b").arg(root).arg(release)).map(drop)
+        })?;
+        Kernel::unpacked(&root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_of_ones_own_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let modules = folder.path().join("5.4.0-mine");
+        let image = folder.path().join("bzImage");
+        fs::create_dir(&modules).unwrap();
+        let error = |image: &Path| Kernel::own(image, &modules).unwrap_err().to_string();
+        assert!(error(&image).contains("bzImage: no such file"));
+        fs::write(&image, "").unwrap();
+        assert!(error(&image).contains("modules.dep"));
+        fs::write(modules.join("modules.dep"), "").unwrap();
+        assert_eq!(Kernel::own(&image, &modules).unwrap().release, "5.4.0-mine");
+    }
+}

@@ -1,0 +1,193 @@
+//! Builds, shows and tests vfio-bind: `cargo xtask`.
+
+mod apt;
+mod bench;
+mod cache;
+mod campaign;
+mod cargo;
+mod checks;
+mod command;
+mod demo;
+mod elf;
+mod image;
+mod kernel;
+mod modules;
+mod progress;
+mod table;
+mod tools;
+mod userland;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use qemu_tests::scenarios;
+
+use bench::{Bench, Options};
+use campaign::Count;
+use cargo::Executable;
+use progress::say;
+
+/// The tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the agent; the last line of the output is its path.
+    Build {
+        /// For another machine than this one.
+        #[arg(long, value_name = "TRIPLE")]
+        target: Option<String>,
+    },
+    /// Boot a machine with vfio.bind= and one without, and show the difference.
+    Demo {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Run every check and every scenario.
+    Test {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Run scenarios in QEMU, all of them where none is named.
+    QemuTest {
+        /// Scenarios.
+        names: Vec<String>,
+        /// Show what there is.
+        #[arg(long)]
+        list: bool,
+        /// Run an agent that does nothing: every scenario must fail.
+        #[arg(long, conflicts_with = "agent")]
+        prove_it_can_fail: bool,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+}
+
+/// How to run many scenarios.
+#[derive(Clone, Debug, clap::Args)]
+struct RunOptions {
+    /// Machines at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    jobs: usize,
+    /// Chooses the random vfio_pci.ids= values.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    progress::start();
+    match run(Arguments::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Carries out a task: whether all was well.
+fn run(task: Task) -> Result<bool> {
+    match task {
+        Task::Build { target } => build(target.as_deref()),
+        Task::Demo { options } => demo::run(&options),
+        Task::Test { options, run } => test(&options, &run),
+        Task::QemuTest {
+            list: true, run, ..
+        } => {
+            print!("{}", campaign::list(&scenarios::all(run.seed)));
+            Ok(true)
+        }
+        Task::QemuTest {
+            names,
+            prove_it_can_fail,
+            mut options,
+            run,
+            ..
+        } => {
+            if prove_it_can_fail {
+                options.agent = Some(Executable::guest("do-nothing").build()?);
+            }
+            let count = scenarios(&names, &options, &run, prove_it_can_fail)?;
+            println!("\n{} passed, {} failed", count.passed, count.failed);
+            Ok(count.failed == 0)
+        }
+    }
+}
+
+fn build(target: Option<&str>) -> Result<bool> {
+    let path = Executable::agent(target).build()?;
+    let size = elf::check_agent(&path)?;
+    say(format_args!("the agent is static and has {size} bytes"));
+    println!("{}", path.display());
+    Ok(true)
+}
+
+/// Runs the scenarios called `names`.
+fn scenarios(
+    names: &[String],
+    options: &Options,
+    run: &RunOptions,
+    must_fail: bool,
+) -> Result<Count> {
+    ensure!(run.jobs > 0, "--jobs 0 would never end");
+    let chosen = campaign::choose(scenarios::all(run.seed), names)?;
+    let bench = Bench::prepare(options)?;
+    let (kernel, count) = (&bench.kernel.release, chosen.len());
+    say(format_args!(
+        "{count} scenarios on {kernel}, {} at a time, seed {}",
+        run.jobs, run.seed
+    ));
+    campaign::run(&bench, &chosen, run.jobs, must_fail)
+}
+
+/// Every check, then every scenario; none hides another.
+fn test(options: &Options, run: &RunOptions) -> Result<bool> {
+    let mut count = Count::default();
+    let mut failed = Vec::new();
+    for (name, check) in checks::CHECKS {
+        let before = progress::elapsed();
+        let result = check();
+        let time = (progress::elapsed() - before).as_secs_f64();
+        match result {
+            Ok(detail) => {
+                count.passed += 1;
+                say(format_args!("{name:<32} passed {time:>8.1} s  {detail}"));
+            }
+            Err(error) => {
+                count.failed += 1;
+                failed.push(name);
+                say(format_args!("{name:<32} FAILED {time:>8.1} s\n{error:#}"));
+            }
+        }
+    }
+    match scenarios(&[], options, run, false) {
+        Ok(all) => {
+            count.passed += all.passed;
+            count.failed += all.failed;
+            failed.extend((all.failed > 0).then_some("scenarios in QEMU"));
+        }
+        Err(error) => {
+            count.failed += 1;
+            failed.push("scenarios in QEMU");
+            say(format_args!("no scenario could be run: {error:#}"));
+        }
+    }
+    if !failed.is_empty() {
+        println!("\nfailed: {}", failed.join(", "));
+    }
+    println!("\n{:.0} s in all", progress::elapsed().as_secs_f64());
+    println!("{} passed, {} failed", count.passed, count.failed);
+    Ok(count.failed == 0)
+}

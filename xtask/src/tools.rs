@@ -1,0 +1,195 @@
+//! Programs that must be on the machine, and how they get there.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::command;
+use crate::progress::say;
+
+/// A program and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// The program.
+    pub program: &'static str,
+    /// Debian's package of it.
+    package: &'static str,
+}
+
+/// Runs PC guests.
+pub const QEMU: Tool = Tool {
+    program: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+};
+/// Writes the indexes that modprobe reads.
+pub const DEPMOD: Tool = Tool {
+    program: "depmod",
+    package: "kmod",
+};
+/// Unpacks kernels.
+pub const DPKG_DEB: Tool = Tool {
+    program: "dpkg-deb",
+    package: "dpkg",
+};
+/// Fetches kernels.
+pub const APT_GET: Tool = Tool {
+    program: "apt-get",
+    package: "apt",
+};
+/// Checks shell scripts.
+pub const SHELLCHECK: Tool = Tool {
+    program: "shellcheck",
+    package: "shellcheck",
+};
+
+impl Tool {
+    /// Where it is: depmod is often outside the PATH of those who are not root.
+    #[must_use]
+    pub fn find(&self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+        folders
+            .map(|folder| folder.join(self.program))
+            .find(|path| path.is_file())
+    }
+
+    /// A command of it.
+    ///
+    /// # Errors
+    /// Where it is not on the machine.
+    pub fn command(&self) -> Result<Command> {
+        let path = self.find().with_context(|| {
+            format!(
+                "`{}` is not on this machine: install it ({})",
+                self.program, self.package
+            )
+        })?;
+        Ok(Command::new(path))
+    }
+}
+
+/// Makes sure that `tools` are on the machine: installs what is missing where that is possible.
+///
+/// # Errors
+/// Where it is not possible; the message holds the command to run, or what to look for.
+pub fn ensure_all(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<_> = tools
+        .iter()
+        .filter(|tool| tool.find().is_none())
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let root = nix::unistd::geteuid().is_root();
+    match remedy(&missing, APT_GET.find().is_some(), root) {
+        Remedy::Install(packages) => install(&packages)?,
+        Remedy::Tell(text) => bail!(text),
+    }
+    let still = missing.iter().find(|tool| tool.find().is_none());
+    ensure!(
+        still.is_none(),
+        "apt-get installed its package, but `{}` is nowhere",
+        still.map_or("", |t| t.program)
+    );
+    Ok(())
+}
+
+/// What to do about missing tools.
+#[derive(Debug, PartialEq, Eq)]
+enum Remedy {
+    /// Install these packages.
+    Install(Vec<&'static str>),
+    /// Tell the user.
+    Tell(String),
+}
+
+/// Decides.
+fn remedy(missing: &[Tool], apt: bool, root: bool) -> Remedy {
+    let programs: Vec<_> = missing.iter().map(|tool| tool.program).collect();
+    let mut packages: Vec<_> = missing.iter().map(|tool| tool.package).collect();
+    packages.dedup();
+    let (programs, names) = (programs.join(", "), packages.join(" "));
+    match (apt, root) {
+        (true, true) => Remedy::Install(packages),
+        (true, false) => Remedy::Tell(format!(
+            "not on this machine: {programs}. Run\n\n    sudo apt-get install --no-install-recommends {names}\n"
+        )),
+        (false, _) => Remedy::Tell(format!(
+            "not on this machine: {programs}. Install your distribution's packages of them (Debian \
+             calls them {names}). Test kernels come from Debian's archive through apt: without it, \
+             name one by --kernel PATH --modules DIR"
+        )),
+    }
+}
+
+/// Installs packages of the system's own distribution.
+fn install(packages: &[&str]) -> Result<()> {
+    say(format_args!(
+        "installing {} with apt-get",
+        packages.join(", ")
+    ));
+    let install = || {
+        let mut apt = APT_GET.command()?;
+        apt.env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null());
+        // Recommended packages of QEMU are graphical front ends.
+        apt.args(["install", "--yes", "--quiet", "--no-install-recommends"])
+            .args(packages);
+        command::output(&mut apt)
+    };
+    // Package lists may be absent (fresh containers) or name versions that are gone by now.
+    if let Err(first) = install() {
+        say("the package lists are too old or absent: apt-get update");
+        command::output(APT_GET.command()?.args(["update", "--quiet"]))?;
+        install().with_context(|| format!("before apt-get update: {first:#}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_on_debian_installs_and_others_are_told_the_command() {
+        let missing = [QEMU, SHELLCHECK];
+        assert_eq!(
+            remedy(&missing, true, true),
+            Remedy::Install(vec!["qemu-system-x86", "shellcheck"])
+        );
+        let Remedy::Tell(text) = remedy(&missing, true, false) else {
+            panic!("must tell")
+        };
+        assert!(
+            text.contains(
+                "sudo apt-get install --no-install-recommends qemu-system-x86 shellcheck"
+            )
+        );
+        let Remedy::Tell(text) = remedy(&missing, false, true) else {
+            panic!("must tell")
+        };
+        assert!(text.contains("qemu-system-x86_64, shellcheck") && text.contains("--kernel PATH"));
+    }
+
+    #[test]
+    fn what_is_there_is_found() {
+        assert!(
+            Tool {
+                program: "sh",
+                package: "dash"
+            }
+            .find()
+            .is_some()
+        );
+        assert!(
+            Tool {
+                program: "no-such-program",
+                package: ""
+            }
+            .find()
+            .is_none()
+        );
+    }
+}
