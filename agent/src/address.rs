@@ -1,0 +1,155 @@
+//! Where a PCI function sits: domain, bus, device, function.
+
+use core::fmt;
+
+use nom::{
+    IResult, Parser,
+    bytes::complete::{tag, take_while_m_n},
+    combinator::{all_consuming, map, verify},
+};
+
+/// The address of one PCI function, shown as the kernel does: `0000:42:00.0`.
+///
+/// The domain has four digits or more (`%04x:%02x:%02x.%d`, `pci_setup_device` in
+/// drivers/pci/probe.c): Intel VMD starts its domains at 10000.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub struct Address {
+    /// The PCI domain (segment). On IBM Z it is the UID.
+    pub domain: u32,
+    /// The bus number.
+    pub bus: u8,
+    /// The device number, 0 to 31.
+    pub device: u8,
+    /// The function number, 0 to 7.
+    pub function: u8,
+}
+
+impl Address {
+    /// Reads an address as sysfs spells it, and nothing else.
+    #[must_use]
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let (_, address) = all_consuming(full).parse(name).ok()?;
+        Some(address)
+    }
+}
+
+fn full(input: &[u8]) -> IResult<&[u8], Address> {
+    map(
+        (
+            hex(4, 8),
+            tag(":"),
+            hex_byte,
+            tag(":"),
+            device,
+            tag("."),
+            function,
+        ),
+        |(domain, _, bus, _, device, _, function)| Address {
+            domain,
+            bus,
+            device,
+            function,
+        },
+    )
+    .parse(input)
+}
+
+/// A hexadecimal number of `min` to `max` digits, at most eight.
+pub(crate) fn hex(min: usize, max: usize) -> impl FnMut(&[u8]) -> IResult<&[u8], u32> {
+    move |input| digits(input, min, max)
+}
+
+#[inline(never)]
+fn digits(input: &[u8], min: usize, max: usize) -> IResult<&[u8], u32> {
+    let (rest, digits) = take_while_m_n(min, max, |b: u8| b.is_ascii_hexdigit()).parse(input)?;
+    Ok((rest, value(digits)))
+}
+
+/// A domain: four digits or more.
+pub(crate) fn domain(input: &[u8]) -> IResult<&[u8], u32> {
+    digits(input, 4, 8)
+}
+
+/// A class or its mask: six digits or more.
+pub(crate) fn class(input: &[u8]) -> IResult<&[u8], u32> {
+    digits(input, 6, 8)
+}
+
+/// Exactly two hexadecimal digits.
+pub(crate) fn hex_byte(input: &[u8]) -> IResult<&[u8], u8> {
+    let (rest, byte) = hex(2, 2)(input)?;
+    // Two digits always fit.
+    Ok((rest, byte.to_le_bytes()[0]))
+}
+
+/// A device number: two digits, at most 1f.
+pub(crate) fn device(input: &[u8]) -> IResult<&[u8], u8> {
+    verify(hex_byte, |device| *device <= 0x1f).parse(input)
+}
+
+/// A function number: one digit, at most 7.
+pub(crate) fn function(input: &[u8]) -> IResult<&[u8], u8> {
+    let (rest, digit) = verify(hex(1, 1), |digit| *digit <= 7).parse(input)?;
+    Ok((rest, digit.to_le_bytes()[0]))
+}
+
+fn value(digits: &[u8]) -> u32 {
+    digits
+        .iter()
+        .filter_map(|digit| char::from(*digit).to_digit(16))
+        .fold(0, |value, digit| (value << 4) | digit)
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            domain,
+            bus,
+            device,
+            function,
+        } = self;
+        write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::ToString;
+
+    #[test]
+    fn only_what_sysfs_spells_is_an_address() {
+        for (name, address) in [
+            ("0000:42:00.0", Some((0, 0x42, 0, 0))),
+            ("10000:e1:1f.7", Some((0x10000, 0xe1, 0x1f, 7))),
+            ("ffffffff:ff:1f.7", Some((u32::MAX, 0xff, 0x1f, 7))),
+            ("42:00.0", None),
+            ("0000:42:20.0", None),
+            ("0000:42:00.8", None),
+            ("0000:42:00.0 ", None),
+            ("123456789:42:00.0", None),
+            ("", None),
+        ] {
+            let parsed = Address::parse(name.as_bytes());
+            let fields = parsed.map(|a| (a.domain, a.bus, a.device, a.function));
+            assert_eq!(fields, address, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_back(
+            domain: u32, bus: u8, device in 0u8..32, function in 0u8..8,
+        ) {
+            let address = Address { domain, bus, device, function };
+            prop_assert_eq!(Address::parse(address.to_string().as_bytes()), Some(address));
+        }
+
+        #[test]
+        fn no_input_panics(name: std::vec::Vec<u8>) {
+            let _ = Address::parse(&name);
+        }
+    }
+}

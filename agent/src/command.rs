@@ -1,0 +1,192 @@
+//! The commands of the executable.
+
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+
+use vfio_bind::cmdline::MAX_LEN;
+use vfio_bind::errno::Answer;
+use vfio_bind::host::Root;
+use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
+use vfio_bind::text::Text;
+use vfio_bind::tree::{Output, Tree};
+use vfio_bind::{error, report, run, show, tell, warn};
+
+use crate::logger::{self, Place};
+use crate::machine::Machine;
+use crate::sys;
+
+const USAGE: &str = "\
+usage: vfio-bind-agent                                        bind what the kernel command line asks for
+       vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
+       vfio-bind-agent --help | --version
+exit status: 0 done or nothing to do, 1 a function is not bound, 2 an error in what was asked
+";
+
+/// Runs the command that `arguments` (without the program's name) ask for; returns the exit status.
+pub fn main<'a>(mut arguments: impl Iterator<Item = &'a CStr>) -> u8 {
+    match arguments.next().map(CStr::to_bytes) {
+        None => apply(),
+        Some(b"plan") => match PlanOptions::read(arguments) {
+            Ok(options) => plan(&options),
+            Err(misuse) => refuse(&misuse),
+        },
+        Some(b"--help" | b"-h" | b"help") => print(USAGE),
+        Some(b"--version" | b"-V") => {
+            print(concat!("vfio-bind-agent ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        Some(other) => refuse(&Misuse::Unknown(other)),
+    }
+}
+
+fn apply() -> u8 {
+    let started = sys::clock_us();
+    // Nothing was decided before: this cannot fail.
+    let _ = logger::install(Place::KernelLog);
+    let machine = match Machine::open() {
+        Ok(machine) => machine,
+        Err(errno) => {
+            error!("open(/): {}; nothing is done", Answer(errno));
+            return EXIT_NOT_BOUND;
+        }
+    };
+    let mut buffer = [0; MAX_LEN];
+    let line = match machine.read("proc/cmdline", &mut buffer) {
+        Ok(line) => line,
+        Err(errno) => {
+            error!(
+                "read(/proc/cmdline): {}; is /proc mounted? nothing is done",
+                Answer(errno)
+            );
+            return EXIT_NOT_BOUND;
+        }
+    };
+    let clock = || sys::clock_us().saturating_sub(started);
+    run::perform(&machine, line, &clock, &mut |record| {
+        finish(&machine, record)
+    })
+}
+
+fn finish(machine: &Machine, record: &Record<'_>) -> u8 {
+    if record.state == State::NothingAsked && record.policy.is_empty() {
+        return EXIT_DONE;
+    }
+    tell::tell(record, machine);
+    let uname = rustix::system::uname();
+    let kernel = uname.release().to_bytes();
+    let kept = machine
+        .tree()
+        .replace(report::DIRECTORY, report::FILE, |output| {
+            report::write(record, machine, kernel, output)
+        });
+    if let Err(errno) = kept {
+        let (directory, file) = (report::DIRECTORY, report::FILE);
+        warn!(
+            "write(/{directory}/{file}): {}; there is no report",
+            Answer(errno)
+        );
+    }
+    record.exit()
+}
+
+/// What `plan` was given.
+struct PlanOptions<'a> {
+    line: Option<&'a [u8]>,
+    root: &'a CStr,
+    json: bool,
+}
+
+enum Misuse<'a> {
+    Unknown(&'a [u8]),
+    NoValue(&'static str),
+}
+
+impl<'a> PlanOptions<'a> {
+    fn read(mut arguments: impl Iterator<Item = &'a CStr>) -> Result<Self, Misuse<'a>> {
+        let mut options = Self {
+            line: None,
+            root: c"/",
+            json: false,
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.to_bytes() {
+                b"--cmdline" => {
+                    let text = arguments.next().ok_or(Misuse::NoValue("--cmdline"))?;
+                    options.line = Some(text.to_bytes());
+                }
+                b"--root" => options.root = arguments.next().ok_or(Misuse::NoValue("--root"))?,
+                b"--json" => options.json = true,
+                other => return Err(Misuse::Unknown(other)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn plan(options: &PlanOptions<'_>) -> u8 {
+    // Nothing was decided before: this cannot fail.
+    let _ = logger::install(Place::StandardError);
+    let root = match Tree::open(options.root) {
+        Ok(root) => root,
+        Err(errno) => {
+            let root = Text(options.root.to_bytes());
+            error!("open({root}): {}; --root wants a directory", Answer(errno));
+            return EXIT_NOT_BOUND;
+        }
+    };
+    let mut buffer = [0; MAX_LEN];
+    let line = match options.line {
+        Some(line) => line,
+        None => match root.read("proc/cmdline", &mut buffer) {
+            Ok(line) => line,
+            Err(errno) => {
+                let answer = Answer(errno);
+                error!("read(proc/cmdline): {answer}; give the line with --cmdline");
+                return EXIT_NOT_BOUND;
+            }
+        },
+    };
+    run::rehearse(&root, line, &mut |record| {
+        let status = write_out(&|output| {
+            if options.json {
+                let uname = rustix::system::uname();
+                report::write(record, &root, uname.release().to_bytes(), output)
+            } else {
+                show::show(record, output)
+            }
+        });
+        if status == EXIT_DONE {
+            record.exit()
+        } else {
+            status
+        }
+    })
+}
+
+fn refuse(misuse: &Misuse<'_>) -> u8 {
+    // Nothing was decided before: this cannot fail.
+    let _ = logger::install(Place::StandardError);
+    match misuse {
+        Misuse::Unknown(argument) => {
+            error!("unknown argument `{}`; see --help", Text(argument));
+        }
+        Misuse::NoValue(option) => error!("{option} wants a value; see --help"),
+    }
+    EXIT_POLICY
+}
+
+fn print(text: &str) -> u8 {
+    write_out(&|output| output.write_str(text))
+}
+
+fn write_out(content: &dyn Fn(&mut Output<'_>) -> fmt::Result) -> u8 {
+    let mut output = Output::new(sys::stdout());
+    let formatted = content(&mut output);
+    match (output.finish(), formatted) {
+        (Ok(()), Ok(())) => EXIT_DONE,
+        (Err(errno), _) => {
+            error!("write(standard output): {}", Answer(errno));
+            EXIT_NOT_BOUND
+        }
+        (Ok(()), Err(_)) => EXIT_NOT_BOUND,
+    }
+}

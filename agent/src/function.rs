@@ -1,0 +1,106 @@
+//! The PCI functions of a machine.
+
+use heapless::Vec;
+
+use crate::address::Address;
+use crate::device_id::DeviceId;
+use crate::text::Name;
+
+/// The most functions that are looked at. A large two-socket server has 300 of its own, which
+/// leaves room for 1700 virtual ones; what is beyond is counted in [`Inventory::beyond_limit`].
+pub const MAX_FUNCTIONS: usize = 2048;
+
+/// One PCI function as the kernel showed it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Function {
+    /// Where it sits.
+    pub address: Address,
+    /// What it is.
+    pub id: DeviceId,
+    /// Its IOMMU group; `None` if the kernel gave it none.
+    pub group: Option<u32>,
+    /// Whether its header type is not 0. vfio-pci refuses those (`vfio_pci_probe`).
+    pub bridge: bool,
+    /// The driver it is bound to.
+    pub driver: Option<Name>,
+}
+
+impl Function {
+    /// Whether it can be lent to a virtual machine at all.
+    #[must_use]
+    pub fn is_endpoint(&self) -> bool {
+        !self.bridge
+    }
+}
+
+/// Where a function stands in [`Inventory::functions`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Index(u16);
+
+impl Index {
+    /// The place in a list that runs beside the inventory.
+    pub(crate) fn position(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// All functions, in the order of their addresses.
+#[derive(Default)]
+pub struct Inventory {
+    functions: Vec<Function, MAX_FUNCTIONS>,
+    /// Functions beyond [`MAX_FUNCTIONS`], which were not looked at.
+    pub beyond_limit: usize,
+    /// Entries that could not be read.
+    pub unreadable: usize,
+}
+
+impl Inventory {
+    /// Adds a function in the order of addresses (sysfs lists in none), or counts it if there is no
+    /// room.
+    pub fn add(&mut self, function: Function) {
+        let later = |other: &Function| other.address > function.address;
+        let at = self.functions.iter().rposition(|other| !later(other));
+        let at = at.map_or(0, |before| before.saturating_add(1));
+        if self.functions.insert(at, function).is_err() {
+            self.beyond_limit = self.beyond_limit.saturating_add(1);
+        }
+    }
+
+    /// Every function with its index.
+    pub fn iter(&self) -> impl Iterator<Item = (Index, &Function)> + Clone {
+        // MAX_FUNCTIONS is below the range of u16.
+        (0..=u16::MAX).map(Index).zip(&self.functions)
+    }
+
+    /// The function at an index of this inventory.
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<&Function> {
+        self.functions.get(index.position())
+    }
+
+    /// The members of an IOMMU group.
+    pub fn members(&self, group: u32) -> impl Iterator<Item = (Index, &Function)> {
+        self.iter()
+            .filter(move |(_, function)| function.group == Some(group))
+    }
+
+    /// Whether the kernel put any function into an IOMMU group.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        self.functions
+            .iter()
+            .any(|function| function.group.is_some())
+    }
+
+    /// How many functions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// Whether the machine has no PCI function.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+}

@@ -1,0 +1,147 @@
+//! What the agent may ask of a machine and do to it.
+//!
+//! [`Root`] only reads: planning gets no more than that. [`Host`] adds the few ways to change
+//! something. Paths are relative to the root and have no leading slash.
+
+use core::fmt::{self, Write};
+use core::time::Duration;
+
+use heapless::String;
+use rustix::io::Errno;
+
+use crate::address::Address;
+use crate::errno::Answer;
+use crate::text::{Clipped, Name};
+
+/// A place that looks like a root directory with `sys`, `proc` and `dev`.
+pub trait Root {
+    /// Reads the start of a file; a result that fills `buffer` may have been cut.
+    ///
+    /// # Errors
+    /// What open or read answered.
+    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno>;
+
+    /// Reads a symbolic link; `ENOENT` where there is none.
+    ///
+    /// # Errors
+    /// What readlink answered; `ENAMETOOLONG` for a target that does not fit.
+    fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno>;
+
+    /// Whether something stands at `path`.
+    fn exists(&self, path: &str) -> bool;
+
+    /// Calls `each` with the name of every entry of a directory, in the order the system gives.
+    ///
+    /// # Errors
+    /// What open or getdents answered.
+    fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno>;
+}
+
+/// A machine that can be changed.
+pub trait Host: Root {
+    /// Writes to an existing file in one call.
+    ///
+    /// # Errors
+    /// What open or write answered.
+    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno>;
+
+    /// Like [`Host::write`], but gives up after `limit`: a driver that never returns from its
+    /// remove function, or holds the device lock, would keep the caller for ever.
+    ///
+    /// # Errors
+    /// What open or write answered; `ETIMEDOUT` at the limit.
+    fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno>;
+
+    /// Loads a module with modprobe, so that modprobe.d counts.
+    ///
+    /// # Errors
+    /// Why the module may not be there.
+    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError>;
+
+    /// Asks VFIO whether a group is viable (`VFIO_GROUP_GET_STATUS`).
+    ///
+    /// # Errors
+    /// What open or ioctl answered; `ENOENT` where the kernel offers no group node.
+    fn group_viable(&self, group: u32) -> Result<bool, Errno>;
+}
+
+/// Why a module could not be loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LoadError {
+    /// The image has no modprobe.
+    NoModprobe,
+    /// modprobe could not be started.
+    Spawn(Errno),
+    /// modprobe ended with this status.
+    Status(i32),
+    /// modprobe was killed by this signal.
+    Signal(i32),
+    /// modprobe did not end in time.
+    TimedOut,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoModprobe => f.write_str("this image has no modprobe; add kmod to it"),
+            Self::Spawn(errno) => write!(f, "modprobe could not start: {}", Answer(*errno)),
+            Self::Status(status) => write!(
+                f,
+                "modprobe ended with status {status}; is the module in this image?"
+            ),
+            Self::Signal(signal) => write!(f, "modprobe was killed by signal {signal}"),
+            Self::TimedOut => f.write_str("modprobe did not end in time"),
+        }
+    }
+}
+
+/// A path below the root.
+pub type Path = String<192>;
+
+/// Where the PCI functions are listed.
+pub const DEVICES: &str = "sys/bus/pci/devices";
+
+/// Asks the PCI core to find a driver for one address.
+pub const DRIVERS_PROBE: &str = "sys/bus/pci/drivers_probe";
+
+/// The path of an attribute of a function.
+#[must_use]
+pub fn attribute(address: Address, name: &str) -> Path {
+    path(format_args!("{DEVICES}/{address}/{name}"))
+}
+
+/// The directory of a PCI driver, which exists while the driver is registered.
+#[must_use]
+pub fn driver_directory(driver: &str) -> Path {
+    path(format_args!("sys/bus/pci/drivers/{driver}"))
+}
+
+/// A path from its parts. All of them are bounded (an address, an attribute's or a driver's name),
+/// so that nothing is ever cut; a cut path would name no file.
+#[must_use]
+pub fn path(parts: fmt::Arguments<'_>) -> Path {
+    let mut clipped = Clipped::default();
+    let _ = clipped.write_fmt(parts);
+    clipped.finish()
+}
+
+/// The last component of a link's target: the name of a driver, the number of a group.
+#[must_use]
+pub fn last_component(target: &[u8]) -> &[u8] {
+    target.rsplit(|byte| *byte == b'/').next().unwrap_or(target)
+}
+
+/// The driver a function is bound to now.
+///
+/// # Errors
+/// What readlink answered; a function without a driver is `Ok(None)`, one that has vanished is
+/// `ENODEV`.
+pub fn driver_of(root: &dyn Root, address: Address) -> Result<Option<Name>, Errno> {
+    let mut buffer = [0; 256];
+    match root.link(&attribute(address, "driver"), &mut buffer) {
+        Ok(target) => Ok(Some(crate::text::name(last_component(target)))),
+        Err(Errno::NOENT) if root.exists(&path(format_args!("{DEVICES}/{address}"))) => Ok(None),
+        Err(Errno::NOENT) => Err(Errno::NODEV),
+        Err(errno) => Err(errno),
+    }
+}

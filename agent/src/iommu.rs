@@ -1,0 +1,173 @@
+//! Which IOMMU the kernel uses, and what to do where it uses none.
+
+use core::fmt;
+
+use crate::cmdline::parameters;
+use crate::host::Root;
+
+/// The IOMMU driver, by the names in `/sys/class/iommu`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Intel VT-d (`dmar0`).
+    Intel,
+    /// AMD-Vi (`ivhd0`).
+    Amd,
+    /// Arm SMMU version 3 (`smmu3.0x...`).
+    SmmuV3,
+    /// Arm SMMU version 1 or 2 (`smmu.0x...`).
+    Smmu,
+    /// virtio-iommu (`virtio0`).
+    Virtio,
+    /// IBM Z (`s390-iommu.00000008`).
+    S390,
+    /// Something else.
+    Other,
+    /// None.
+    None,
+}
+
+impl Kind {
+    /// The kind that the kernel registered first with a known name.
+    #[must_use]
+    pub fn of(root: &dyn Root) -> Self {
+        let mut kind = Self::None;
+        // Kernels without any IOMMU driver have no such class: that is None as well.
+        let _ = root.list("sys/class/iommu", &mut |entry| {
+            if matches!(kind, Self::None | Self::Other) {
+                kind = Self::by_name(entry);
+            }
+        });
+        kind
+    }
+
+    fn by_name(name: &[u8]) -> Self {
+        let known = [
+            (&b"dmar"[..], Self::Intel),
+            (b"ivhd", Self::Amd),
+            (b"smmu3.", Self::SmmuV3),
+            (b"smmu.", Self::Smmu),
+            (b"virtio", Self::Virtio),
+            (b"s390", Self::S390),
+        ];
+        known
+            .into_iter()
+            .find(|(prefix, _)| name.starts_with(prefix))
+            .map_or(Self::Other, |(_, kind)| kind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Intel => "intel",
+            Self::Amd => "amd",
+            Self::SmmuV3 => "smmuv3",
+            Self::Smmu => "smmu",
+            Self::Virtio => "virtio",
+            Self::S390 => "s390",
+            Self::Other => "other",
+            Self::None => "none",
+        })
+    }
+}
+
+/// How many IOMMU groups the kernel made.
+#[must_use]
+pub fn group_count(root: &dyn Root) -> u32 {
+    let mut count = 0u32;
+    // A kernel without IOMMU support has no such directory, and no group.
+    let _ = root.list("sys/kernel/iommu_groups", &mut |_| {
+        count = count.saturating_add(1)
+    });
+    count
+}
+
+/// What turns the IOMMU of this machine on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// This parameter on the kernel command line turned it off.
+    RemoveParameter(&'static str),
+    /// The firmware offers VT-d; the kernel waits for a parameter.
+    IntelParameter,
+    /// The firmware does not offer VT-d.
+    IntelFirmware,
+    /// The firmware offers AMD-Vi, which the kernel did not start.
+    AmdKernel,
+    /// The firmware does not offer AMD-Vi.
+    AmdFirmware,
+    /// A machine that describes its SMMU to the kernel through firmware tables.
+    Smmu,
+    /// Nothing is known about the machine.
+    Unknown,
+}
+
+impl Advice {
+    /// Finds out what this machine lacks: first what its command line forbids, then what its ACPI
+    /// tables offer, at last what its CPU could have.
+    #[must_use]
+    pub fn of(root: &dyn Root, line: &[u8]) -> Self {
+        let off = ["intel_iommu", "amd_iommu", "iommu"].into_iter().zip([
+            "intel_iommu=off",
+            "amd_iommu=off",
+            "iommu=off",
+        ]);
+        for (name, text) in off {
+            let last = parameters(line)
+                .filter(|p| p.is(name) && !p.after_dashes)
+                .last();
+            if last.and_then(|p| p.value) == Some(b"off") {
+                return Self::RemoveParameter(text);
+            }
+        }
+        let table = |name| root.exists(name);
+        if table("sys/firmware/acpi/tables/DMAR") {
+            return Self::IntelParameter;
+        }
+        if table("sys/firmware/acpi/tables/IVRS") {
+            return Self::AmdKernel;
+        }
+        let mut buffer = [0; 1024];
+        let cpu = root.read("proc/cpuinfo", &mut buffer).unwrap_or_default();
+        let has = |word: &[u8]| cpu.windows(word.len()).any(|window| window == word);
+        if has(b"GenuineIntel") {
+            Self::IntelFirmware
+        } else if has(b"AuthenticAMD") || has(b"HygonGenuine") {
+            Self::AmdFirmware
+        } else if has(b"CPU implementer") {
+            Self::Smmu
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveParameter(parameter) => {
+                write!(f, "the kernel command line says {parameter}; remove it")
+            }
+            Self::IntelParameter => f.write_str(
+                "the firmware offers Intel VT-d; add intel_iommu=on to the kernel command line",
+            ),
+            Self::IntelFirmware => f.write_str(
+                "turn on VT-d in the firmware setup and add intel_iommu=on to the kernel command line",
+            ),
+            Self::AmdKernel => f.write_str(
+                "the firmware offers AMD-Vi, but the kernel did not start it; look for `AMD-Vi` in \
+                 the kernel log",
+            ),
+            Self::AmdFirmware => {
+                f.write_str("turn on IOMMU (AMD-Vi) in the firmware setup; no parameter is needed")
+            }
+            Self::Smmu => f.write_str(
+                "turn on the SMMU in the firmware setup; the kernel finds it in the IORT table or \
+                 the device tree",
+            ),
+            Self::Unknown => f.write_str(
+                "turn on the IOMMU in the firmware setup (VT-d on Intel, AMD-Vi on AMD, SMMU on \
+                 Arm); Intel also needs intel_iommu=on on the kernel command line",
+            ),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! vfio-bind: decides at boot which PCI functions belong to vfio-pci, and makes it so.
+//!
+//! The data flows one way. Bytes become a [`policy::Policy`] ([`cmdline`], [`selector`],
+//! [`kernel_ids`]); sysfs becomes a [`function::Inventory`] ([`scan`]); [`plan::plan`] joins the two
+//! without any I/O; [`apply::apply`] carries the plan out and decides nothing about who is bound;
+//! [`report`] and [`show`] tell what happened.
+//!
+//! Everything that touches a machine goes through the traits of [`host`], so that every test can
+//! run on a directory. Nothing here allocates, panics on input, or contains `unsafe`.
+#![no_std]
+#![forbid(unsafe_code)]
+// At boot nothing may end in a panic; a test may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+#[macro_use]
+pub mod message;
+
+pub mod address;
+pub mod apply;
+pub mod cmdline;
+pub mod device_id;
+pub mod errno;
+pub mod function;
+pub mod host;
+pub mod iommu;
+pub mod json;
+pub mod kernel_ids;
+pub mod outcome;
+pub mod pci_path;
+pub mod plan;
+pub mod policy;
+pub mod problem;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod scan;
+pub mod selector;
+pub mod show;
+pub mod tell;
+pub mod text;
+pub mod tree;

@@ -1,0 +1,180 @@
+//! The running machine: a directory tree, and what sysfs alone cannot do.
+
+use core::ffi::CStr;
+use core::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::thread::{Timespec, nanosleep};
+use vfio_bind::host::{Host, LoadError, Root, path};
+use vfio_bind::tree::Tree;
+
+use crate::sys::{self, Forked};
+
+/// How long modprobe may take: slow storage and a large module under emulation need seconds.
+const MODPROBE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where initramfs images keep modprobe; the kernel's own choice is asked first.
+const MODPROBES: [&CStr; 4] = [
+    c"/sbin/modprobe",
+    c"/usr/sbin/modprobe",
+    c"/bin/modprobe",
+    c"/usr/bin/modprobe",
+];
+
+/// The machine this program runs on.
+pub struct Machine {
+    tree: Tree,
+}
+
+impl Machine {
+    /// Opens the root directory.
+    pub fn open() -> Result<Self, Errno> {
+        Ok(Self {
+            tree: Tree::open("/")?,
+        })
+    }
+
+    /// Its files.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+impl Root for Machine {
+    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.tree.read(path, buffer)
+    }
+
+    fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.tree.link(path, buffer)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.tree.exists(path)
+    }
+
+    fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        self.tree.list(path, each)
+    }
+}
+
+impl Host for Machine {
+    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
+        self.tree.write(path, data)
+    }
+
+    fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
+        let child = match sys::fork()? {
+            Forked::Parent(child) => child,
+            Forked::Child => {
+                let answer = self.tree.write(path, data);
+                // Linux errno values are below 134 and fit into an exit status.
+                let raw = answer.err().map_or(0, Errno::raw_os_error);
+                sys::exit(u8::try_from(raw).unwrap_or(u8::MAX));
+            }
+        };
+        // A child that is stuck in the kernel cannot be killed: it is left behind.
+        let status = wait(child, limit)?.ok_or(Errno::TIMEDOUT)?;
+        match status.exit_status() {
+            Some(0) => Ok(()),
+            Some(raw) => Err(Errno::from_raw_os_error(raw)),
+            None => Err(Errno::INTR),
+        }
+    }
+
+    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
+        let mut buffer = [0; 256];
+        let kernels = self
+            .tree
+            .read("proc/sys/kernel/modprobe", &mut buffer)
+            .unwrap_or_default();
+        let mut chosen = [0; 257];
+        let modprobe = kernels_choice(kernels, &mut chosen)
+            .filter(|choice| self.is_program(choice))
+            .or_else(|| {
+                MODPROBES
+                    .into_iter()
+                    .find(|candidate| self.is_program(candidate))
+            })
+            .ok_or(LoadError::NoModprobe)?;
+        let mut arguments = sys::Arguments::new();
+        let fits = ["modprobe", name]
+            .into_iter()
+            .chain(option)
+            .all(|text| arguments.push(text));
+        if !fits {
+            return Err(LoadError::Spawn(Errno::TOOBIG));
+        }
+        let child = match sys::fork().map_err(LoadError::Spawn)? {
+            Forked::Parent(child) => child,
+            Forked::Child => {
+                // What modprobe complains of belongs beside the lines of this program.
+                if let Ok(log) = self.tree.open_node("dev/kmsg") {
+                    let _ = rustix::stdio::dup2_stdout(&log);
+                    let _ = rustix::stdio::dup2_stderr(&log);
+                }
+                sys::exec(modprobe, &arguments)
+            }
+        };
+        let Some(status) = wait(child, MODPROBE_LIMIT).map_err(LoadError::Spawn)? else {
+            let _ = rustix::process::kill_process(child, Signal::KILL);
+            return Err(LoadError::TimedOut);
+        };
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => Ok(()),
+            (Some(sys::EXEC_FAILED), _) => Err(LoadError::Spawn(Errno::NOEXEC)),
+            (Some(status), _) => Err(LoadError::Status(status)),
+            (None, signal) => Err(LoadError::Signal(signal.unwrap_or_default())),
+        }
+    }
+
+    fn group_viable(&self, group: u32) -> Result<bool, Errno> {
+        let node = self
+            .tree
+            .open_node(&path(format_args!("dev/vfio/{group}")))?;
+        sys::group_is_viable(&node)
+    }
+}
+
+impl Machine {
+    fn is_program(&self, path: &CStr) -> bool {
+        use rustix::fs::{Access, access};
+        access(path, Access::EXEC_OK).is_ok()
+    }
+}
+
+/// The program that the kernel itself would run to load a module, without its line end.
+fn kernels_choice<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b CStr> {
+    let text = text.trim_ascii_end();
+    buffer.get_mut(..text.len())?.copy_from_slice(text);
+    CStr::from_bytes_until_nul(buffer)
+        .ok()
+        .filter(|choice| !choice.is_empty())
+}
+
+/// Waits for a child, but no longer than `limit`; `None` if it still runs then.
+///
+/// It asks again and again, with pauses of 50 microseconds to 10 milliseconds: signals and pidfds
+/// would need more of the kernel (5.3) and of this program.
+fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
+    let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+    let started = sys::clock_us();
+    let mut pause_us: u32 = 50;
+    loop {
+        match rustix::process::waitpid(Some(child), WaitOptions::NOHANG) {
+            Ok(Some((_, status))) => return Ok(Some(status)),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if sys::clock_us().saturating_sub(started) >= limit {
+            return Ok(None);
+        }
+        let pause = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(pause_us.saturating_mul(1000)),
+        };
+        let _ = nanosleep(&pause);
+        pause_us = pause_us.saturating_mul(2).min(10_000);
+    }
+}

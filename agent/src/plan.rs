@@ -1,0 +1,358 @@
+//! Policy + inventory -> plan. No I/O: the same input always gives the same plan.
+
+use core::fmt;
+
+use heapless::Vec;
+
+use crate::address::Address;
+use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
+use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
+use crate::selector::Source;
+use crate::text::Text;
+
+/// What is to be done with one function, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The function.
+    pub function: Index,
+    /// Why the plan speaks of it.
+    pub why: Why,
+    /// What is to be done.
+    pub decision: Decision,
+}
+
+/// Why a plan speaks of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// The selector at this place in [`Policy::selectors`] asks for it.
+    Selected(u16),
+    /// It shares its IOMMU group with this selected function.
+    Sibling(Address),
+}
+
+/// What is to be done with a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Bind it.
+    Bind,
+    /// It was asked for and is not bound.
+    Refuse(Refusal),
+    /// It shares a group with a bound function and stays where it is.
+    Leave(Leave),
+}
+
+/// Why a function that was asked for is not bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The kernel has no IOMMU group at all.
+    NoIommu,
+    /// Others have a group, this one has none.
+    NoGroup,
+    /// Its header type is not 0.
+    Bridge,
+    /// It belongs to the machine itself and was swept up, not named.
+    System,
+    /// This member of its group is excluded.
+    ExcludedSibling(Address),
+    /// This member of its group was not selected, under `vfio.group=strict`.
+    UnselectedSibling(Address),
+    /// The policy has an error that may hide an exclusion.
+    UnclearPolicy,
+}
+
+/// Why a member of a bound group is not bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leave {
+    /// It belongs to the machine itself.
+    System,
+    /// `vfio.group=listed`, and it is not listed.
+    NotListed,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIommu => f.write_str("the kernel uses no IOMMU"),
+            Self::NoGroup => f.write_str(
+                "the kernel gave it no IOMMU group, although other functions have one; vfio-pci \
+                 would not take it",
+            ),
+            Self::Bridge => f.write_str("bridges are never bound; select what is behind it"),
+            Self::System => f.write_str(
+                "it belongs to the machine itself; name it by address or whole ID to take it",
+            ),
+            Self::ExcludedSibling(sibling) => write!(
+                f,
+                "{sibling} of the same IOMMU group is excluded; vfio.group=listed takes the one \
+                 without the other"
+            ),
+            Self::UnselectedSibling(sibling) => write!(
+                f,
+                "vfio.group=strict, and {sibling} of the same IOMMU group is not selected"
+            ),
+            Self::UnclearPolicy => {
+                f.write_str("the policy has an error that may hide what must be left alone")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => {
+                "it belongs to the machine itself and stays; if a host driver binds it, the group \
+                 is not usable"
+            }
+            Self::NotListed => {
+                "not listed, so it stays; if a host driver binds it, the group is not usable"
+            }
+        })
+    }
+}
+
+/// Everything that is to be done, in the order of addresses.
+#[derive(Default)]
+pub struct Plan {
+    /// A step for each function the plan speaks of.
+    pub steps: Vec<Step, MAX_FUNCTIONS>,
+    /// vfio-pci must be loaded without its `ids=`: they would take a function that this plan
+    /// leaves alone.
+    pub without_kernel_ids: bool,
+}
+
+impl Plan {
+    /// The functions that are to be bound.
+    pub fn bound(&self) -> impl Iterator<Item = &Step> {
+        self.steps
+            .iter()
+            .filter(|step| step.decision == Decision::Bind)
+    }
+}
+
+impl Step {
+    /// Shows why the plan speaks of this function.
+    #[must_use]
+    pub fn reason<'a>(&'a self, policy: &'a Policy<'a>) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| match self.why {
+            Why::Selected(at) => match policy.selectors.get(usize::from(at)) {
+                Some(selector) => write!(f, "{selector}"),
+                None => f.write_str("selected"),
+            },
+            Why::Sibling(of) => write!(f, "same group as {of}"),
+        })
+    }
+}
+
+/// What the selectors say of one function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mark {
+    Untouched,
+    Selected { selector: u16, specific: bool },
+    Excluded,
+}
+
+fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
+    let mut mark = Mark::Untouched;
+    for (at, selector) in (0..=u16::MAX).zip(&policy.selectors) {
+        if !selector.matches(function.address, &function.id) {
+            continue;
+        }
+        if selector.excludes {
+            return Mark::Excluded;
+        }
+        mark = match mark {
+            Mark::Selected {
+                selector: first,
+                specific,
+            } => Mark::Selected {
+                selector: first,
+                specific: specific || selector.is_specific(),
+            },
+            _ => Mark::Selected {
+                selector: at,
+                specific: selector.is_specific(),
+            },
+        };
+    }
+    mark
+}
+
+/// Joins what was asked for with what is there.
+#[must_use]
+pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
+    let mut plan = Plan::default();
+    if policy.off {
+        return plan;
+    }
+    let planner = Planner {
+        policy,
+        inventory,
+        marks: inventory
+            .iter()
+            .map(|(_, function)| mark(policy, function))
+            .collect(),
+        has_groups: inventory.has_groups(),
+        forbidden: policy.forbids_binding(),
+    };
+    for (index, function) in inventory.iter() {
+        if let Some((why, decision)) = planner.decide(index, function) {
+            // There is a step for each function at most, and both have the same limit.
+            let _ = plan.steps.push(Step {
+                function: index,
+                why,
+                decision,
+            });
+        }
+    }
+    plan.without_kernel_ids = planner.kernel_ids_overreach(&plan);
+    plan
+}
+
+struct Planner<'a> {
+    policy: &'a Policy<'a>,
+    inventory: &'a Inventory,
+    marks: Vec<Mark, MAX_FUNCTIONS>,
+    has_groups: bool,
+    forbidden: bool,
+}
+
+impl Planner<'_> {
+    fn members(&self, group: u32) -> impl Iterator<Item = (&Function, Mark)> {
+        self.inventory
+            .iter()
+            .zip(&self.marks)
+            .filter(move |((_, function), _)| function.group == Some(group))
+            .map(|((_, function), mark)| (function, *mark))
+    }
+
+    fn decide(&self, index: Index, function: &Function) -> Option<(Why, Decision)> {
+        match self.marks.get(index.position())? {
+            Mark::Selected { selector, specific } => {
+                let decision = match self.refusal(function, *specific) {
+                    Some(refusal) => Decision::Refuse(refusal),
+                    None => Decision::Bind,
+                };
+                Some((Why::Selected(*selector), decision))
+            }
+            Mark::Untouched if function.is_endpoint() => self.decide_sibling(function),
+            _ => None,
+        }
+    }
+
+    /// Why a selected function may not be bound.
+    fn refusal(&self, function: &Function, specific: bool) -> Option<Refusal> {
+        if function.bridge {
+            Some(Refusal::Bridge)
+        } else if !self.has_groups {
+            Some(Refusal::NoIommu)
+        } else if self.forbidden {
+            Some(Refusal::UnclearPolicy)
+        } else if function.id.is_system() && !specific {
+            Some(Refusal::System)
+        } else {
+            match function.group {
+                None => Some(Refusal::NoGroup),
+                Some(group) => self.group_refusal(group),
+            }
+        }
+    }
+
+    /// Why no member of a group may be bound.
+    fn group_refusal(&self, group: u32) -> Option<Refusal> {
+        let endpoints = || {
+            self.members(group)
+                .filter(|(function, _)| function.is_endpoint())
+        };
+        let excluded = || endpoints().find(|(_, mark)| *mark == Mark::Excluded);
+        let unselected = || {
+            endpoints()
+                .find(|(function, mark)| *mark == Mark::Untouched && !function.id.is_system())
+        };
+        match self.policy.group {
+            GroupPolicy::Listed => None,
+            GroupPolicy::Endpoints => {
+                excluded().map(|(function, _)| Refusal::ExcludedSibling(function.address))
+            }
+            GroupPolicy::Strict => excluded()
+                .map(|(function, _)| Refusal::ExcludedSibling(function.address))
+                .or_else(|| {
+                    unselected().map(|(function, _)| Refusal::UnselectedSibling(function.address))
+                }),
+        }
+    }
+
+    /// What becomes of an endpoint that nobody named, if its group is bound at all.
+    fn decide_sibling(&self, function: &Function) -> Option<(Why, Decision)> {
+        let group = function.group?;
+        let (cause, _) = self.members(group).find(|(member, mark)| match mark {
+            Mark::Selected { specific, .. } => self.refusal(member, *specific).is_none(),
+            _ => false,
+        })?;
+        let decision = if function.id.is_system() {
+            Decision::Leave(Leave::System)
+        } else if self.policy.group == GroupPolicy::Listed {
+            Decision::Leave(Leave::NotListed)
+        } else {
+            Decision::Bind
+        };
+        Some((Why::Sibling(cause.address), decision))
+    }
+
+    /// Whether vfio-pci, loaded with the `ids=` of the command line, would take a function that
+    /// this plan leaves alone.
+    fn kernel_ids_overreach(&self, plan: &Plan) -> bool {
+        let bound = |index| plan.bound().any(|step| step.function == index);
+        let ids = || {
+            self.policy
+                .selectors
+                .iter()
+                .filter(|s| s.source == Source::KernelIds)
+        };
+        self.policy.driver == VFIO_PCI
+            && self.inventory.iter().any(|(index, function)| {
+                function.is_endpoint()
+                    && ids().any(|selector| selector.matches(function.address, &function.id))
+                    && !bound(index)
+            })
+    }
+}
+
+/// The selectors that take functions and match none, with whether an owner surely expected one.
+pub fn unmatched<'a>(
+    policy: &'a Policy<'a>,
+    inventory: &'a Inventory,
+) -> impl Iterator<Item = Unmatched<'a>> {
+    policy
+        .selectors
+        .iter()
+        .filter(|selector| !selector.excludes)
+        .filter(|selector| {
+            !inventory
+                .iter()
+                .any(|(_, f)| selector.matches(f.address, &f.id))
+        })
+        .map(|selector| Unmatched {
+            text: selector.text,
+            source: selector.source,
+        })
+}
+
+/// A selector that names nothing on this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unmatched<'a> {
+    text: &'a [u8],
+    /// `vfio_pci.ids=` often lists what other machines have; `vfio.bind=` means this one.
+    pub source: Source,
+}
+
+impl fmt::Display for Unmatched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}={} matches no function of this machine",
+            self.source,
+            Text(self.text)
+        )
+    }
+}

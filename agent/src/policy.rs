@@ -1,0 +1,538 @@
+//! What the owner asked for: parameters -> [`Policy`].
+
+use core::fmt;
+
+use crate::cmdline::{Parameter, switch};
+use crate::kernel_ids;
+use crate::problem::{Instead, Problem, Severity};
+use crate::selector::{self, Selector, Source, Target};
+use crate::text::{NAME_LEN, Name, name};
+use heapless::Vec;
+
+/// The most selectors of one policy; more of them is an error and binds nothing.
+pub const MAX_SELECTORS: usize = 512;
+
+/// The most problems that are kept; the others are counted.
+pub const MAX_PROBLEMS: usize = 64;
+
+/// What happens to the rest of an IOMMU group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GroupPolicy {
+    /// All endpoints of the group are bound.
+    #[default]
+    Endpoints,
+    /// The group is refused unless every endpoint was selected.
+    Strict,
+    /// Only what was selected is bound.
+    Listed,
+}
+
+impl fmt::Display for GroupPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Endpoints => "endpoints",
+            Self::Strict => "strict",
+            Self::Listed => "listed",
+        })
+    }
+}
+
+/// What happens to a function that could not be bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnFailure {
+    /// Its native driver gets it back.
+    #[default]
+    Native,
+    /// It is kept without a driver.
+    Hold,
+}
+
+impl fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Hold => "hold",
+        })
+    }
+}
+
+/// The driver that is bound unless `vfio.driver=` names another.
+pub const VFIO_PCI: &str = "vfio-pci";
+
+/// What the owner of the machine asked for.
+pub struct Policy<'a> {
+    /// In the order written: `vfio.bind=`, then `vfio_pci.ids=`.
+    pub selectors: Vec<Selector<'a>, MAX_SELECTORS>,
+    /// `vfio.bind=off`: do nothing at all.
+    pub off: bool,
+    /// `vfio.group=`
+    pub group: GroupPolicy,
+    /// `vfio.driver=`
+    pub driver: Name,
+    /// `vfio.onfail=`
+    pub on_failure: OnFailure,
+    /// `vfio.dry_run`: plan and report only.
+    pub dry_run: bool,
+    /// What the owner should look at.
+    pub problems: Vec<Problem<'a>, MAX_PROBLEMS>,
+    /// Problems beyond [`MAX_PROBLEMS`].
+    pub more_problems: usize,
+}
+
+impl Default for Policy<'_> {
+    fn default() -> Self {
+        Self {
+            selectors: Vec::new(),
+            off: false,
+            group: GroupPolicy::default(),
+            driver: name(VFIO_PCI.as_bytes()),
+            on_failure: OnFailure::default(),
+            dry_run: false,
+            problems: Vec::new(),
+            more_problems: 0,
+        }
+    }
+}
+
+impl<'a> Policy<'a> {
+    /// Reads the policy out of kernel parameters.
+    #[must_use]
+    pub fn read(parameters: impl Iterator<Item = Parameter<'a>>) -> Self {
+        let mut policy = Self::default();
+        let mut ids = None;
+        for parameter in parameters {
+            if parameter.is("vfio_pci.ids") {
+                if parameter.after_dashes {
+                    policy.problem(Problem::AfterDashes(parameter.name));
+                } else if ids.replace(parameter.value).is_some() {
+                    policy.problem(Problem::IdsRepeated);
+                }
+            } else if let Some(word) = own_word(&parameter) {
+                if parameter.after_dashes {
+                    policy.problem(Problem::AfterDashes(parameter.name));
+                } else {
+                    policy.word(parameter, word);
+                }
+            }
+        }
+        match ids {
+            None => {}
+            Some(None) => policy.problem(Problem::IdsWithoutValue),
+            Some(Some(value)) => policy.kernel_ids(value),
+        }
+        policy
+    }
+
+    /// Whether anything was asked for, `off` and mistakes included.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.selectors.is_empty() && !self.off && self.problems.is_empty()
+    }
+
+    /// Whether a mistake may hide what must be left alone, so that nothing may be bound.
+    #[must_use]
+    pub fn forbids_binding(&self) -> bool {
+        self.more_problems > 0 || self.problems.iter().any(Problem::forbids_binding)
+    }
+
+    /// Whether any part of the policy has no effect.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.more_problems > 0
+            || self
+                .problems
+                .iter()
+                .any(|problem| problem.severity() == Severity::Error)
+    }
+
+    /// Keeps a problem, or counts it.
+    pub fn problem(&mut self, problem: Problem<'a>) {
+        if self.problems.push(problem).is_err() {
+            self.more_problems = self.more_problems.saturating_add(1);
+        }
+    }
+
+    fn word(&mut self, parameter: Parameter<'a>, word: Word) {
+        let Parameter { name, value, .. } = parameter;
+        let bad = |expected, instead| Problem::BadValue {
+            name,
+            value,
+            expected,
+            instead,
+        };
+        match word {
+            Word::Bind => self.bind(parameter),
+            Word::Group => match value {
+                Some(b"endpoints") => self.group = GroupPolicy::Endpoints,
+                Some(b"strict") => self.group = GroupPolicy::Strict,
+                Some(b"listed") => self.group = GroupPolicy::Listed,
+                _ => {
+                    // The narrowest one: whoever wrote a word wanted something to be left alone.
+                    self.group = GroupPolicy::Strict;
+                    self.problem(bad("endpoints, strict or listed", Instead::Uses("strict")));
+                }
+            },
+            Word::Driver => match value {
+                Some(b"auto") => {
+                    self.problem(Problem::Unsupported {
+                        name: b"vfio.driver=auto",
+                        instead: Instead::Uses(VFIO_PCI),
+                    });
+                }
+                Some(driver) if is_driver_name(driver) => self.driver = driver_name(driver),
+                _ => self.problem(bad("the name of a driver", Instead::BindsNothing)),
+            },
+            Word::OnFail => match value {
+                Some(b"native") => self.on_failure = OnFailure::Native,
+                Some(b"hold") => self.on_failure = OnFailure::Hold,
+                _ => {
+                    self.on_failure = OnFailure::Native;
+                    self.problem(bad("native or hold", Instead::Uses("native")));
+                }
+            },
+            Word::DryRun => match switch(value) {
+                Ok(on) => self.dry_run = on,
+                Err(_) => {
+                    self.dry_run = true;
+                    self.problem(bad("1 or 0", Instead::Uses("1")));
+                }
+            },
+            Word::Protect => {
+                self.problem(Problem::Unsupported {
+                    name,
+                    instead: Instead::BindsNothing,
+                });
+            }
+            Word::Force => self.problem(Problem::Unsupported {
+                name,
+                instead: Instead::Ignores,
+            }),
+            Word::Unknown => self.problem(Problem::UnknownName(name)),
+        }
+    }
+
+    fn bind(&mut self, parameter: Parameter<'a>) {
+        let items = parameter
+            .value
+            .unwrap_or_default()
+            .split(|byte| *byte == b',');
+        let mut empty = true;
+        for text in items.filter(|text| !text.is_empty()) {
+            empty = false;
+            if text == b"off" {
+                self.off = true;
+                continue;
+            }
+            match selector::parse(text) {
+                Ok(selector) => self.select(selector),
+                Err(misread) => self.problem(Problem::Selector { text, misread }),
+            }
+        }
+        if empty {
+            self.problem(Problem::BindsNothing);
+        }
+    }
+
+    fn kernel_ids(&mut self, value: &'a [u8]) {
+        if value.len() >= kernel_ids::VALUE_LIMIT {
+            self.problem(Problem::IdsTooLong(value.len()));
+            return;
+        }
+        for item in kernel_ids::items(value) {
+            let Some(pattern) = item.pattern else {
+                self.problem(Problem::InvalidId(item.text));
+                continue;
+            };
+            if let Some(quirk) = item.quirk {
+                self.problem(Problem::OddId(item.text, quirk));
+            }
+            self.select(Selector {
+                text: item.text,
+                source: Source::KernelIds,
+                excludes: false,
+                target: Target::Id(pattern),
+            });
+        }
+    }
+
+    fn select(&mut self, selector: Selector<'a>) {
+        let full = Problem::TooManySelectors;
+        if self.selectors.push(selector).is_err() && !self.problems.contains(&full) {
+            self.problem(full);
+        }
+    }
+}
+
+/// The words behind `vfio.` and `rd.vfio.`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Word {
+    Bind,
+    Group,
+    Driver,
+    OnFail,
+    DryRun,
+    Protect,
+    Force,
+    Unknown,
+}
+
+/// Which word of ours a parameter is; `None` if it is somebody else's.
+fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
+    let in_initrd = parameter.strip("rd.vfio.");
+    let word = in_initrd.or_else(|| parameter.strip("vfio."))?;
+    let word = Parameter {
+        name: word,
+        ..*parameter
+    };
+    let known = [
+        ("bind", Word::Bind),
+        ("group", Word::Group),
+        ("driver", Word::Driver),
+        ("onfail", Word::OnFail),
+        ("dry_run", Word::DryRun),
+        ("protect", Word::Protect),
+        ("force", Word::Force),
+    ];
+    if let Some((_, word)) = known.into_iter().find(|(name, _)| word.is(name)) {
+        return Some(word);
+    }
+    // The one parameter of the kernel's own module vfio (drivers/vfio/container.c).
+    let kernels = word.is("enable_unsafe_noiommu_mode") && in_initrd.is_none();
+    (!kernels).then_some(Word::Unknown)
+}
+
+fn is_driver_name(text: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !text.is_empty() && text.len() <= NAME_LEN && text.iter().all(fits)
+}
+
+/// The module is vfio_pci and the driver vfio-pci: people write either, an override takes one.
+fn driver_name(text: &[u8]) -> Name {
+    name(if text == b"vfio_pci" {
+        VFIO_PCI.as_bytes()
+    } else {
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::cmdline::parameters;
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+    use std::{format, vec};
+
+    fn policy(line: &str) -> Policy<'_> {
+        Policy::read(parameters(line.as_bytes()))
+    }
+
+    fn selectors(policy: &Policy<'_>) -> Vec<String> {
+        let sign = |s: &Selector<'_>| if s.excludes { "!" } else { "" };
+        policy
+            .selectors
+            .iter()
+            .map(|s| format!("{}{}", sign(s), s.target))
+            .collect()
+    }
+
+    fn problems(policy: &Policy<'_>) -> Vec<String> {
+        policy.problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn bindings_add_up_and_ids_are_replaced() {
+        let policy = policy(
+            "quiet vfio.bind=0000:42:00.0,!43:00.0 rd.vfio.bind=10de:1b80 vfio_pci.ids=1:2 \
+             vfio-pci.ids=1234:1111,8086:2668 root=/dev/sda1",
+        );
+        assert_eq!(
+            selectors(&policy),
+            [
+                "0000:42:00.0",
+                "!0000:43:00.0",
+                "10de:1b80",
+                "1234:1111",
+                "8086:2668"
+            ]
+        );
+        assert_eq!(
+            problems(&policy),
+            ["vfio_pci.ids is given more than once; the kernel uses the last one"]
+        );
+        assert!(!policy.has_errors());
+    }
+
+    #[test]
+    fn the_last_ids_count_even_when_empty() {
+        assert_eq!(
+            selectors(&policy("vfio_pci.ids=1:2 vfio_pci.ids=")),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn every_word_is_read() {
+        let policy = policy(
+            "vfio.group=listed vfio.driver=mlx5_vfio_pci vfio.onfail=hold vfio.dry-run \
+             vfio.bind=off",
+        );
+        assert_eq!(policy.group, GroupPolicy::Listed);
+        assert_eq!(policy.driver, "mlx5_vfio_pci");
+        assert_eq!(policy.on_failure, OnFailure::Hold);
+        assert!(policy.dry_run && policy.off && problems(&policy).is_empty());
+        assert_eq!(
+            super::Policy::read(parameters(b"vfio.driver=vfio_pci")).driver,
+            "vfio-pci"
+        );
+    }
+
+    #[test]
+    fn other_peoples_parameters_are_left_alone() {
+        let policy = policy(
+            "quiet vfio.enable_unsafe_noiommu_mode=1 vfio_iommu_type1.allow_unsafe_interrupts=1 \
+             vfio-pci.disable_vga=1 vfiox.bind=1 xvfio.bind=1",
+        );
+        assert!(policy.is_empty(), "{:?}", problems(&policy));
+    }
+
+    /// What was written, what is said, and whether it forbids binding.
+    const MISTAKES: &[(&str, &[&str], bool)] = &[
+        (
+            "vfio.bind=0000:4z:00.0",
+            &["vfio.bind: `0000:4z:00.0`: expected a bus of two digits at `4z`"],
+            false,
+        ),
+        (
+            "vfio.bind=42:00.0,!4z:00.0",
+            &[
+                "vfio.bind: `!4z:00.0`: expected a bus of two digits at `4z`; what it excludes \
+               is unknown, so nothing is bound",
+            ],
+            true,
+        ),
+        ("vfio.bind", &["vfio.bind names no function"], false),
+        ("vfio.bind=", &["vfio.bind names no function"], false),
+        ("vfio.bind=,", &["vfio.bind names no function"], false),
+        (
+            "vfio.group=strickt",
+            &["vfio.group=`strickt`: expected endpoints, strict or listed; strict is used"],
+            false,
+        ),
+        (
+            "vfio.group",
+            &["vfio.group has no value: expected endpoints, strict or listed; strict is used"],
+            false,
+        ),
+        (
+            "vfio.onfail=kill",
+            &["vfio.onfail=`kill`: expected native or hold; native is used"],
+            false,
+        ),
+        (
+            "vfio.driver=a/b",
+            &["vfio.driver=`a/b`: expected the name of a driver; nothing is bound"],
+            true,
+        ),
+        (
+            "vfio.driver=auto",
+            &["vfio.driver=auto is not supported by this version; vfio-pci is used"],
+            false,
+        ),
+        (
+            "vfio.dry_run=maybe",
+            &["vfio.dry_run=`maybe`: expected 1 or 0; 1 is used"],
+            false,
+        ),
+        (
+            "vfio.protect=42:00.0",
+            &["vfio.protect is not supported by this version; nothing is bound"],
+            true,
+        ),
+        (
+            "vfio.force",
+            &["vfio.force is not supported by this version; it is ignored"],
+            false,
+        ),
+        (
+            "vfio.bnid=42:00.0",
+            &["vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list"],
+            false,
+        ),
+        (
+            "-- vfio.bind=42:00.0",
+            &[
+                "vfio.bind stands behind `--`, where the kernel leaves all to init; it is ignored, \
+               put it in front",
+            ],
+            false,
+        ),
+        (
+            "vfio_pci.ids",
+            &["vfio_pci.ids has no value; the kernel does not load vfio-pci with it; remove it"],
+            false,
+        ),
+        (
+            "vfio_pci.ids=10de",
+            &["vfio_pci.ids: `10de`: invalid id string, the kernel skips it; write vendor:device"],
+            false,
+        ),
+        (
+            "vfio_pci.ids=1:2:3:4:30000",
+            &[
+                "vfio_pci.ids: `1:2:3:4:30000`: a class without a mask filters nothing; add \
+               `:ffffff` to compare all of it",
+            ],
+            false,
+        ),
+    ];
+
+    #[test]
+    fn every_mistake_is_told_and_none_widens_what_is_bound() {
+        for (line, expected, forbids) in MISTAKES {
+            let policy = policy(line);
+            assert_eq!(&problems(&policy), expected, "{line}");
+            assert_eq!(policy.forbids_binding(), *forbids, "{line}");
+        }
+        assert_eq!(policy("vfio.group=strickt").group, GroupPolicy::Strict);
+        assert!(policy("vfio.dry_run=maybe").dry_run);
+    }
+
+    #[test]
+    fn limits_are_told() {
+        let many = vec!["42:00.0"; MAX_SELECTORS + 9].join(",");
+        let line = format!("vfio.bind={many}");
+        let policy = policy(&line);
+        assert_eq!(policy.selectors.len(), MAX_SELECTORS);
+        assert!(policy.forbids_binding());
+        assert_eq!(policy.problems.len(), 1, "told once");
+
+        let line = format!("vfio_pci.ids={}", "x,".repeat(MAX_PROBLEMS + 3));
+        let policy = super::Policy::read(parameters(line.as_bytes()));
+        assert_eq!(
+            (policy.problems.len(), policy.more_problems),
+            (MAX_PROBLEMS, 3)
+        );
+        assert!(policy.forbids_binding());
+
+        let long = format!("vfio_pci.ids={}", "1:2,".repeat(256));
+        let policy = super::Policy::read(parameters(long.as_bytes()));
+        assert!(policy.selectors.is_empty());
+        assert_eq!(policy.problems.first(), Some(&Problem::IdsTooLong(1024)));
+        let fits = format!("vfio_pci.ids={}1:2", "1:2,".repeat(255));
+        let policy = super::Policy::read(parameters(fits.as_bytes()));
+        assert_eq!(policy.selectors.len(), 256);
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_line_panics(
+            bytes: Vec<u8>, words in "(vfio[._](bind|pci.ids|group|driver)=[!0-9a-f:.,*]{0,20} ){0,4}",
+        ) {
+            let _ = Policy::read(parameters(&bytes));
+            let _ = problems(&policy(&words));
+        }
+    }
+}

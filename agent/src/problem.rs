@@ -1,0 +1,190 @@
+//! What is wrong with a policy, in words that tell its owner what to do.
+
+use core::fmt;
+
+use crate::kernel_ids::{self, Quirk};
+use crate::policy::MAX_SELECTORS;
+use crate::selector::Misread;
+use crate::text::Text;
+
+/// How much a problem matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// Some of what was written has no effect.
+    Error,
+    /// It has an effect, perhaps not the one that was meant.
+    Warning,
+}
+
+/// Something in the policy that its owner should look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Problem<'a> {
+    /// A selector of `vfio.bind=` that was not understood.
+    Selector {
+        /// As written.
+        text: &'a [u8],
+        /// Where and why.
+        misread: Misread<'a>,
+    },
+    /// More selectors than there is room for.
+    TooManySelectors,
+    /// `vfio.bind` without a selector.
+    BindsNothing,
+    /// An item of `vfio_pci.ids=` that the kernel rejects as `invalid id string`.
+    InvalidId(&'a [u8]),
+    /// An item of `vfio_pci.ids=` with a surprising effect.
+    OddId(&'a [u8], Quirk),
+    /// A `vfio_pci.ids=` that is too long for the kernel; its length.
+    IdsTooLong(usize),
+    /// `vfio_pci.ids` without a value.
+    IdsWithoutValue,
+    /// An earlier `vfio_pci.ids=` that the last one replaces.
+    IdsRepeated,
+    /// A parameter behind a bare `--`.
+    AfterDashes(&'a [u8]),
+    /// A value that is none of the possible ones.
+    BadValue {
+        /// The parameter.
+        name: &'a [u8],
+        /// What was written; `None` without a `=`.
+        value: Option<&'a [u8]>,
+        /// What could have been written.
+        expected: &'static str,
+        /// What is done instead.
+        instead: Instead,
+    },
+    /// A parameter that DESIGN names and this version does not know.
+    Unsupported {
+        /// The parameter.
+        name: &'a [u8],
+        /// What is done instead.
+        instead: Instead,
+    },
+    /// A parameter that begins like ours and is none.
+    UnknownName(&'a [u8]),
+    /// A command line that was not read to its end.
+    LineTooLong,
+}
+
+impl Problem<'_> {
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::OddId(..) | Self::IdsRepeated | Self::AfterDashes(_) | Self::BindsNothing => {
+                Severity::Warning
+            }
+            _ => Severity::Error,
+        }
+    }
+
+    /// Whether it may hide what must be left alone, so that binding anything could bind too much.
+    #[must_use]
+    pub fn forbids_binding(&self) -> bool {
+        match self {
+            Self::Selector { text, .. } => text.starts_with(b"!"),
+            Self::TooManySelectors | Self::LineTooLong => true,
+            Self::Unsupported { instead, .. } | Self::BadValue { instead, .. } => {
+                *instead == Instead::BindsNothing
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is done in place of what was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Instead {
+    /// Anything else could bind too much.
+    BindsNothing,
+    /// This value counts.
+    Uses(&'static str),
+    /// The parameter has no effect.
+    Ignores,
+}
+
+const NOTHING_IS_BOUND: &str = "nothing is bound";
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BindsNothing => f.write_str(NOTHING_IS_BOUND),
+            Self::Uses(value) => write!(f, "{value} is used"),
+            Self::Ignores => f.write_str("it is ignored"),
+        }
+    }
+}
+
+impl fmt::Display for Problem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Selector { text, misread } => {
+                write!(f, "vfio.bind: `{}`: {misread}", Text(text))?;
+                if self.forbids_binding() {
+                    write!(f, "; what it excludes is unknown, so {NOTHING_IS_BOUND}")?;
+                }
+                Ok(())
+            }
+            Self::TooManySelectors => write!(
+                f,
+                "more than {MAX_SELECTORS} selectors; {NOTHING_IS_BOUND}; use an ID or a whole \
+                 slot in place of single functions"
+            ),
+            Self::BindsNothing => f.write_str("vfio.bind names no function"),
+            Self::InvalidId(item) => write!(
+                f,
+                "vfio_pci.ids: `{}`: invalid id string, the kernel skips it; write vendor:device",
+                Text(item)
+            ),
+            Self::OddId(item, quirk) => write!(f, "vfio_pci.ids: `{}`: {quirk}", Text(item)),
+            Self::IdsTooLong(length) => write!(
+                f,
+                "vfio_pci.ids: {length} bytes; the kernel rejects {} or more, and vfio-pci does \
+                 not load with it; use vfio.bind=",
+                kernel_ids::VALUE_LIMIT
+            ),
+            Self::IdsWithoutValue => f.write_str(
+                "vfio_pci.ids has no value; the kernel does not load vfio-pci with it; remove it",
+            ),
+            Self::IdsRepeated => {
+                f.write_str("vfio_pci.ids is given more than once; the kernel uses the last one")
+            }
+            Self::AfterDashes(name) => write!(
+                f,
+                "{} stands behind `--`, where the kernel leaves all to init; it is ignored, put it \
+                 in front",
+                Text(name)
+            ),
+            Self::BadValue {
+                name,
+                value,
+                expected,
+                instead,
+            } => {
+                write!(f, "{}", Text(name))?;
+                match value {
+                    Some(value) => write!(f, "=`{}`", Text(value))?,
+                    None => f.write_str(" has no value")?,
+                }
+                write!(f, ": expected {expected}; {instead}")
+            }
+            Self::Unsupported { name, instead } => {
+                write!(
+                    f,
+                    "{} is not supported by this version; {instead}",
+                    Text(name)
+                )
+            }
+            Self::UnknownName(name) => write!(
+                f,
+                "{} is no parameter of vfio-bind and is ignored; see the README for the list",
+                Text(name)
+            ),
+            Self::LineTooLong => write!(
+                f,
+                "the kernel command line is longer than {} bytes; {NOTHING_IS_BOUND}",
+                crate::cmdline::MAX_LEN
+            ),
+        }
+    }
+}

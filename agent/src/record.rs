@@ -1,0 +1,102 @@
+//! Everything that is known when the work is done: the source of the report, the messages and the
+//! exit status, so that they cannot disagree.
+
+use core::fmt;
+
+use crate::function::Inventory;
+use crate::iommu::{Advice, Kind};
+use crate::outcome::{Fate, Outcomes};
+use crate::plan::{Decision, Plan, Why, unmatched};
+use crate::policy::Policy;
+use crate::selector::Source;
+
+/// How a run ended, in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// The plan was carried out, as far as it could be.
+    Applied,
+    /// `vfio.bind=off`.
+    Off,
+    /// Nothing was written, as asked.
+    DryRun,
+    /// The kernel uses no IOMMU: nothing was written.
+    NoIommu,
+    /// The machine has no PCI bus, or sysfs is not mounted.
+    NoPci,
+    /// No selector was given.
+    NothingAsked,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Applied => "applied",
+            Self::Off => "off",
+            Self::DryRun => "dry-run",
+            Self::NoIommu => "no-iommu",
+            Self::NoPci => "no-pci",
+            Self::NothingAsked => "nothing-asked",
+        })
+    }
+}
+
+/// What was asked, what was found, what was done.
+pub struct Record<'a> {
+    /// How it ended.
+    pub state: State,
+    /// What was asked.
+    pub policy: &'a Policy<'a>,
+    /// What was found.
+    pub inventory: &'a Inventory,
+    /// What was to be done.
+    pub plan: &'a Plan,
+    /// What became of it.
+    pub outcomes: &'a Outcomes,
+    /// The IOMMU the kernel uses.
+    pub iommu: Kind,
+    /// How many IOMMU groups there are.
+    pub groups: u32,
+    /// What would turn an IOMMU on, where there is none.
+    pub advice: Option<Advice>,
+    /// How long it took, in microseconds.
+    pub elapsed_us: u64,
+}
+
+/// All that was asked is done, or there was nothing to do.
+pub const EXIT_DONE: u8 = 0;
+/// A function that was asked for is not bound, or its group is not usable.
+pub const EXIT_NOT_BOUND: u8 = 1;
+/// The policy has an error; everything valid in it was done.
+pub const EXIT_POLICY: u8 = 2;
+
+impl Record<'_> {
+    /// The exit status: what is not bound weighs more than what was written wrongly.
+    #[must_use]
+    pub fn exit(&self) -> u8 {
+        if self.state == State::Off {
+            EXIT_DONE
+        } else if self.lacks_something() {
+            EXIT_NOT_BOUND
+        } else if self.policy.has_errors() {
+            EXIT_POLICY
+        } else {
+            EXIT_DONE
+        }
+    }
+
+    fn lacks_something(&self) -> bool {
+        let mut pairs = self.plan.steps.iter().zip(&self.outcomes.steps);
+        let missed = pairs.any(|(step, outcome)| {
+            let wanted = step.decision == Decision::Bind || matches!(step.why, Why::Selected(_));
+            let there = matches!(outcome.fate, Fate::Bound | Fate::Already | Fate::Planned);
+            wanted && !there
+        });
+        let unusable = self
+            .outcomes
+            .groups
+            .iter()
+            .any(|status| status.viable == Some(false));
+        let unmatched = unmatched(self.policy, self.inventory).any(|u| u.source == Source::Bind);
+        missed || unusable || unmatched || self.inventory.beyond_limit > 0
+    }
+}

@@ -1,0 +1,201 @@
+//! The record as JSON, for tools and for the running system.
+//!
+//! The README's section on the record tells its readers what each field means.
+
+use core::fmt;
+
+use crate::function::{Function, Inventory};
+use crate::host::Root;
+use crate::json::{Json, Value};
+use crate::outcome::{Outcome, blockers};
+use crate::pci_path;
+use crate::plan::{Decision, Step, Why};
+use crate::policy::Policy;
+use crate::problem::Severity;
+use crate::record::Record;
+use crate::selector::Selector;
+use crate::text::{Name, Text};
+use crate::tree::Output;
+
+/// The version of the form below; it changes when a reader of an older one would go wrong.
+pub const SCHEMA: u64 = 1;
+
+/// Where the report is kept, below the root.
+pub const DIRECTORY: &str = "run/vfio-bind";
+/// The report's name in that directory.
+pub const FILE: &str = "report.json";
+
+/// Writes the whole report.
+///
+/// # Errors
+/// When the output takes no more.
+pub fn write(
+    record: &Record<'_>,
+    root: &dyn Root,
+    kernel: &[u8],
+    output: &mut Output<'_>,
+) -> fmt::Result {
+    let mut json = Json::new(output);
+    json.open("{");
+    json.field("schema", Value::Number(SCHEMA));
+    json.text("agent", &env!("CARGO_PKG_VERSION"));
+    json.text("kernel", &Text(kernel));
+    json.text("state", &record.state);
+    json.key("iommu");
+    json.open("{");
+    json.text("kind", &record.iommu);
+    json.field("groups", Value::Number(record.groups.into()));
+    json.field(
+        "advice",
+        record
+            .advice
+            .as_ref()
+            .map_or(Value::Null, |advice| Value::Text(advice)),
+    );
+    json.close("}");
+    write_policy(record.policy, record.inventory, &mut json);
+    json.key("functions");
+    write_functions(record, root, &mut json);
+    json.key("groups");
+    write_groups(record, root, &mut json);
+    json.count("functions_seen", record.inventory.len());
+    json.count("functions_beyond_limit", record.inventory.beyond_limit);
+    json.count("functions_unreadable", record.inventory.unreadable);
+    json.count("groups_beyond_limit", record.outcomes.more_groups);
+    json.field("exit", Value::Number(record.exit().into()));
+    json.field("elapsed_us", Value::Number(record.elapsed_us));
+    json.close("}");
+    json.finish()
+}
+
+fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, '_>) {
+    json.key("policy");
+    json.open("{");
+    json.field("driver", Value::Name(&policy.driver));
+    json.text("group", &policy.group);
+    json.text("onfail", &policy.on_failure);
+    json.field("dry_run", Value::Truth(policy.dry_run));
+    json.key("selectors");
+    json.open("[");
+    for selector in &policy.selectors {
+        json.next();
+        write_selector(selector, inventory, json);
+    }
+    json.close("]");
+    for (key, severity) in [("errors", Severity::Error), ("warnings", Severity::Warning)] {
+        json.key(key);
+        json.open("[");
+        for problem in policy.problems.iter().filter(|p| p.severity() == severity) {
+            json.element(&Value::Text(problem));
+        }
+        json.close("]");
+    }
+    json.count("problems_beyond_limit", policy.more_problems);
+    json.close("}");
+}
+
+fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Json<'_, '_>) {
+    json.open("{");
+    json.text("text", &Text(selector.text));
+    json.text("source", &selector.source);
+    json.field("excludes", Value::Truth(selector.excludes));
+    json.key("matches");
+    json.open("[");
+    for (_, function) in inventory.iter() {
+        if selector.matches(function.address, &function.id) {
+            json.element(&Value::Text(&function.address));
+        }
+    }
+    json.close("]");
+    json.close("}");
+}
+
+fn write_functions(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
+    json.open("[");
+    for (step, outcome) in record.plan.steps.iter().zip(&record.outcomes.steps) {
+        let Some(function) = record.inventory.get(step.function) else {
+            continue;
+        };
+        json.next();
+        write_function(record, root, (step, outcome, function), json);
+    }
+    json.close("]");
+}
+
+fn write_function(
+    record: &Record<'_>,
+    root: &dyn Root,
+    (step, outcome, function): (&Step, &Outcome, &Function),
+    json: &mut Json<'_, '_>,
+) {
+    let Function {
+        address,
+        id,
+        group,
+        driver,
+        ..
+    } = function;
+    let mut buffer = [0; 512];
+    let path = pci_path::of(root, *address, &mut buffer);
+    let role = match step.why {
+        Why::Selected(_) => "selected",
+        Why::Sibling(_) => "sibling",
+    };
+    json.open("{");
+    json.text("address", address);
+    json.field(
+        "path",
+        path.as_ref().map_or(Value::Null, |path| Value::Text(path)),
+    );
+    json.text("vendor", &format_args!("{:04x}", id.vendor));
+    json.text("device", &format_args!("{:04x}", id.device));
+    json.text("subvendor", &format_args!("{:04x}", id.subvendor));
+    json.text("subdevice", &format_args!("{:04x}", id.subdevice));
+    json.text("class", &format_args!("{:06x}", id.class));
+    json.field(
+        "group",
+        group.map_or(Value::Null, |group| Value::Number(group.into())),
+    );
+    json.text("role", &role);
+    json.text("why", &step.reason(record.policy));
+    json.field("driver_before", driver_name(driver));
+    json.field("driver_now", driver_name(&outcome.driver));
+    json.text("outcome", &outcome.fate);
+    match (&outcome.failure, &step.decision) {
+        (Some(failure), _) => json.text("reason", failure),
+        (None, Decision::Refuse(refusal)) => json.text("reason", refusal),
+        (None, Decision::Leave(leave)) => json.text("reason", leave),
+        (None, Decision::Bind) => json.text("reason", &""),
+    }
+    json.close("}");
+}
+
+fn driver_name(driver: &Option<Name>) -> Value<'_> {
+    driver.as_deref().map_or(Value::Null, Value::Name)
+}
+
+fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
+    json.open("[");
+    for status in &record.outcomes.groups {
+        json.next();
+        json.open("{");
+        json.field("group", Value::Number(status.group.into()));
+        json.field("viable", status.viable.map_or(Value::Null, Value::Truth));
+        json.key("blockers");
+        json.open("[");
+        if status.viable == Some(false) {
+            blockers(
+                root,
+                record.inventory,
+                status.group,
+                &mut |address, driver| {
+                    let blocker = format_args!("{address} {driver}");
+                    json.element(&Value::Text(&blocker));
+                },
+            );
+        }
+        json.close("]");
+        json.close("}");
+    }
+    json.close("]");
+}

@@ -1,0 +1,78 @@
+//! One run from the command line to the record.
+
+use crate::cmdline::{MAX_LEN, parameters};
+use crate::function::Inventory;
+use crate::host::{Host, Root};
+use crate::iommu::{self, Advice, Kind};
+use crate::outcome::Outcomes;
+use crate::plan::{Plan, plan};
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::record::{Record, State};
+use crate::{apply, scan};
+
+/// Reads the policy, looks at the machine and plans; writes nothing.
+///
+/// `then` gets the record of what would be done, and returns the exit status.
+pub fn rehearse(root: &dyn Root, line: &[u8], then: &mut dyn FnMut(&Record<'_>) -> u8) -> u8 {
+    run(root, line, &|_, _, _, _| State::DryRun, &|| 0, then)
+}
+
+/// Reads the policy, looks at the machine, plans, and carries the plan out.
+///
+/// `clock` gives microseconds since the start. `then` gets the record of what was done, and
+/// returns the exit status.
+pub fn perform(
+    host: &impl Host,
+    line: &[u8],
+    clock: &dyn Fn() -> u64,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    let act = |policy: &Policy<'_>, inventory: &Inventory, plan: &Plan, outcomes: &mut _| {
+        if policy.dry_run {
+            return State::DryRun;
+        }
+        apply::apply(host, policy, inventory, plan, outcomes);
+        State::Applied
+    };
+    run(host, line, &act, clock, then)
+}
+
+fn run(
+    root: &dyn Root,
+    line: &[u8],
+    act: &dyn Fn(&Policy<'_>, &Inventory, &Plan, &mut Outcomes) -> State,
+    clock: &dyn Fn() -> u64,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    let mut policy = Policy::read(parameters(line));
+    if line.len() >= MAX_LEN {
+        policy.problem(Problem::LineTooLong);
+    }
+    let mut inventory = Inventory::default();
+    let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
+    let early = if policy.off {
+        Some(State::Off)
+    } else if policy.selectors.is_empty() {
+        Some(State::NothingAsked)
+    } else if scan::scan(root, &mut inventory).is_err() || inventory.is_empty() {
+        Some(State::NoPci)
+    } else {
+        drafted = plan(&policy, &inventory);
+        outcomes.rehearse(&inventory, &drafted);
+        (!inventory.has_groups()).then_some(State::NoIommu)
+    };
+    let state = early.unwrap_or_else(|| act(&policy, &inventory, &drafted, &mut outcomes));
+    let advice = (state == State::NoIommu).then(|| Advice::of(root, line));
+    then(&Record {
+        state,
+        policy: &policy,
+        inventory: &inventory,
+        plan: &drafted,
+        outcomes: &outcomes,
+        iommu: Kind::of(root),
+        groups: iommu::group_count(root),
+        advice,
+        elapsed_us: clock(),
+    })
+}

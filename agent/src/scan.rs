@@ -1,0 +1,70 @@
+//! sysfs -> [`Inventory`].
+
+use nom::{IResult, Parser, character::complete::u32, combinator::all_consuming};
+use rustix::io::Errno;
+
+use crate::address::Address;
+use crate::device_id::DeviceId;
+use crate::function::{Function, Inventory};
+use crate::host::{DEVICES, Root, attribute, driver_of, last_component};
+use crate::text::Text;
+
+/// Reads every function of the machine.
+///
+/// A function that vanishes while it is read is left out; one that cannot be read is counted and
+/// told of.
+///
+/// # Errors
+/// What listing the devices answered.
+pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
+    root.list(DEVICES, &mut |entry| {
+        let function = match Address::parse(entry) {
+            Some(address) => read(root, address),
+            None => Err(Errno::INVAL),
+        };
+        match function {
+            Ok(function) => inventory.add(function),
+            Err(Errno::NOENT | Errno::NODEV) => {}
+            Err(errno) => {
+                inventory.unreadable = inventory.unreadable.saturating_add(1);
+                let answer = crate::errno::Answer(errno);
+                warn!(
+                    "{DEVICES}/{}: cannot be read: {answer}; left alone",
+                    Text(entry)
+                );
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
+    let mut buffer = [0; 256];
+    let modalias = root.read(&attribute(address, "modalias"), &mut buffer)?;
+    let id = DeviceId::from_modalias(modalias).ok_or(Errno::INVAL)?;
+    // The kernel shows this attribute for header types 1 and 2 only (pci_dev_bridge_attrs_are_visible
+    // in drivers/pci/pci-sysfs.c, since 4.13). Unlike reading `config` it never wakes the hardware.
+    let bridge = root.exists(&attribute(address, "secondary_bus_number"));
+    let driver = driver_of(root, address)?;
+    Ok(Function {
+        address,
+        id,
+        group: group(root, address)?,
+        bridge,
+        driver,
+    })
+}
+
+fn group(root: &dyn Root, address: Address) -> Result<Option<u32>, Errno> {
+    let mut buffer = [0; 256];
+    match root.link(&attribute(address, "iommu_group"), &mut buffer) {
+        Ok(target) => {
+            let number: IResult<_, _> = all_consuming(u32).parse(last_component(target));
+            number
+                .map(|(_, group)| Some(group))
+                .map_err(|_| Errno::INVAL)
+        }
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}

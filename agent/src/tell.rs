@@ -1,0 +1,177 @@
+//! The record as messages: a line for each decision, the worst ones loudest.
+
+use core::fmt;
+
+use crate::device_id::DeviceId;
+use crate::function::Function;
+use crate::host::Root;
+use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
+use crate::plan::{Decision, Leave, unmatched};
+use crate::problem::Severity;
+use crate::record::{Record, State};
+use crate::selector::Source;
+use crate::text::Name;
+
+/// Logs the whole record.
+pub fn tell(record: &Record<'_>, root: &dyn Root) {
+    tell_problems(record);
+    match record.state {
+        State::Off => {
+            info!("vfio.bind=off: nothing is done in this boot");
+            return;
+        }
+        State::NoIommu => tell_no_iommu(record),
+        State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
+        State::Applied | State::DryRun | State::NothingAsked => {}
+    }
+    for unmatched in unmatched(record.policy, record.inventory) {
+        match unmatched.source {
+            Source::Bind => error!("{unmatched}"),
+            Source::KernelIds => info!("{unmatched}"),
+        }
+    }
+    if record.state != State::NoIommu {
+        tell_steps(record);
+        for status in &record.outcomes.groups {
+            tell_group(record, root, *status);
+        }
+    }
+    tell_limits(record);
+    if record.state == State::Applied || record.state == State::DryRun {
+        info!("{}", summary(record));
+    }
+}
+
+fn tell_problems(record: &Record<'_>) {
+    for problem in &record.policy.problems {
+        match problem.severity() {
+            Severity::Error => error!("{problem}"),
+            Severity::Warning => warn!("{problem}"),
+        }
+    }
+    let more = record.policy.more_problems;
+    if more > 0 {
+        error!("the policy has {more} more problems; nothing is bound");
+    }
+}
+
+fn tell_no_iommu(record: &Record<'_>) {
+    let advice = fmt::from_fn(|f| {
+        record
+            .advice
+            .map_or(Ok(()), |advice| write!(f, "; {advice}"))
+    });
+    error!("no IOMMU: nothing is bound, native drivers keep everything{advice}");
+}
+
+fn tell_steps(record: &Record<'_>) {
+    for (step, outcome) in record.plan.steps.iter().zip(&record.outcomes.steps) {
+        let Some(function) = record.inventory.get(step.function) else {
+            continue;
+        };
+        let Function {
+            address,
+            driver: before,
+            id,
+            ..
+        } = function;
+        let (before, now) = (driver(before.as_ref()), driver(outcome.driver.as_ref()));
+        let why = step.reason(record.policy);
+        match (outcome.fate, step.decision, &outcome.failure) {
+            (Fate::Planned, ..) => {
+                info!(
+                    "{address}: {before} -> {} planned ({why})",
+                    record.policy.driver
+                );
+            }
+            (Fate::Bound, ..) => info!("{address}: {before} -> {now} ({why})"),
+            (Fate::Already, ..) => info!("{address}: on {now} already ({why})"),
+            (_, Decision::Refuse(refusal), _) => error!("{address}: refused: {refusal} ({why})"),
+            (_, Decision::Leave(leave), _) => tell_left(*address, id, leave),
+            (fate, _, Some(failure)) => {
+                let end = ending(fate, outcome);
+                error!("{address}: not bound: {failure}; {end} ({why})");
+            }
+            (fate, _, None) => error!("{address}: {fate}, now {now} ({why})"),
+        }
+    }
+}
+
+fn tell_left(address: crate::address::Address, id: &DeviceId, leave: Leave) {
+    warn!("{address} ({}): {leave}", id.kind());
+}
+
+fn ending(fate: Fate, outcome: &Outcome) -> impl fmt::Display + '_ {
+    fmt::from_fn(move |f| match (fate, &outcome.driver) {
+        (Fate::Returned, Some(driver)) => write!(f, "{driver} has it again"),
+        (Fate::Returned, None) => f.write_str("left to its native driver"),
+        (Fate::Held, _) => f.write_str("kept without a driver (vfio.onfail=hold)"),
+        (_, Some(driver)) => write!(f, "it is on {driver} now"),
+        (_, None) => f.write_str("it has no driver now"),
+    })
+}
+
+fn driver(name: Option<&Name>) -> &str {
+    name.map_or("(none)", |name| name.as_str())
+}
+
+fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
+    let group = status.group;
+    match status.viable {
+        Some(true) => info!("group {group} is viable, says VFIO"),
+        None => info!("group {group}: this kernel has no node to ask whether it is viable"),
+        Some(false) => {
+            let mut named = false;
+            blockers(root, record.inventory, group, &mut |address, driver| {
+                named = true;
+                error!(
+                    "group {group} is not usable: {driver} has {address}; select it too, or keep \
+                     that driver from loading"
+                );
+            });
+            if !named {
+                error!("group {group} is not viable, says VFIO; no driver in it explains why");
+            }
+        }
+    }
+}
+
+fn tell_limits(record: &Record<'_>) {
+    let beyond = record.inventory.beyond_limit;
+    if beyond > 0 {
+        error!(
+            "{beyond} PCI functions beyond the first {} were not looked at",
+            record.inventory.len()
+        );
+    }
+    let groups = record.outcomes.more_groups;
+    if groups > 0 {
+        warn!("VFIO was not asked about {groups} more groups");
+    }
+}
+
+fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| {
+        let wanted = record.plan.bound().count();
+        let there = record
+            .outcomes
+            .steps
+            .iter()
+            .filter(|outcome| matches!(outcome.fate, Fate::Bound | Fate::Already))
+            .count();
+        let driver = &record.policy.driver;
+        let us = record.elapsed_us;
+        if record.state == State::DryRun {
+            write!(
+                f,
+                "dry run: {wanted} functions would go to {driver}, nothing was written"
+            )
+        } else {
+            let (ms, part) = (us.div_euclid(1000), us.rem_euclid(1000).div_euclid(100));
+            write!(
+                f,
+                "{there} of {wanted} functions on {driver} after {ms}.{part} ms"
+            )
+        }
+    })
+}

@@ -1,0 +1,352 @@
+//! A machine in a directory: the tree that sysfs would show, and a kernel that reacts to writes.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tempfile::TempDir;
+use vfio_bind::host::{Host, LoadError, Root};
+use vfio_bind::tree::Tree;
+
+/// A function to put into the tree.
+#[derive(Clone, Debug, Default)]
+pub struct Card {
+    pub address: String,
+    pub ids: [u32; 4],
+    pub class: u32,
+    pub driver: Option<String>,
+    pub group: Option<u32>,
+    pub bridge: bool,
+}
+
+impl Card {
+    pub fn new(address: &str, vendor: u32, device: u32, class: u32, group: u32) -> Self {
+        Self {
+            address: address.to_owned(),
+            ids: [vendor, device, 0, 0],
+            class,
+            group: Some(group),
+            ..Self::default()
+        }
+    }
+
+    pub fn on(self, driver: &str) -> Self {
+        Self {
+            driver: Some(driver.to_owned()),
+            ..self
+        }
+    }
+
+    pub fn bridge(self) -> Self {
+        Self {
+            bridge: true,
+            ..self
+        }
+    }
+}
+
+/// What goes wrong on purpose.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// vfio-pci is not in the image.
+    pub no_module: bool,
+    /// The image has no modprobe.
+    pub no_modprobe: bool,
+    /// The driver's probe refuses these.
+    pub probe_refuses: Vec<String>,
+    /// The native driver of these never lets go.
+    pub stuck: Vec<String>,
+    /// These vanish with the first write to them.
+    pub vanishing: Vec<String>,
+    /// A write to a path that ends like this answers so.
+    pub writes: Vec<(String, Errno)>,
+    /// VFIO calls these groups not viable.
+    pub not_viable: Vec<u32>,
+}
+
+pub struct Machine {
+    directory: TempDir,
+    tree: Tree,
+    pub trouble: Trouble,
+    /// Native drivers and what they take when they are loaded.
+    native: RefCell<BTreeMap<String, String>>,
+    events: RefCell<Vec<String>>,
+}
+
+impl Machine {
+    pub fn new(cards: &[Card]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Tree::open(directory.path()).unwrap();
+        let machine = Self {
+            directory,
+            tree,
+            trouble: Trouble::default(),
+            native: RefCell::default(),
+            events: RefCell::default(),
+        };
+        for path in [
+            "sys/bus/pci/devices",
+            "sys/bus/pci/drivers",
+            "sys/kernel/iommu_groups",
+            "sys/class/iommu",
+            "run",
+            "proc",
+        ] {
+            fs::create_dir_all(machine.path(path)).unwrap();
+        }
+        fs::write(machine.path("sys/bus/pci/drivers_probe"), "").unwrap();
+        for card in cards {
+            machine.insert(card);
+        }
+        if cards.iter().any(|card| card.group.is_some()) {
+            fs::create_dir(machine.path("sys/class/iommu/dmar0")).unwrap();
+        }
+        machine
+    }
+
+    /// A machine from its TSV file in tests/topologies.
+    pub fn from_topology(name: &str) -> Self {
+        Self::new(&topology(name))
+    }
+
+    pub fn with(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
+    }
+
+    /// With vfio-pci built into the kernel or loaded before.
+    pub fn with_vfio_pci(self) -> Self {
+        self.register("vfio-pci");
+        self
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn device(&self, address: &str) -> PathBuf {
+        self.path("sys/bus/pci/devices").join(address)
+    }
+
+    fn insert(&self, card: &Card) {
+        let device = self.device(&card.address);
+        fs::create_dir(&device).unwrap();
+        let [vendor, id, subvendor, subdevice] = card.ids;
+        let (base, sub, interface) = (
+            card.class >> 16,
+            (card.class >> 8) & 0xff,
+            card.class & 0xff,
+        );
+        let modalias = format!(
+            "pci:v{vendor:08X}d{id:08X}sv{subvendor:08X}sd{subdevice:08X}bc{base:02X}sc{sub:02X}i{interface:02x}\n"
+        );
+        fs::write(device.join("modalias"), modalias).unwrap();
+        fs::write(device.join("driver_override"), "(null)\n").unwrap();
+        if card.bridge {
+            fs::write(device.join("secondary_bus_number"), "1\n").unwrap();
+        }
+        if let Some(group) = card.group {
+            let target = format!("../../../../kernel/iommu_groups/{group}");
+            symlink(target, device.join("iommu_group")).unwrap();
+            fs::create_dir_all(self.path(&format!("sys/kernel/iommu_groups/{group}"))).unwrap();
+        }
+        if let Some(driver) = &card.driver {
+            self.register(driver);
+            self.native
+                .borrow_mut()
+                .insert(card.address.clone(), driver.clone());
+            self.attach(&card.address, driver);
+        }
+    }
+
+    fn register(&self, driver: &str) {
+        fs::create_dir_all(self.path("sys/bus/pci/drivers").join(driver)).unwrap();
+    }
+
+    fn attach(&self, address: &str, driver: &str) {
+        let target = format!("../../../../bus/pci/drivers/{driver}");
+        symlink(target, self.device(address).join("driver")).unwrap();
+    }
+
+    pub fn driver(&self, address: &str) -> Option<String> {
+        let target = fs::read_link(self.device(address).join("driver")).ok()?;
+        Some(target.file_name()?.to_str()?.to_owned())
+    }
+
+    pub fn driver_override(&self, address: &str) -> String {
+        let text = fs::read_to_string(self.device(address).join("driver_override")).unwrap();
+        text.trim_end().trim_start_matches("(null)").to_owned()
+    }
+
+    pub fn set_override(&self, address: &str, driver: &str) {
+        fs::write(
+            self.device(address).join("driver_override"),
+            format!("{driver}\n"),
+        )
+        .unwrap();
+    }
+
+    /// What was done to the machine, in order; forgets it.
+    pub fn take_events(&self) -> Vec<String> {
+        self.events.take()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let mut addresses: Vec<_> = fs::read_dir(self.path("sys/bus/pci/devices"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// The kernel's device_attach: the override decides, or else the native driver if it is loaded.
+    fn probe(&self, address: &str) {
+        if self.driver(address).is_some() {
+            return;
+        }
+        let wanted = match self.driver_override(address) {
+            chosen if !chosen.is_empty() => Some(chosen),
+            _ => self.native.borrow().get(address).cloned(),
+        };
+        let Some(driver) = wanted else { return };
+        let registered = self.path("sys/bus/pci/drivers").join(&driver).exists();
+        let refused =
+            driver.contains("vfio") && self.trouble.probe_refuses.iter().any(|a| a == address);
+        if registered && !refused {
+            self.attach(address, &driver);
+        }
+    }
+
+    fn react(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
+        let text = String::from_utf8(data.to_vec()).unwrap();
+        if let Some((_, errno)) = self
+            .trouble
+            .writes
+            .iter()
+            .find(|(end, _)| path.ends_with(end.as_str()))
+        {
+            return Err(*errno);
+        }
+        if path == "sys/bus/pci/drivers_probe" {
+            self.probe(&text);
+            return Ok(());
+        }
+        let (address, file) = path
+            .strip_prefix("sys/bus/pci/devices/")
+            .and_then(|rest| rest.split_once('/'))
+            .unwrap_or_else(|| panic!("nobody may write to {path}"));
+        if self.trouble.vanishing.iter().any(|a| a == address) {
+            fs::remove_dir_all(self.device(address)).unwrap();
+        }
+        if !self.device(address).exists() {
+            return Err(Errno::NOENT);
+        }
+        match file {
+            "driver_override" => {
+                let value = text.trim_end();
+                let shown = if value.is_empty() { "(null)" } else { value };
+                fs::write(self.device(address).join(file), format!("{shown}\n")).unwrap();
+                Ok(())
+            }
+            "driver/unbind" if self.trouble.stuck.iter().any(|a| a == address) => {
+                Err(Errno::TIMEDOUT)
+            }
+            "driver/unbind" => {
+                fs::remove_file(self.device(address).join("driver")).map_err(|_| Errno::NOENT)
+            }
+            _ => panic!("nobody may write to {path}"),
+        }
+    }
+}
+
+/// The cards of a topology file.
+pub fn topology(name: &str) -> Vec<Card> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/topologies")
+        .join(format!("{name}.tsv"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
+    rows.map(|row| {
+        let fields: Vec<_> = row.split('\t').collect();
+        let hex = |field: &str| match field {
+            "-" => 0,
+            digits => u32::from_str_radix(digits, 16).unwrap(),
+        };
+        Card {
+            address: fields[0].to_owned(),
+            class: hex(fields[1]),
+            ids: [2, 3, 4, 5].map(|at| hex(fields[at])),
+            driver: Some(fields[7].to_owned()).filter(|driver| driver != "-"),
+            group: fields[8].parse().ok(),
+            bridge: fields[9] != "-",
+        }
+    })
+    .collect()
+}
+
+impl Root for Machine {
+    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.tree.read(path, buffer)
+    }
+
+    fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.tree.link(path, buffer)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.tree.exists(path)
+    }
+
+    fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        self.tree.list(path, each)
+    }
+}
+
+impl Host for Machine {
+    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
+        let short = path
+            .trim_start_matches("sys/bus/pci/")
+            .trim_start_matches("devices/");
+        let text = String::from_utf8_lossy(data).escape_debug().to_string();
+        self.events.borrow_mut().push(format!("{short} = {text}"));
+        self.react(path, data)
+    }
+
+    fn write_within(&self, path: &str, data: &[u8], _: Duration) -> Result<(), Errno> {
+        self.write(path, data)
+    }
+
+    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
+        let option = option
+            .map(|option| format!(" {option}"))
+            .unwrap_or_default();
+        self.events
+            .borrow_mut()
+            .push(format!("modprobe {name}{option}"));
+        if self.trouble.no_modprobe {
+            return Err(LoadError::NoModprobe);
+        }
+        if self.trouble.no_module {
+            return Err(LoadError::Status(1));
+        }
+        self.register(name);
+        for address in self.addresses() {
+            if self.driver_override(&address) == name {
+                self.probe(&address);
+            }
+        }
+        Ok(())
+    }
+
+    fn group_viable(&self, group: u32) -> Result<bool, Errno> {
+        Ok(!self.trouble.not_viable.contains(&group))
+    }
+}
