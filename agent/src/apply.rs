@@ -230,10 +230,9 @@ impl<'a, H: Host> Work<'a, H> {
         let (host, address) = (self.host, job.address());
         let told = |act, answer: Result<(), Errno>| {
             if let Err(errno) = answer {
-                error!(
-                    "{address}: cannot be given back: {}",
-                    Failure::of(act, errno)
-                );
+                let failure = Failure::of(act, errno);
+                let failure = failure.told(self.target());
+                error!("{address}: cannot be given back: {failure}");
             }
         };
         if let Some(previous) = &job.previous {

@@ -85,10 +85,12 @@ impl fmt::Display for LoadError {
         match self {
             Self::NoModprobe => f.write_str("this image has no modprobe; add kmod to it"),
             Self::Spawn(errno) => write!(f, "modprobe could not start: {}", Answer(*errno)),
-            Self::Status(status) => write!(
-                f,
-                "modprobe ended with status {status}; is the module in this image?"
-            ),
+            Self::Status(status) => {
+                write!(
+                    f,
+                    "modprobe ended with status {status}; is the module in this image?"
+                )
+            }
             Self::Signal(signal) => write!(f, "modprobe was killed by signal {signal}"),
             Self::TimedOut => f.write_str("modprobe did not end in time"),
         }

@@ -47,9 +47,7 @@ impl Log for Place {
         }
         let text = line.split_once('>').map_or(line.as_str(), |(_, text)| text);
         // If this fails too, there is nowhere left to complain to.
-        for part in [text.as_bytes(), b"\n"] {
-            let _ = rustix::io::write(sys::stderr(), part);
-        }
+        let _ = rustix::io::write(sys::stderr(), text.as_bytes());
     }
 
     fn flush(&self) {}

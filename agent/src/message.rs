@@ -2,6 +2,7 @@
 
 use core::fmt::{self, Write};
 
+use heapless::String;
 use log::{Level, Record};
 
 use crate::text::Clipped;
@@ -35,18 +36,26 @@ macro_rules! info {
 /// kernel/printk/printk.c) and older kernels cut the rest without a word.
 pub const LINE_LEN: usize = 900;
 
+/// A line with its line end.
+pub type Line = String<{ LINE_LEN + 1 }>;
+
 /// A message as one line of the kernel log: the level in angle brackets (printk's, of
 /// include/linux/kern_levels.h), the program, the text.
 #[must_use]
-pub fn line(record: &Record<'_>) -> heapless::String<LINE_LEN> {
+pub fn line(record: &Record<'_>) -> Line {
     let level = match record.level() {
         Level::Error => 3,
         Level::Warn => 4,
         Level::Info | Level::Debug | Level::Trace => 6,
     };
-    let mut line = Clipped::default();
-    let _ = write!(line, "<{level}>vfio-bind: {}", record.args());
-    line.finish()
+    let mut text = Clipped::<LINE_LEN>::default();
+    let _ = write!(text, "<{level}>vfio-bind: {}", record.args());
+    let mut line = Line::new();
+    // Both fit by their types. Without a line end the kernel waits for more, and shows the text only
+    // when the next message comes (LOG_CONT).
+    let _ = line.push_str(&text.finish());
+    let _ = line.push('\n');
+    line
 }
 
 #[cfg(test)]
@@ -59,9 +68,9 @@ mod tests {
     fn a_line_has_its_level_and_its_limit() {
         let long = "x".repeat(2 * LINE_LEN);
         for (level, args, expected) in [
-            (Level::Error, format_args!("a"), "<3>vfio-bind: a"),
-            (Level::Warn, format_args!("b"), "<4>vfio-bind: b"),
-            (Level::Info, format_args!("c"), "<6>vfio-bind: c"),
+            (Level::Error, format_args!("a"), "<3>vfio-bind: a\n"),
+            (Level::Warn, format_args!("b"), "<4>vfio-bind: b\n"),
+            (Level::Info, format_args!("c"), "<6>vfio-bind: c\n"),
         ] {
             assert_eq!(
                 line(&Record::builder().level(level).args(args).build()),
@@ -72,6 +81,6 @@ mod tests {
             "{}",
             line(&Record::builder().args(format_args!("{long}")).build())
         );
-        assert!(clipped.len() <= LINE_LEN && clipped.ends_with("x…"));
+        assert!(clipped.len() == LINE_LEN + 1 && clipped.ends_with("x…\n"));
     }
 }

@@ -105,27 +105,32 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+impl Failure {
+    /// Shows what went wrong on the way to `driver`.
+    pub fn told<'a>(&'a self, driver: &'a str) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| match self {
             Self::System(Act::Unbind, Errno::TIMEDOUT) => write!(
                 f,
                 "its driver did not let go within {} s; keep that driver from loading",
                 DRIVER_LIMIT.as_secs()
             ),
             Self::System(act, errno) => write!(f, "{act}: {}", Answer(*errno)),
-            Self::NoDriver(Some(error)) => write!(f, "the driver is not there: {error}"),
-            Self::NoDriver(None) => f.write_str(
-                "modprobe ended well, but no PCI driver has the name asked for; see vfio.driver=",
+            Self::NoDriver(Some(error)) => write!(f, "no driver {driver}: {error}"),
+            Self::NoDriver(None) => write!(
+                f,
+                "modprobe {driver} ended well, but no PCI driver has that name; see vfio.driver="
             ),
             Self::NotBound => {
-                f.write_str("the driver did not take it; the kernel log says why above this line")
+                write!(
+                    f,
+                    "{driver} did not take it; the kernel log says why above this line"
+                )
             }
             Self::Vanished => f.write_str("it has vanished"),
             Self::Sibling(address) => {
                 write!(f, "{address} of the same IOMMU group could not be bound")
             }
-        }
+        })
     }
 }
 

@@ -162,7 +162,7 @@ fn write_function(
     json.field("driver_now", driver_name(&outcome.driver));
     json.text("outcome", &outcome.fate);
     match (&outcome.failure, &step.decision) {
-        (Some(failure), _) => json.text("reason", failure),
+        (Some(failure), _) => json.text("reason", &failure.told(&record.policy.driver)),
         (None, Decision::Refuse(refusal)) => json.text("reason", refusal),
         (None, Decision::Leave(leave)) => json.text("reason", leave),
         (None, Decision::Bind) => json.text("reason", &""),

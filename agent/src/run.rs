@@ -45,6 +45,8 @@ fn run(
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
+    // /proc/cmdline adds a line end, which an open quote would take in.
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
     let mut policy = Policy::read(parameters(line));
     if line.len() >= MAX_LEN {
         policy.problem(Problem::LineTooLong);

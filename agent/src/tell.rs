@@ -90,6 +90,7 @@ fn tell_steps(record: &Record<'_>) {
             (_, Decision::Leave(leave), _) => tell_left(*address, id, leave),
             (fate, _, Some(failure)) => {
                 let end = ending(fate, outcome);
+                let failure = failure.told(&record.policy.driver);
                 error!("{address}: not bound: {failure}; {end} ({why})");
             }
             (fate, _, None) => error!("{address}: {fate}, now {now} ({why})"),

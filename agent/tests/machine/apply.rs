@@ -1,9 +1,7 @@
 //! What is written to a machine, in which order, and what is left behind.
 
-mod support;
-
+use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
-use support::{Card, Machine, Trouble};
 use vfio_bind::outcome::Fate;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
 use vfio_bind::run;
@@ -74,7 +72,11 @@ fn run(machine: &Machine, line: &str) -> Result {
                 .outcomes
                 .steps
                 .iter()
-                .filter_map(|outcome| outcome.failure.map(|failure| failure.to_string()))
+                .filter_map(|outcome| {
+                    outcome
+                        .failure
+                        .map(|failure| failure.told("vfio-pci").to_string())
+                })
                 .collect(),
             viable: record
                 .outcomes
@@ -327,7 +329,7 @@ fn a_group_is_given_back_whole() {
         result.reasons,
         [
             "0000:42:00.1 of the same IOMMU group could not be bound",
-            "the driver did not take it; the kernel log says why above this line",
+            "vfio-pci did not take it; the kernel log says why above this line",
         ]
     );
     assert_eq!(result.viable, []);

@@ -1,0 +1,6 @@
+//! Tests on machines made of directories.
+
+mod apply;
+mod plan;
+mod report;
+mod support;

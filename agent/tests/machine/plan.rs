@@ -1,0 +1,217 @@
+//! Plans for real machines, whose trees are in tests/topologies.
+
+use std::collections::BTreeSet;
+
+use crate::support::{Card, Machine, topology};
+use vfio_bind::function::{Inventory, MAX_FUNCTIONS};
+use vfio_bind::plan::Decision;
+use vfio_bind::record::Record;
+use vfio_bind::{run, scan};
+
+/// Every machine, and a check that a new file is not forgotten.
+const MACHINES: [&str; 12] = [
+    "amd-apu-laptop-picasso",
+    "amd-ryzen-b550-desktop",
+    "arm64-ampere-altra-multidomain",
+    "dual-socket-xeon-server-r720",
+    "intel-vmd-laptop-tigerlake",
+    "intel-z390-desktop-peg-group",
+    "iommu-off-laptop-hybrid-vmd",
+    "nvme-same-model-threadripper-trx40",
+    "threadripper-two-gpu-vendors-trx40",
+    "thunderbolt-hybrid-laptop-xps15",
+    "two-identical-gpus-threadripper-x399",
+    "xeon-server-sriov-nic-legacy-pci-group",
+];
+
+fn with_plan<T>(machine: &Machine, line: &str, mut then: impl FnMut(&Record<'_>) -> T) -> T {
+    let mut result = None;
+    run::rehearse(machine, line.as_bytes(), &mut |record| {
+        result = Some(then(record));
+        record.exit()
+    });
+    result.unwrap()
+}
+
+/// The addresses a plan binds.
+fn bound(machine: &Machine, line: &str) -> BTreeSet<String> {
+    with_plan(machine, line, |record| {
+        let address = |step: &vfio_bind::plan::Step| {
+            record
+                .inventory
+                .get(step.function)
+                .unwrap()
+                .address
+                .to_string()
+        };
+        record.plan.bound().map(address).collect()
+    })
+}
+
+/// The reasons for which a plan refuses what was asked for.
+fn refusals(machine: &Machine, line: &str) -> Vec<String> {
+    with_plan(machine, line, |record| {
+        let refusal = |step: &vfio_bind::plan::Step| match step.decision {
+            Decision::Refuse(refusal) => {
+                let address = record.inventory.get(step.function).unwrap().address;
+                Some(format!("{address}: {refusal}"))
+            }
+            _ => None,
+        };
+        record.plan.steps.iter().filter_map(refusal).collect()
+    })
+}
+
+fn set(addresses: &[&str]) -> BTreeSet<String> {
+    addresses
+        .iter()
+        .map(|&address| address.to_owned())
+        .collect()
+}
+
+#[test]
+fn every_topology_is_read_whole() {
+    for name in MACHINES {
+        let cards = topology(name);
+        let machine = Machine::new(&cards);
+        let mut inventory = Inventory::default();
+        scan::scan(&machine, &mut inventory).unwrap();
+        assert_eq!(inventory.len(), cards.len(), "{name}");
+        for ((_, function), card) in inventory.iter().zip(&cards) {
+            assert_eq!(function.address.to_string(), card.address, "{name}");
+            assert_eq!(function.group, card.group, "{name} {}", card.address);
+            assert_eq!(function.bridge, card.bridge, "{name} {}", card.address);
+            assert_eq!(function.driver.as_deref(), card.driver.as_deref(), "{name}");
+        }
+    }
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/topologies"));
+    let tables = files
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().path().extension() == Some("tsv".as_ref()));
+    assert_eq!(tables.count(), MACHINES.len());
+}
+
+/// What the group policy comes to for one function, computed once more in the simplest way.
+fn expected(cards: &[Card], card: &Card) -> BTreeSet<String> {
+    let system = |card: &Card| {
+        let class = card.class >> 8;
+        class >> 8 == 5 || [0x0600, 0x0601, 0x0c05, 0x0806].contains(&class)
+    };
+    if card.bridge || card.group.is_none() {
+        return BTreeSet::new();
+    }
+    cards
+        .iter()
+        .filter(|other| other.group == card.group && !other.bridge)
+        .filter(|other| other.address == card.address || !system(other))
+        .map(|other| other.address.clone())
+        .collect()
+}
+
+#[test]
+fn each_function_alone_brings_its_group() {
+    for name in MACHINES {
+        let cards = topology(name);
+        let machine = Machine::new(&cards);
+        for card in &cards {
+            let line = format!("vfio.bind={}", card.address);
+            assert_eq!(
+                bound(&machine, &line),
+                expected(&cards, card),
+                "{name}: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_of_two_identical_gpus() {
+    let machine = Machine::from_topology("two-identical-gpus-threadripper-x399");
+    let first = set(&["0000:08:00.0", "0000:08:00.1"]);
+    assert_eq!(bound(&machine, "vfio.bind=0000:08:00.0"), first);
+    // The twin sits where the kernel made no groups: vfio-pci would leave it dead.
+    assert_eq!(bound(&machine, "vfio.bind=0000:42:00.0"), set(&[]));
+    assert_eq!(
+        refusals(&machine, "vfio.bind=0000:42:00.0"),
+        [
+            "0000:42:00.0: the kernel gave it no IOMMU group, although other functions have one; \
+          vfio-pci would not take it"
+        ]
+    );
+    assert_eq!(bound(&machine, "vfio_pci.ids=10de:2204"), first);
+    assert_eq!(bound(&machine, "vfio.bind=10de:2204,!08:00.0"), set(&[]));
+}
+
+#[test]
+fn a_nic_in_the_group_of_the_chipset() {
+    let machine = Machine::from_topology("amd-ryzen-b550-desktop");
+    let nic = topology("amd-ryzen-b550-desktop")
+        .into_iter()
+        .find(|card| card.class >> 8 == 0x0200)
+        .unwrap();
+    let line = format!("vfio.bind={}", nic.address);
+    assert!(
+        bound(&machine, &line).len() > 1,
+        "SATA and USB of the chipset come along"
+    );
+    assert_eq!(
+        bound(&machine, &format!("{line} vfio.group=listed")),
+        set(&[&nic.address])
+    );
+    assert_eq!(
+        bound(&machine, &format!("{line} vfio.group=strict")),
+        set(&[])
+    );
+}
+
+#[test]
+fn a_disk_behind_vmd_in_a_domain_of_five_digits() {
+    let cards = topology("intel-vmd-laptop-tigerlake");
+    let disk = cards
+        .iter()
+        .find(|card| card.address.starts_with("10000:") && !card.bridge);
+    let line = format!("vfio.bind={}", disk.unwrap().address);
+    let machine = Machine::new(&cards);
+    assert_eq!(bound(&machine, &line), expected(&cards, disk.unwrap()));
+}
+
+#[test]
+fn without_an_iommu_nothing_is_planned() {
+    let machine = Machine::from_topology("iommu-off-laptop-hybrid-vmd");
+    assert_eq!(bound(&machine, "vfio.bind=*:*"), set(&[]));
+    let refusals = refusals(&machine, "vfio_pci.ids=ffffffff:ffffffff");
+    assert!(!refusals.is_empty());
+    assert!(
+        refusals
+            .iter()
+            .all(|refusal| refusal.ends_with("the kernel uses no IOMMU")
+                || refusal.contains("bridges are never bound")),
+        "{refusals:?}"
+    );
+}
+
+#[test]
+fn a_machine_beyond_the_limit_is_told_of() {
+    let cards: Vec<_> = (0..MAX_FUNCTIONS + 5)
+        .map(|at| {
+            let address = format!(
+                "{:04x}:{:02x}:{:02x}.0",
+                at >> 13,
+                (at >> 5) & 0xff,
+                at & 0x1f
+            );
+            Card::new(
+                &address,
+                0x8086,
+                0x1572,
+                0x02_0000,
+                u32::try_from(at).unwrap(),
+            )
+        })
+        .collect();
+    let machine = Machine::new(&cards);
+    let (beyond, exit) = with_plan(&machine, "vfio.bind=0000:00:00.0", |record| {
+        (record.inventory.beyond_limit, record.exit())
+    });
+    assert_eq!((beyond, exit), (5, 1));
+}

@@ -1,0 +1,119 @@
+//! The record as JSON, read back as a stranger would.
+
+use std::fs;
+
+use crate::support::{Card, Machine, Trouble};
+use serde_json::{Value, json};
+use vfio_bind::{report, run};
+
+fn machine() -> Machine {
+    Machine::new(&[
+        Card::new("0000:00:1f.4", 0x8086, 0x2930, 0x0c_0500, 15).on("i801_smbus"),
+        Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15),
+        Card::new("0000:42:00.1", 0x8086, 0x2668, 0x04_0300, 15).on("snd_hda_intel"),
+    ])
+}
+
+fn report(machine: &Machine, line: &[u8]) -> Value {
+    run::perform(machine, line, &|| 1234, &mut |record| {
+        let tree = vfio_bind::tree::Tree::open(machine.root()).unwrap();
+        let written = tree.replace(report::DIRECTORY, report::FILE, |output| {
+            report::write(record, machine, b"6.1.0-test", output)
+        });
+        written.unwrap();
+        record.exit()
+    });
+    let text = fs::read_to_string(machine.path("run/vfio-bind/report.json")).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+#[test]
+fn everything_that_was_done_is_in_it() {
+    let trouble = Trouble {
+        not_viable: vec![15],
+        ..Trouble::default()
+    };
+    let machine = machine().with(trouble);
+    let report = report(&machine, b"vfio.bind=42:00.0,9:9 vfio.onfail=hold");
+    assert_eq!(
+        report,
+        json!({
+            "schema": 1,
+            "agent": env!("CARGO_PKG_VERSION"),
+            "kernel": "6.1.0-test",
+            "state": "applied",
+            "iommu": {"kind": "intel", "groups": 1, "advice": null},
+            "policy": {
+                "driver": "vfio-pci",
+                "group": "endpoints",
+                "onfail": "hold",
+                "dry_run": false,
+                "selectors": [{
+                    "text": "42:00.0",
+                    "source": "vfio.bind",
+                    "excludes": false,
+                    "matches": ["0000:42:00.0"],
+                }],
+                "errors": ["vfio.bind: `9:9`: expected a bus of two digits at `9`"],
+                "warnings": [],
+                "problems_beyond_limit": 0,
+            },
+            "functions": [
+                {
+                    "address": "0000:00:1f.4", "path": null,
+                    "vendor": "8086", "device": "2930", "subvendor": "0000", "subdevice": "0000",
+                    "class": "0c0500", "group": 15, "role": "sibling",
+                    "why": "same group as 0000:42:00.0",
+                    "driver_before": "i801_smbus", "driver_now": "i801_smbus",
+                    "outcome": "left",
+                    "reason": "it belongs to the machine itself and stays; if a host driver binds \
+                               it, the group is not usable",
+                },
+                {
+                    "address": "0000:42:00.0", "path": null,
+                    "vendor": "1234", "device": "1111", "subvendor": "0000", "subdevice": "0000",
+                    "class": "030000", "group": 15, "role": "selected",
+                    "why": "vfio.bind=42:00.0",
+                    "driver_before": null, "driver_now": "vfio-pci",
+                    "outcome": "bound", "reason": "",
+                },
+                {
+                    "address": "0000:42:00.1", "path": null,
+                    "vendor": "8086", "device": "2668", "subvendor": "0000", "subdevice": "0000",
+                    "class": "040300", "group": 15, "role": "sibling",
+                    "why": "same group as 0000:42:00.0",
+                    "driver_before": "snd_hda_intel", "driver_now": "vfio-pci",
+                    "outcome": "bound", "reason": "",
+                },
+            ],
+            "groups": [{"group": 15, "viable": false, "blockers": ["0000:00:1f.4 i801_smbus"]}],
+            "functions_seen": 3,
+            "functions_beyond_limit": 0,
+            "functions_unreadable": 0,
+            "groups_beyond_limit": 0,
+            "exit": 1,
+            "elapsed_us": 1234,
+        })
+    );
+}
+
+#[test]
+fn any_text_of_the_command_line_survives() {
+    let mut line = b"vfio.bind=42:00.0,\"".to_vec();
+    line.extend((1..=255u8).filter(|byte| !b" ,\t\n\x0b\x0c\r\xa0".contains(byte)));
+    line.extend(b"x".repeat(5000));
+    let report = report(&machine(), &line);
+    let error = report["policy"]["errors"][0].as_str().unwrap();
+    assert!(error.contains("\\x01") && error.ends_with('…'), "{error}");
+    assert_eq!(report["functions"][1]["outcome"], "bound");
+}
+
+#[test]
+fn an_old_report_is_replaced_whole() {
+    let machine = machine();
+    report(&machine, b"vfio.bind=42:00.0");
+    let second = report(&machine, b"vfio.bind=off");
+    assert_eq!(second["state"], "off");
+    let left = fs::read_dir(machine.path("run/vfio-bind")).unwrap();
+    assert_eq!(left.count(), 1, "no part of it is left beside it");
+}
