@@ -92,19 +92,19 @@ const fn device(
 #[rustfmt::skip]
 const DEVICES: [Device; 15] = [
     device(SERIAL, "serial card", "1b36:0002:1af4:1100", "070002", "serial"),
-    device(USB_A, "USB 1 controller", "8086:2934:1af4:1100", "0c0300", "uhci_hcd"),
-    device(USB_B, "USB 1 controller", "8086:2935:1af4:1100", "0c0300", "uhci_hcd"),
-    device(USB_C, "USB 2 controller", "8086:293a:1af4:1100", "0c0320", "ehci-pci"),
+    device(USB_A, "USB 1.1", "8086:2934:1af4:1100", "0c0300", "uhci_hcd"),
+    device(USB_B, "USB 1.1", "8086:2935:1af4:1100", "0c0300", "uhci_hcd"),
+    device(USB_C, "USB 2", "8086:293a:1af4:1100", "0c0320", "ehci-pci"),
     device(ISA, "ISA bridge", "8086:2918:1af4:1100", "060100", "lpc_ich"),
-    device(SATA, "SATA controller", "8086:2922:1af4:1100", "010601", "ahci"),
+    device(SATA, "SATA", "8086:2922:1af4:1100", "010601", "ahci"),
     device(SMBUS, "SMBus", "8086:2930:1af4:1100", "0c0500", "i801_smbus"),
     device(NIC, "network card", "8086:100e:1af4:1100", "020000", "e1000"),
     device(SOUND, "sound card", "1274:5000:4942:4c4c", "040100", "snd_ens1370"),
-    device(CARD_READER, "SD card reader", "1b36:0007:1af4:1100", "080501", "sdhci-pci"),
+    device(CARD_READER, "card reader", "1b36:0007:1af4:1100", "080501", "sdhci-pci"),
     device(NVME, "NVMe disk", "1b36:0010:1af4:1100", "010802", "nvme"),
     device(GPU, "graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
     device(GPU_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
-    device(TWIN, "second graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
+    device(TWIN, "twin graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
     device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
 ];
 

@@ -30,7 +30,7 @@ pub struct Scenario {
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
-    /// The agent's runs, in order; never empty, except where `ids` is not.
+    /// The agent's runs, in order.
     pub runs: Vec<Run>,
     /// Functions that are VFIO's in the end, but in a group that native siblings block.
     pub unusable: &'static [&'static str],
@@ -61,6 +61,8 @@ pub struct Run {
     pub says: Vec<&'static str>,
     /// Whether anything may be written into sysfs.
     pub writes: bool,
+    /// Whether it leaves a record, and words in the log.
+    pub traces: bool,
 }
 
 impl Run {
@@ -78,6 +80,7 @@ impl Run {
             warnings: Vec::new(),
             says: Vec::new(),
             writes: true,
+            traces: true,
         }
     }
 
@@ -107,6 +110,13 @@ impl Run {
     pub fn quiet(mut self) -> Self {
         self.writes = false;
         self
+    }
+
+    /// With neither record nor log: nobody asked for anything.
+    #[must_use]
+    pub fn traceless(mut self) -> Self {
+        self.traces = false;
+        self.quiet()
     }
 
     /// With this outcome for these functions.
@@ -268,7 +278,7 @@ impl Scenario {
             }));
             steps.push(Step::Snapshot(label));
         }
-        if !self.runs.is_empty() {
+        if self.ids.is_empty() {
             steps.push(load(self.machine().natives));
             steps.push(Step::Snapshot(NATIVES.to_owned()));
         }

@@ -33,6 +33,9 @@ impl Executable {
             "link-arg=-nostartfiles",
             "link-arg=-nostdlib",
             "link-arg=-static",
+            // Drops the unwind tables; cargo starts the linker in the workspace's root.
+            "link-arg=-Wl,--no-eh-frame-hdr",
+            "link-arg=-Wl,-T,agent/link.ld",
         ] {
             flags.extend(["-C", argument]);
         }
@@ -151,7 +154,8 @@ mod tests {
             Executable::agent(None).arguments().join(" "),
             "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
              --bin vfio-bind-agent --features executable -- -C relocation-model=static \
-             -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static"
+             -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static \
+             -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,agent/link.ld"
         );
     }
 
@@ -164,7 +168,8 @@ mod tests {
             "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
              --bin vfio-bind-agent --features executable --target aarch64-unknown-linux-musl -- \
              -C relocation-model=static -C link-self-contained=no -C link-arg=-nostartfiles \
-             -C link-arg=-nostdlib -C link-arg=-static"
+             -C link-arg=-nostdlib -C link-arg=-static -C link-arg=-Wl,--no-eh-frame-hdr \
+             -C link-arg=-Wl,-T,agent/link.ld"
         );
     }
 

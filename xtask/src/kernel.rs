@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::apt::Apt;
+use crate::bzimage;
 use crate::cache::Cache;
 use crate::command;
-use crate::tools::{self, APT_GET, DEPMOD, DPKG_DEB};
+use crate::tools::{self, APT_GET, DEPMOD, DPKG_DEB, XZ};
 
 /// A kernel and its modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,9 @@ const PACKAGED: [Packaged; 1] = [Packaged {
     package: "linux-image-amd64",
     prefix: "linux-image-6.1.",
 }];
+
+/// What the unpacked image is called, beside the packaged one.
+const UNPACKED: &str = "vmlinux";
 
 /// The kernel that is used where none is named.
 pub const DEFAULT: &str = PACKAGED[0].version;
@@ -97,18 +100,26 @@ impl Kernel {
         })
     }
 
-    /// The kernel in an unpacked package.
+    /// The kernel in an unpacked package, in its quickest form.
     fn unpacked(root: &Path) -> Result<Self> {
         let folder = root.join("lib/modules");
-        let mut releases =
-            fs::read_dir(&folder).with_context(|| format!("list({})", folder.display()))?;
-        let release = releases
-            .next()
-            .context("no release in lib/modules")??
-            .file_name();
-        let release = release.to_string_lossy().into_owned();
-        let image = root.join(format!("boot/vmlinuz-{release}"));
-        Self::own(&image, &folder.join(release))
+        let release = only_entry(&folder)?;
+        let image = |name| root.join(format!("boot/{name}-{release}"));
+        let quick = Some(image(UNPACKED)).filter(|path| path.is_file());
+        Self::own(
+            &quick.unwrap_or_else(|| image("vmlinuz")),
+            &folder.join(&release),
+        )
+    }
+}
+
+/// The name of the only entry of a folder.
+fn only_entry(folder: &Path) -> Result<String> {
+    let listing = fs::read_dir(folder).with_context(|| format!("list({})", folder.display()))?;
+    let names: Vec<_> = listing.collect::<std::io::Result<_>>()?;
+    match &names[..] {
+        [entry] => Ok(entry.file_name().to_string_lossy().into_owned()),
+        other => bail!("{} has {} entries, not one", folder.display(), other.len()),
     }
 }
 
@@ -121,16 +132,20 @@ impl Packaged {
         );
         let check = |root: &Path| Kernel::unpacked(root).map(drop);
         let root = cache.folder(&name, check, |root| {
-            tools::ensure_all(&[APT_GET, DPKG_DEB])?;
+            tools::ensure_all(&[APT_GET, DPKG_DEB, XZ])?;
             let apt = Apt::update(self.debian, ARCHITECTURE)?;
             let build = apt.dependency(self.package, self.prefix)?;
             apt.unpack(&[build], root)?;
-            let release = fs::read_dir(root.join("lib/modules"))
-                .context("list(lib/modules)")?
-                .next();
-            let release = release.context("the package has no modules")??.file_name();
-            let mut depmod: Command = DEPMOD.command()?;
-            command::output(depmod.arg("-b").arg(root).arg(release)).map(drop)
+            let release = only_entry(&root.join("lib/modules"))?;
+            let mut depmod = DEPMOD.command()?;
+            command::output(depmod.arg("-b").arg(root).arg(&release))?;
+            let path = root.join(format!("boot/vmlinuz-{release}"));
+            let image = fs::read(&path).with_context(|| format!("read({})", path.display()))?;
+            if let Some(kernel) = bzimage::unpack(&image)? {
+                let path = root.join(format!("boot/{UNPACKED}-{release}"));
+                fs::write(&path, kernel).with_context(|| format!("write({})", path.display()))?;
+            }
+            Ok(())
         })?;
         Kernel::unpacked(&root)
     }

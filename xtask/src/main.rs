@@ -2,6 +2,7 @@
 
 mod apt;
 mod bench;
+mod bzimage;
 mod cache;
 mod campaign;
 mod cargo;

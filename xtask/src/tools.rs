@@ -32,6 +32,11 @@ pub const DPKG_DEB: Tool = Tool {
     program: "dpkg-deb",
     package: "dpkg",
 };
+/// Unpacks the images in them.
+pub const XZ: Tool = Tool {
+    program: "xz",
+    package: "xz-utils",
+};
 /// Fetches kernels.
 pub const APT_GET: Tool = Tool {
     program: "apt-get",

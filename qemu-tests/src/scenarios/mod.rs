@@ -7,7 +7,7 @@ mod selection;
 mod takeover;
 mod trouble;
 
-use crate::scenario::Scenario;
+use crate::scenario::{Run, Scenario};
 
 /// Every scenario. `seed` chooses the random values of the comparison with the kernel.
 #[must_use]
@@ -19,6 +19,17 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(malformed::scenarios());
     all.extend(ids::scenarios(seed));
     all
+}
+
+/// The machine as it is without the agent; no test, but what a test's machine is compared with.
+#[must_use]
+pub fn without_agent() -> Scenario {
+    let run = Run::new("agent");
+    let proves = "every device has its native driver";
+    Scenario {
+        runs: Vec::new(),
+        ..Scenario::new("without-agent", proves, "", run)
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "listed: only what was named is taken, and the report says what it costs",
             "vfio.bind=0000:01:01.0 vfio.group=listed",
             // Nothing has the other two yet, so the group is still viable when the agent asks.
-            Run::new("agent").bound(&[NIC]),
+            Run::new("agent")
+                .bound(&[NIC])
+                .outcome(Outcome::Left, &[SOUND, CARD_READER]),
         )
         .unusable(&[NIC]),
         Scenario::new(
@@ -39,6 +41,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:01:01.0 vfio.group=listed",
             Run::new("agent")
                 .bound(&[NIC])
+                .outcome(Outcome::Left, &[SOUND, CARD_READER])
                 .not_viable(NIC)
                 .exit(1)
                 .says("0000:01:02.0")

@@ -66,15 +66,26 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new(
             "added-up",
             "several parameters add up, quotes and dashes are the kernel's",
-            "vfio.bind=42:00.0 quiet=\"a b\" \"vfio.bind=1b36:0010\" vfio-pci.ids=1234:1111 \
+            "vfio.bind=42:00.0 quiet word=\"a b\" \"vfio.bind=1b36:0010\" vfio-pci.ids=1234:1111 \
              rd.vfio.bind=!43:00.0",
             card().bound(&[NVME]),
+        ),
+        Scenario::new(
+            "vanished",
+            "a function that is not in the machine is named, and the others are taken",
+            "vfio.bind=0000:42:00.0,0000:99:00.0",
+            card().exit(1).says("0000:99:00.0"),
         ),
         Scenario::new(
             "not-ours",
             "a command line without any of our words changes nothing",
             "vfio_pcie.ids=1234:1111 bind=42:00.0 -- vfio.bind=42:00.0",
-            Run::new("agent").state("nothing-asked").warning("42:00.0"),
+            Run::new("agent").state("nothing-asked").warning("`--`"),
+        )
+        .then(
+            Run::new("without a word")
+                .under("root=/dev/sda1 quiet")
+                .traceless(),
         ),
     ]
 }

@@ -8,7 +8,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let no_iommu = || {
         Run::new("agent")
             .state("no-iommu")
-            .refused(&[GPU, GPU_AUDIO])
+            .refused(&[GPU])
             .exit(1)
             .says("intel_iommu=on")
     };

@@ -18,13 +18,14 @@ impl Channel {
     /// machines whose serial interrupts do not.
     pub(crate) fn send(&mut self, record: &Record) -> Result<()> {
         for line in wire::encode(self.sent, record)? {
-            // The kernel limits the rate per open file: each line has its own. `<5>` is a notice,
-            // shown at the default console level.
+            // The kernel limits the rate per open file: each line has its own. `<1>` is shown
+            // even where `quiet` is on the command line. Without the newline the line would stay
+            // open for more, and unseen until the next one.
             let mut log = OpenOptions::new()
                 .write(true)
                 .open("/dev/kmsg")
                 .context("open(/dev/kmsg)")?;
-            log.write_all(format!("<5>{line}\n").as_bytes())
+            log.write_all(format!("<1>{line}\n").as_bytes())
                 .context("write(/dev/kmsg)")?;
         }
         self.sent += 1;
