@@ -9,7 +9,6 @@
 //! - A write's success says little (`drivers_probe` reports success when nothing bound): the
 //!   `driver` link and VFIO's own group status decide.
 
-use core::fmt::Write;
 use core::time::Duration;
 
 use heapless::Vec;
@@ -21,7 +20,7 @@ use crate::host::{DRIVERS_PROBE, Host, Root, attribute, driver_directory, driver
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
 use crate::policy::{OnFailure, Policy};
-use crate::text::{Clipped, Name, name};
+use crate::text::{Name, clip, name};
 
 /// How long a native driver may take to let go of a function, or a probe to end.
 pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
@@ -260,9 +259,7 @@ fn replace_override(host: &impl Host, job: &mut Job<'_>, target: &Name) -> Resul
 
 /// An address as the text that sysfs takes.
 fn address_text(address: Address) -> Name {
-    let mut text = Clipped::default();
-    let _ = write!(text, "{address}");
-    text.finish()
+    clip(format_args!("{address}"))
 }
 
 /// The override in force; empty where there is none, which the kernel shows as `(null)`.

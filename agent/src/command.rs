@@ -40,8 +40,7 @@ pub fn main<'a>(mut arguments: impl Iterator<Item = &'a CStr>) -> u8 {
 
 fn apply() -> u8 {
     let started = sys::clock_us();
-    // Nothing was decided before: this cannot fail.
-    let _ = logger::install(Place::KernelLog);
+    logger::send_to(Place::KernelLog);
     let machine = match Machine::open() {
         Ok(machine) => machine,
         Err(errno) => {
@@ -123,11 +122,10 @@ impl<'a> PlanOptions<'a> {
 }
 
 fn plan(options: &PlanOptions<'_>) -> u8 {
-    // Nothing was decided before: this cannot fail.
-    let _ = logger::install(Place::StandardError);
     let root = match Tree::open(options.root) {
         Ok(root) => root,
         Err(errno) => {
+            logger::send_to(Place::StandardError);
             let root = Text(options.root.to_bytes());
             error!("open({root}): {}; --root wants a directory", Answer(errno));
             return EXIT_NOT_BOUND;
@@ -139,21 +137,30 @@ fn plan(options: &PlanOptions<'_>) -> u8 {
         None => match root.read("proc/cmdline", &mut buffer) {
             Ok(line) => line,
             Err(errno) => {
+                logger::send_to(Place::StandardError);
                 let answer = Answer(errno);
                 error!("read(proc/cmdline): {answer}; give the line with --cmdline");
                 return EXIT_NOT_BOUND;
             }
         },
     };
+    // The messages of a plan for people are part of what they asked for.
+    let (people, tools) = (Place::StandardOutput, Place::StandardError);
+    logger::send_to(if options.json { tools } else { people });
     run::rehearse(&root, line, &mut |record| {
         let status = write_out(&|output| {
             if options.json {
                 let uname = rustix::system::uname();
                 report::write(record, &root, uname.release().to_bytes(), output)
+            } else if record.inventory.is_empty() {
+                Ok(())
             } else {
                 show::show(record, output)
             }
         });
+        if !options.json {
+            tell::tell_rest(record);
+        }
         if status == EXIT_DONE {
             record.exit()
         } else {
@@ -163,8 +170,7 @@ fn plan(options: &PlanOptions<'_>) -> u8 {
 }
 
 fn refuse(misuse: &Misuse<'_>) -> u8 {
-    // Nothing was decided before: this cannot fail.
-    let _ = logger::install(Place::StandardError);
+    logger::send_to(Place::StandardError);
     match misuse {
         Misuse::Unknown(argument) => {
             error!("unknown argument `{}`; see --help", Text(argument));

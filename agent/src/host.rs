@@ -3,7 +3,7 @@
 //! [`Root`] only reads: planning gets no more than that. [`Host`] adds the few ways to change
 //! something. Paths are relative to the root and have no leading slash.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::time::Duration;
 
 use heapless::String;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::errno::Answer;
-use crate::text::{Clipped, Name};
+use crate::text::{Name, clip};
 
 /// A place that looks like a root directory with `sys`, `proc` and `dev`.
 pub trait Root {
@@ -122,9 +122,7 @@ pub fn driver_directory(driver: &str) -> Path {
 /// so that nothing is ever cut; a cut path would name no file.
 #[must_use]
 pub fn path(parts: fmt::Arguments<'_>) -> Path {
-    let mut clipped = Clipped::default();
-    let _ = clipped.write_fmt(parts);
-    clipped.finish()
+    clip(parts)
 }
 
 /// The last component of a link's target: the name of a driver, the number of a group.

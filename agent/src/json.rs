@@ -1,11 +1,12 @@
 //! JSON without an allocator and without a limit to its size: brackets and commas are set here, and
 //! serde-json-core encodes what stands between them, one value at a time.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
+use heapless::String;
 use serde::{Serialize, Serializer};
 
-use crate::text::Clipped;
+use crate::text::clip;
 use crate::tree::Output;
 
 /// A text is cut to this many bytes, with a `…` at its end.
@@ -32,9 +33,8 @@ impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(thing) => {
-                let mut text = Clipped::<TEXT_LEN>::default();
-                let _ = write!(text, "{thing}");
-                serializer.serialize_str(&text.finish())
+                let text: String<TEXT_LEN> = clip(format_args!("{thing}"));
+                serializer.serialize_str(&text)
             }
             Self::Name(name) => serializer.serialize_str(name),
             Self::Number(number) => serializer.serialize_u64(*number),

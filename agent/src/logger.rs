@@ -1,6 +1,6 @@
 //! Where the messages of this program go.
 
-use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::io::Errno;
 use vfio_bind::message;
 use vfio_bind::tree::Tree;
@@ -12,24 +12,26 @@ use crate::sys;
 pub enum Place {
     /// The kernel log; standard error where there is none.
     KernelLog,
-    /// Standard error, for commands that a person types.
+    /// Standard error, in front of the reader's own output.
     StandardError,
+    /// Standard output, where they are what was asked for.
+    StandardOutput,
 }
 
 static KERNEL_LOG: Place = Place::KernelLog;
 static STANDARD_ERROR: Place = Place::StandardError;
+static STANDARD_OUTPUT: Place = Place::StandardOutput;
 
-/// Decides where messages go.
-///
-/// # Errors
-/// If that was decided before.
-pub fn install(place: Place) -> Result<(), SetLoggerError> {
-    log::set_logger(match place {
+/// Decides where messages go; the first decision stands.
+pub fn send_to(place: Place) {
+    let place = match place {
         Place::KernelLog => &KERNEL_LOG,
         Place::StandardError => &STANDARD_ERROR,
-    })?;
-    log::set_max_level(LevelFilter::Info);
-    Ok(())
+        Place::StandardOutput => &STANDARD_OUTPUT,
+    };
+    if log::set_logger(place).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
 }
 
 impl Log for Place {
@@ -38,16 +40,20 @@ impl Log for Place {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
         let line = message::line(record);
         if *self == Self::KernelLog && to_kernel_log(line.as_bytes()).is_ok() {
             return;
         }
-        let text = line.split_once('>').map_or(line.as_str(), |(_, text)| text);
+        let (_, text) = line.split_once('>').unwrap_or_default();
+        let (place, text) = match self {
+            Self::StandardOutput => (
+                sys::stdout(),
+                text.strip_prefix(message::PREFIX).unwrap_or(text),
+            ),
+            _ => (sys::stderr(), text),
+        };
         // If this fails too, there is nowhere left to complain to.
-        let _ = rustix::io::write(sys::stderr(), text.as_bytes());
+        let _ = rustix::io::write(place, text.as_bytes());
     }
 
     fn flush(&self) {}

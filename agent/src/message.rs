@@ -1,11 +1,11 @@
 //! Messages for people: how one is sent, and the form it has in the kernel log.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use heapless::String;
 use log::{Level, Record};
 
-use crate::text::Clipped;
+use crate::text::clip;
 
 /// Sends a message to the logger. `log`'s own macros put five more words of data and a level check
 /// at each call: 4 KiB of the executable.
@@ -36,6 +36,9 @@ macro_rules! info {
 /// kernel/printk/printk.c) and older kernels cut the rest without a word.
 pub const LINE_LEN: usize = 900;
 
+/// What every message begins with.
+pub const PREFIX: &str = "vfio-bind: ";
+
 /// A line with its line end.
 pub type Line = String<{ LINE_LEN + 1 }>;
 
@@ -48,12 +51,11 @@ pub fn line(record: &Record<'_>) -> Line {
         Level::Warn => 4,
         Level::Info | Level::Debug | Level::Trace => 6,
     };
-    let mut text = Clipped::<LINE_LEN>::default();
-    let _ = write!(text, "<{level}>vfio-bind: {}", record.args());
+    let text: String<LINE_LEN> = clip(format_args!("<{level}>{PREFIX}{}", record.args()));
     let mut line = Line::new();
     // Both fit by their types. Without a line end the kernel waits for more, and shows the text only
     // when the next message comes (LOG_CONT).
-    let _ = line.push_str(&text.finish());
+    let _ = line.push_str(&text);
     let _ = line.push('\n');
     line
 }

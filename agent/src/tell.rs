@@ -12,33 +12,34 @@ use crate::record::{Record, State};
 use crate::selector::Source;
 use crate::text::Name;
 
-/// Logs the whole record.
+/// Logs the whole record, with a line for each step.
 pub fn tell(record: &Record<'_>, root: &dyn Root) {
-    tell_problems(record);
-    match record.state {
-        State::Off => {
-            info!("vfio.bind=off: nothing is done in this boot");
-            return;
-        }
-        State::NoIommu => tell_no_iommu(record),
-        State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
-        State::Applied | State::DryRun | State::NothingAsked => {}
-    }
-    for unmatched in unmatched(record.policy, record.inventory) {
-        match unmatched.source {
-            Source::Bind => error!("{unmatched}"),
-            Source::KernelIds => info!("{unmatched}"),
-        }
-    }
-    if record.state != State::NoIommu {
+    if matches!(record.state, State::Applied | State::DryRun) {
         tell_steps(record);
         for status in &record.outcomes.groups {
             tell_group(record, root, *status);
         }
     }
+    tell_rest(record);
+}
+
+/// Logs what is wrong with the policy or the machine, and the sum of it all.
+pub fn tell_rest(record: &Record<'_>) {
+    tell_problems(record);
+    for unmatched in unmatched(record.policy, record.inventory) {
+        match unmatched.source {
+            _ if record.inventory.is_empty() => {}
+            Source::Bind => error!("{unmatched}"),
+            Source::KernelIds => info!("{unmatched}"),
+        }
+    }
     tell_limits(record);
-    if record.state == State::Applied || record.state == State::DryRun {
-        info!("{}", summary(record));
+    match record.state {
+        State::Off => info!("vfio.bind=off: nothing is done in this boot"),
+        State::NoIommu => tell_no_iommu(record),
+        State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
+        State::NothingAsked => info!("nothing is asked for"),
+        State::Applied | State::DryRun => info!("{}", summary(record)),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use core::fmt::{self, Write};
 
-use heapless::{LenType, String};
+use heapless::String;
+use heapless::string::StringView;
 /// Bytes that came from outside (a command line, a link's target), made safe to show.
 ///
 /// Invalid UTF-8 is shown as U+FFFD and control characters as `\xNN`, so that no message can
@@ -35,50 +36,40 @@ impl fmt::Debug for Text<'_> {
 }
 
 /// The longest driver name kept, in bytes; a longer one ends in `…`. The kernel's own have 25.
-pub const NAME_LEN: usize = 31;
+pub const NAME_LEN: usize = 32;
 
 /// The name of a driver, as its directory in `/sys/bus/pci/drivers` spells it.
-pub type Name = String<NAME_LEN, u8>;
+pub type Name = String<NAME_LEN>;
 
 /// Copies outside bytes into a [`Name`]; what does not fit is replaced by `…`.
 #[must_use]
 pub fn name(bytes: &[u8]) -> Name {
-    let mut clipped = Clipped::<NAME_LEN, u8>::default();
-    // Clipped never fails: what does not fit is marked instead.
-    let _ = write!(clipped, "{}", Text(bytes));
-    clipped.finish()
+    clip(format_args!("{}", Text(bytes)))
 }
 
-/// A writer that keeps what fits and marks the rest with a final `…`.
-#[derive(Default)]
-pub struct Clipped<const N: usize, Len: LenType = usize> {
-    kept: String<N, Len>,
-    clipped: bool,
+/// Formats into a text of at most `N` bytes, with `…` at its end if anything was left out.
+#[must_use]
+pub fn clip<const N: usize>(parts: fmt::Arguments<'_>) -> String<N> {
+    let mut text = String::new();
+    let whole = Filling(&mut text).write_fmt(parts).is_ok();
+    if !whole {
+        mark(&mut text);
+    }
+    text
 }
 
-const MARK: char = '…';
+/// A text that takes what fits. It knows no capacity, so that there is one of it in the executable.
+struct Filling<'a>(&'a mut StringView);
 
-impl<const N: usize, Len: LenType> Clipped<N, Len> {
-    /// The text, at most `N` bytes of it, with `…` at its end if anything was left out.
-    #[must_use]
-    pub fn finish(mut self) -> String<N, Len> {
-        if self.clipped {
-            while self.kept.push(MARK).is_err() && self.kept.pop().is_some() {}
-        }
-        self.kept
+impl Write for Filling<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut letters = text.chars();
+        letters.try_for_each(|letter| self.0.push(letter).map_err(|_| fmt::Error))
     }
 }
 
-impl<const N: usize, Len: LenType> Write for Clipped<N, Len> {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        for c in s.chars() {
-            if self.clipped || self.kept.push(c).is_err() {
-                self.clipped = true;
-                break;
-            }
-        }
-        Ok(())
-    }
+fn mark(text: &mut StringView) {
+    while text.push('…').is_err() && text.pop().is_some() {}
 }
 
 #[cfg(test)]
@@ -102,13 +93,13 @@ mod tests {
 
     #[test]
     fn a_clipped_text_says_so_and_keeps_its_size() {
-        let mut exact = Clipped::<4>::default();
-        write!(exact, "abcd").unwrap();
-        assert_eq!(exact.finish(), "abcd");
-
-        let mut over = Clipped::<6>::default();
-        write!(over, "abcdefg").unwrap();
-        write!(over, "h").unwrap();
-        assert_eq!(over.finish(), "abc…");
+        let text: String<4> = clip(format_args!("ab{}", "cd"));
+        assert_eq!(text, "abcd");
+        let text: String<6> = clip(format_args!("a{}{}", "bcdefg", "h"));
+        assert_eq!(text, "abc…");
+        let text: String<6> = clip(format_args!("{}{}", "abcdef", "g"));
+        assert_eq!(text, "abc…");
+        let text: String<2> = clip(format_args!("abc"));
+        assert_eq!(text, "", "the mark has three bytes");
     }
 }
