@@ -4,6 +4,8 @@ mod ending;
 mod ids;
 mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -145,7 +145,8 @@ pub fn pc(iommu: Iommu) -> Machine {
     let mut arguments = vec![
         // The split interrupt controller is what intremap needs.
         "-M", "q35,kernel-irqchip=split",
-        "-cpu", "max",
+        // What the agent advises depends on the maker of the processor.
+        "-cpu", "max,vendor=GenuineIntel",
         "-m", "512M",
         "-audiodev", "none,id=mute",
         "-device", "isa-debug-exit,iobase=0xf4,iosize=0x01",

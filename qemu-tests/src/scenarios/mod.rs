@@ -12,12 +12,13 @@ use crate::scenario::{Run, Scenario};
 /// Every scenario. `seed` chooses the random values of the comparison with the kernel.
 #[must_use]
 pub fn all(seed: u64) -> Vec<Scenario> {
-    let mut all = selection::scenarios();
+    // The longest first, so that no machine runs alone at the end.
+    let mut all = ids::scenarios(seed);
+    all.extend(selection::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());
     all.extend(trouble::scenarios());
     all.extend(malformed::scenarios());
-    all.extend(ids::scenarios(seed));
     all
 }
 

@@ -14,7 +14,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "strict: one function of two is not enough, and nothing is written",
             "vfio.bind=0000:42:00.0 vfio.group=strict",
             Run::new("agent")
-                .refused(&[GPU, GPU_AUDIO])
+                .refused(&[GPU])
                 .exit(1)
                 .quiet()
                 .says("0000:42:00.1"),
@@ -60,7 +60,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "an excluded sibling refuses its group before the first write; others go ahead",
             "vfio.bind=0000:42:00.0,!0000:42:00.1,1b36:0010",
             Run::new("agent")
-                .refused(&[GPU, GPU_AUDIO])
+                .refused(&[GPU])
                 .bound(&[NVME])
                 .exit(1)
                 .says("0000:42:00.1"),

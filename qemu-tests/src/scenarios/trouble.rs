@@ -5,26 +5,20 @@ use crate::report::Outcome;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let no_iommu = || {
-        Run::new("agent")
-            .state("no-iommu")
-            .refused(&[GPU])
-            .exit(1)
-            .says("intel_iommu=on")
-    };
+    let no_iommu = || Run::new("agent").state("no-iommu").refused(&[GPU]).exit(1);
     vec![
         Scenario::new(
             "iommu-off",
             "with the IOMMU off nothing is overridden, and the log names the parameter",
             "vfio.bind=0000:42:00.0",
-            no_iommu(),
+            no_iommu().says("intel_iommu=off"),
         )
         .iommu(Iommu::IntelOff),
         Scenario::new(
             "iommu-absent",
-            "nor on a machine without one",
+            "nor on a machine without one: the log names the firmware's word and the parameter",
             "vfio.bind=0000:42:00.0 vfio.onfail=hold",
-            no_iommu(),
+            no_iommu().says("VT-d").says("intel_iommu=on"),
         )
         .iommu(Iommu::Absent),
         Scenario::new(

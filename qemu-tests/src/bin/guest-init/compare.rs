@@ -1,5 +1,7 @@
 //! `vfio_pci.ids=` as the kernel and as the agent understand it, value by value.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -82,13 +84,19 @@ fn module_path() -> Result<String> {
     Ok(format!("/lib/modules/{release}/{path}"))
 }
 
-/// What vfio-pci holds, sorted.
+/// What vfio-pci holds, sorted: the driver's folder has a link for each.
 fn taken() -> Result<Vec<String>> {
-    let functions = pci::snapshot("")?.functions;
-    let held = functions
+    let folder = format!("/sys/bus/pci/drivers/{DRIVER}");
+    if !Path::new(&folder).exists() {
+        return Ok(Vec::new());
+    }
+    let names = files::list(&folder)?
         .into_iter()
-        .filter(|f| f.driver.as_deref() == Some(DRIVER));
-    Ok(held.map(|function| function.address).collect())
+        .filter_map(|path| path.file_name().map(OsStr::to_owned));
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    Ok(names
+        .filter(|name| Path::new(pci::DEVICES).join(name).exists())
+        .collect())
 }
 
 /// What the agent says it would match.
