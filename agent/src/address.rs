@@ -2,11 +2,9 @@
 
 use core::fmt;
 
-use nom::{
-    IResult, Parser,
-    bytes::complete::{tag, take_while_m_n},
-    combinator::{all_consuming, map, verify},
-};
+use nom::{IResult, Parser, bytes::complete::take_while_m_n, combinator::verify};
+
+use crate::misread::{Misread, field, split_once};
 
 /// The address of one PCI function, shown as the kernel does: `0000:42:00.0`.
 ///
@@ -25,33 +23,97 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads an address as sysfs spells it, and nothing else.
+    /// Reads an address as sysfs spells it: the domain is there, and so is the function.
     #[must_use]
     pub fn parse(name: &[u8]) -> Option<Self> {
-        let (_, address) = all_consuming(full).parse(name).ok()?;
-        Some(address)
-    }
-}
-
-fn full(input: &[u8]) -> IResult<&[u8], Address> {
-    map(
-        (
-            hex(4, 8),
-            tag(":"),
-            hex_byte,
-            tag(":"),
-            device,
-            tag("."),
-            function,
-        ),
-        |(domain, _, bus, _, device, _, function)| Address {
+        let Slot {
             domain,
             bus,
             device,
             function,
-        },
-    )
-    .parse(input)
+        } = Slot::parse(name).ok()?;
+        let has_domain = name.iter().filter(|byte| **byte == b':').count() == 2;
+        let function = function.filter(|_| has_domain)?;
+        Some(Self {
+            domain,
+            bus,
+            device,
+            function,
+        })
+    }
+}
+
+/// One function, or all functions of one device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// Domain, 0000 where none was written.
+    pub domain: u32,
+    /// Bus.
+    pub bus: u8,
+    /// Device.
+    pub device: u8,
+    /// Function; `None` for all of them.
+    pub function: Option<u8>,
+}
+
+impl Slot {
+    /// Reads `[DOMAIN:]BUS:DEVICE[.FUNCTION]`; the function may be `*`.
+    ///
+    /// # Errors
+    /// The first field that is not what it should be.
+    pub fn parse(body: &[u8]) -> Result<Self, Misread<'_>> {
+        let has_domain = body.iter().filter(|byte| **byte == b':').count() > 1;
+        let (domain, body) = match split_once(body, b':').filter(|_| has_domain) {
+            Some((text, body)) => (
+                field(text, "a domain of four to eight digits", domain)?,
+                body,
+            ),
+            None => (0, body),
+        };
+        let (bus, body) = split_once(body, b':').unwrap_or((body, b""));
+        let bus = field(bus, "a bus of two digits", hex_byte)?;
+        let (text, behind) = split_once(body, b'.').unwrap_or((body, b"*"));
+        let device = field(text, "a device of two digits, at most 1f", device)?;
+        let function = match behind {
+            b"*" => None,
+            digit => Some(field(digit, "a function, 0 to 7 or `*`", function)?),
+        };
+        Ok(Self {
+            domain,
+            bus,
+            device,
+            function,
+        })
+    }
+
+    /// Whether the function at `address` is meant.
+    #[must_use]
+    pub fn matches(&self, address: Address) -> bool {
+        let Address {
+            domain,
+            bus,
+            device,
+            function,
+        } = address;
+        (domain, bus, device) == (self.domain, self.bus, self.device)
+            && self.function.is_none_or(|wanted| wanted == function)
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            domain,
+            bus,
+            device,
+            function,
+        } = self;
+        write!(f, "{domain:04x}:{bus:02x}:{device:02x}")?;
+        match function {
+            Some(function) => write!(f, ".{function}"),
+            None => f.write_str(".*"),
+        }
+    }
 }
 
 /// A hexadecimal number of `min` to `max` digits, at most eight.

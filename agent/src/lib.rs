@@ -34,6 +34,8 @@ pub mod host;
 pub mod iommu;
 pub mod json;
 pub mod kernel_ids;
+pub mod misread;
+pub mod modprobe_conf;
 pub mod outcome;
 pub mod pci_path;
 pub mod plan;

@@ -62,5 +62,5 @@ impl Log for Place {
 /// Opens the log anew for each line: the kernel limits the rate for each open file, and drops what
 /// is above it (`devkmsg_write` in kernel/printk/printk.c).
 fn to_kernel_log(line: &[u8]) -> Result<(), Errno> {
-    Tree::open("/")?.write("dev/kmsg", line)
+    Tree::open(c"/")?.write("dev/kmsg", line)
 }

@@ -31,7 +31,7 @@ impl Machine {
     /// Opens the root directory.
     pub fn open() -> Result<Self, Errno> {
         Ok(Self {
-            tree: Tree::open("/")?,
+            tree: Tree::open(c"/")?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::cmdline::{Parameter, switch};
+use crate::cmdline::{Parameter, is_space, parameters, switch};
 use crate::kernel_ids;
 use crate::problem::{Instead, Problem, Severity};
 use crate::selector::{self, Selector, Source, Target};
@@ -94,33 +94,64 @@ impl Default for Policy<'_> {
     }
 }
 
+/// The texts that a policy is read from, in their order: what comes later replaces or adds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sources<'a> {
+    /// The `ids=` that modprobe.d has for vfio-pci.
+    pub modprobe_ids: Option<&'a [u8]>,
+    /// The policy file of the image.
+    pub file: &'a [u8],
+    /// The kernel command line.
+    pub line: &'a [u8],
+}
+
+/// The policy file, below the root: the words of the command line, with `#` comments.
+pub const FILE: &str = "etc/vfio-bind/policy.conf";
+
 impl<'a> Policy<'a> {
-    /// Reads the policy out of kernel parameters.
+    /// Reads the policy.
     #[must_use]
-    pub fn read(parameters: impl Iterator<Item = Parameter<'a>>) -> Self {
+    pub fn read(sources: &Sources<'a>) -> Self {
         let mut policy = Self::default();
-        let mut ids = None;
-        for parameter in parameters {
-            if parameter.is("vfio_pci.ids") {
-                if parameter.after_dashes {
-                    policy.problem(Problem::AfterDashes(parameter.name));
-                } else if ids.replace(parameter.value).is_some() {
-                    policy.problem(Problem::IdsRepeated);
-                }
-            } else if let Some(word) = own_word(&parameter) {
-                if parameter.after_dashes {
-                    policy.problem(Problem::AfterDashes(parameter.name));
-                } else {
-                    policy.word(parameter, word);
+        // What modprobe.d says is replaced without a word: that is what its reader expects.
+        let mut ids = sources.modprobe_ids.map(Some);
+        let mut file_ids = None;
+        for line in sources.file.split(|byte| *byte == b'\n') {
+            for parameter in parameters(without_comment(line)) {
+                if !policy.take(parameter, &mut file_ids) {
+                    policy.problem(Problem::UnknownName(parameter.name));
                 }
             }
         }
-        match ids {
+        ids = file_ids.or(ids);
+        let mut line_ids = None;
+        for parameter in parameters(sources.line) {
+            policy.take(parameter, &mut line_ids);
+        }
+        match line_ids.or(ids) {
             None => {}
             Some(None) => policy.problem(Problem::IdsWithoutValue),
             Some(Some(value)) => policy.kernel_ids(value),
         }
         policy
+    }
+
+    /// Takes in one parameter; false if it is somebody else's.
+    fn take(&mut self, parameter: Parameter<'a>, ids: &mut Option<Option<&'a [u8]>>) -> bool {
+        let word = own_word(&parameter);
+        let is_ids = parameter.is("vfio_pci.ids");
+        if parameter.after_dashes {
+            if is_ids || word.is_some() {
+                self.problem(Problem::AfterDashes(parameter.name));
+            }
+        } else if is_ids {
+            if ids.replace(parameter.value).is_some() {
+                self.problem(Problem::IdsRepeated);
+            }
+        } else if let Some(word) = word {
+            self.word(parameter, word);
+        }
+        is_ids || word.is_some()
     }
 
     /// Whether anything was asked for, `off` and mistakes included.
@@ -263,6 +294,17 @@ impl<'a> Policy<'a> {
     }
 }
 
+/// A line of the policy file up to a `#` that begins a word.
+fn without_comment(line: &[u8]) -> &[u8] {
+    let mut before = b' ';
+    let comment = line.iter().position(|byte| {
+        let starts = *byte == b'#' && is_space(before);
+        before = *byte;
+        starts
+    });
+    comment.and_then(|at| line.get(..at)).unwrap_or(line)
+}
+
 /// The words behind `vfio.` and `rd.vfio.`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Word {
@@ -319,14 +361,20 @@ fn driver_name(text: &[u8]) -> Name {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::cmdline::parameters;
     use proptest::prelude::*;
     use std::string::{String, ToString};
     use std::vec::Vec;
     use std::{format, vec};
 
     fn policy(line: &str) -> Policy<'_> {
-        Policy::read(parameters(line.as_bytes()))
+        read(line.as_bytes())
+    }
+
+    fn read(line: &[u8]) -> Policy<'_> {
+        Policy::read(&Sources {
+            line,
+            ..Sources::default()
+        })
     }
 
     fn selectors(policy: &Policy<'_>) -> Vec<String> {
@@ -383,10 +431,7 @@ mod tests {
         assert_eq!(policy.driver, "mlx5_vfio_pci");
         assert_eq!(policy.on_failure, OnFailure::Hold);
         assert!(policy.dry_run && policy.off && problems(&policy).is_empty());
-        assert_eq!(
-            super::Policy::read(parameters(b"vfio.driver=vfio_pci")).driver,
-            "vfio-pci"
-        );
+        assert_eq!(read(b"vfio.driver=vfio_pci").driver, "vfio-pci");
     }
 
     #[test]
@@ -501,6 +546,54 @@ mod tests {
     }
 
     #[test]
+    fn later_sources_add_selectors_and_replace_ids() {
+        let sources = Sources {
+            modprobe_ids: Some(b"1:1"),
+            file: b"# my cards\nvfio.bind=42:00.0 # the GPU\n\n  vfio.group=listed\nvfio_pci.ids=2:2\n",
+            line: b"vfio.bind=43:00.0 vfio_pci.ids=3:3 vfio.group=strict quiet",
+        };
+        let policy = Policy::read(&sources);
+        assert_eq!(
+            selectors(&policy),
+            ["0000:42:00.0", "0000:43:00.0", "0003:0003"]
+        );
+        assert_eq!(policy.group, GroupPolicy::Strict);
+        assert!(problems(&policy).is_empty());
+
+        let no_line = Sources {
+            line: b"quiet",
+            ..sources
+        };
+        assert_eq!(
+            selectors(&Policy::read(&no_line)),
+            ["0000:42:00.0", "0002:0002"]
+        );
+        let no_file = Sources {
+            file: b"",
+            ..no_line
+        };
+        assert_eq!(selectors(&Policy::read(&no_file)), ["0001:0001"]);
+        let off = Sources {
+            line: b"vfio.bind=off",
+            ..sources
+        };
+        assert!(Policy::read(&off).off);
+    }
+
+    #[test]
+    fn the_file_has_no_words_of_other_people() {
+        let sources = Sources {
+            file: b"bind=42:00.0\n#vfio.bind=1:2\n",
+            ..Sources::default()
+        };
+        let policy = Policy::read(&sources);
+        assert_eq!(
+            problems(&policy),
+            ["bind is no parameter of vfio-bind and is ignored; see the README for the list"]
+        );
+    }
+
+    #[test]
     fn limits_are_told() {
         let many = vec!["42:00.0"; MAX_SELECTORS + 9].join(",");
         let line = format!("vfio.bind={many}");
@@ -510,7 +603,7 @@ mod tests {
         assert_eq!(policy.problems.len(), 1, "told once");
 
         let line = format!("vfio_pci.ids={}", "x,".repeat(MAX_PROBLEMS + 3));
-        let policy = super::Policy::read(parameters(line.as_bytes()));
+        let policy = read(line.as_bytes());
         assert_eq!(
             (policy.problems.len(), policy.more_problems),
             (MAX_PROBLEMS, 3)
@@ -518,11 +611,11 @@ mod tests {
         assert!(policy.forbids_binding());
 
         let long = format!("vfio_pci.ids={}", "1:2,".repeat(256));
-        let policy = super::Policy::read(parameters(long.as_bytes()));
+        let policy = read(long.as_bytes());
         assert!(policy.selectors.is_empty());
         assert_eq!(policy.problems.first(), Some(&Problem::IdsTooLong(1024)));
         let fits = format!("vfio_pci.ids={}1:2", "1:2,".repeat(255));
-        let policy = super::Policy::read(parameters(fits.as_bytes()));
+        let policy = read(fits.as_bytes());
         assert_eq!(policy.selectors.len(), 256);
     }
 
@@ -531,7 +624,7 @@ mod tests {
         fn no_command_line_panics(
             bytes: Vec<u8>, words in "(vfio[._](bind|pci.ids|group|driver)=[!0-9a-f:.,*]{0,20} ){0,4}",
         ) {
-            let _ = Policy::read(parameters(&bytes));
+            let _ = read(&bytes);
             let _ = problems(&policy(&words));
         }
     }

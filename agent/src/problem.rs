@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::kernel_ids::{self, Quirk};
+use crate::misread::Misread;
 use crate::policy::MAX_SELECTORS;
-use crate::selector::Misread;
 use crate::text::Text;
 
 /// How much a problem matters.
@@ -62,8 +62,8 @@ pub enum Problem<'a> {
     },
     /// A parameter that begins like ours and is none.
     UnknownName(&'a [u8]),
-    /// A command line that was not read to its end.
-    LineTooLong,
+    /// A text that was not read to its end.
+    TooLong(&'static str),
 }
 
 impl Problem<'_> {
@@ -83,7 +83,7 @@ impl Problem<'_> {
     pub fn forbids_binding(&self) -> bool {
         match self {
             Self::Selector { text, .. } => text.starts_with(b"!"),
-            Self::TooManySelectors | Self::LineTooLong => true,
+            Self::TooManySelectors | Self::TooLong(_) => true,
             Self::Unsupported { instead, .. } | Self::BadValue { instead, .. } => {
                 *instead == Instead::BindsNothing
             }
@@ -180,9 +180,9 @@ impl fmt::Display for Problem<'_> {
                 "{} is no parameter of vfio-bind and is ignored; see the README for the list",
                 Text(name)
             ),
-            Self::LineTooLong => write!(
+            Self::TooLong(name) => write!(
                 f,
-                "the kernel command line is longer than {} bytes; {NOTHING_IS_BOUND}",
+                "{name} is longer than {} bytes; {NOTHING_IS_BOUND}",
                 crate::cmdline::MAX_LEN
             ),
         }

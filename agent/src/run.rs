@@ -1,15 +1,15 @@
 //! One run from the command line to the record.
 
-use crate::cmdline::{MAX_LEN, parameters};
+use crate::cmdline::MAX_LEN;
 use crate::function::Inventory;
 use crate::host::{Host, Root};
 use crate::iommu::{self, Advice, Kind};
 use crate::outcome::Outcomes;
 use crate::plan::{Plan, plan};
-use crate::policy::Policy;
+use crate::policy::{self, Policy, Sources};
 use crate::problem::Problem;
 use crate::record::{Record, State};
-use crate::{apply, scan};
+use crate::{apply, modprobe_conf, scan};
 
 /// Reads the policy, looks at the machine and plans; writes nothing.
 ///
@@ -45,11 +45,20 @@ fn run(
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
-    // /proc/cmdline adds a line end, which an open quote would take in.
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let mut policy = Policy::read(parameters(line));
-    if line.len() >= MAX_LEN {
-        policy.problem(Problem::LineTooLong);
+    let mut buffer = [0; MAX_LEN];
+    // An image without the file has no policy of its own.
+    let file = root.read(policy::FILE, &mut buffer).unwrap_or_default();
+    let modprobe_ids = modprobe_conf::kernel_ids(root);
+    let mut policy = Policy::read(&Sources {
+        modprobe_ids: modprobe_ids.as_deref(),
+        file,
+        // /proc/cmdline adds a line end, which an open quote would take in.
+        line: line.strip_suffix(b"\n").unwrap_or(line),
+    });
+    for (name, text) in [("the kernel command line", line), (policy::FILE, file)] {
+        if text.len() >= MAX_LEN {
+            policy.problem(Problem::TooLong(name));
+        }
     }
     let mut inventory = Inventory::default();
     let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());

@@ -18,8 +18,9 @@ use nom::{
     combinator::value,
 };
 
-use crate::address::{self, Address};
+use crate::address::{self, Address, Slot};
 use crate::device_id::{ANY, DeviceId, IdPattern};
+use crate::misread::{Fault, Misread, field};
 use crate::text::Text;
 
 /// A selector: which functions, and whether to take or to leave them.
@@ -88,47 +89,10 @@ pub enum Target {
     Id(IdPattern),
 }
 
-/// One function, or all functions of one device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slot {
-    /// Domain, 0000 where none was written.
-    pub domain: u32,
-    /// Bus.
-    pub bus: u8,
-    /// Device.
-    pub device: u8,
-    /// Function; `None` for all of them.
-    pub function: Option<u8>,
-}
-
-impl Slot {
-    fn matches(&self, address: Address) -> bool {
-        let Address {
-            domain,
-            bus,
-            device,
-            function,
-        } = address;
-        (domain, bus, device) == (self.domain, self.bus, self.device)
-            && self.function.is_none_or(|wanted| wanted == function)
-    }
-}
-
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(Slot {
-                domain,
-                bus,
-                device,
-                function,
-            }) => {
-                write!(f, "{domain:04x}:{bus:02x}:{device:02x}")?;
-                match function {
-                    Some(function) => write!(f, ".{function}"),
-                    None => f.write_str(".*"),
-                }
-            }
+            Self::Address(slot) => write!(f, "{slot}"),
             Self::Id(pattern) => {
                 let IdPattern {
                     vendor,
@@ -163,41 +127,6 @@ impl fmt::Display for Field {
     }
 }
 
-/// Why a selector was not understood.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Misread<'a> {
-    /// The text from the place where reading stopped.
-    pub at: &'a [u8],
-    /// What should have stood there.
-    pub fault: Fault,
-}
-
-/// What was wrong with a selector.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
-    /// Neither an address nor an ID begins like this.
-    NotATarget,
-    /// Something else should have stood here.
-    Expected(&'static str),
-    /// A form that DESIGN names and this version does not know.
-    Unsupported(&'static str),
-}
-
-impl fmt::Display for Misread<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fault {
-            Fault::NotATarget => f.write_str(
-                "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each)",
-            ),
-            Fault::Expected(what) if self.at.is_empty() => {
-                write!(f, "expected {what} at the end")
-            }
-            Fault::Expected(what) => write!(f, "expected {what} at `{}`", Text(self.at)),
-            Fault::Unsupported(what) => write!(f, "{what} is not supported by this version"),
-        }
-    }
-}
-
 /// Reads one selector of `vfio.bind=`.
 ///
 /// # Errors
@@ -209,7 +138,7 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
     };
     unsupported(body)?;
     let target = match shape(body) {
-        Shape::Address => Target::Address(slot(body)?),
+        Shape::Address => Target::Address(Slot::parse(body)?),
         Shape::Id => Target::Id(id_pattern(body)?),
         Shape::Other => {
             return Err(Misread {
@@ -261,61 +190,6 @@ fn shape(body: &[u8]) -> Shape {
         _ if body.contains(&b'.') => Shape::Address,
         _ => Shape::Id,
     }
-}
-
-/// Reads all of `field`, or says what should have stood there.
-fn field<'a, T>(
-    field: &'a [u8],
-    what: &'static str,
-    parser: impl FnOnce(&'a [u8]) -> IResult<&'a [u8], T>,
-) -> Result<T, Misread<'a>> {
-    match parser(field) {
-        Ok(([], value)) => Ok(value),
-        _ => Err(Misread {
-            at: field,
-            fault: Fault::Expected(what),
-        }),
-    }
-}
-
-/// The text before and behind the first `byte`.
-fn split_once(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().position(|other| *other == byte)?;
-    let (before, behind) = text.split_at_checked(at)?;
-    Some((before, behind.get(1..)?))
-}
-
-fn slot(body: &[u8]) -> Result<Slot, Misread<'_>> {
-    let has_domain = body.iter().filter(|byte| **byte == b':').count() > 1;
-    let (domain, body) = match split_once(body, b':').filter(|_| has_domain) {
-        Some((domain, body)) => (
-            field(domain, "a domain of four to eight digits", address::domain)?,
-            body,
-        ),
-        None => (0, body),
-    };
-    let (bus, body) = split_once(body, b':').unwrap_or((body, b""));
-    let bus = field(bus, "a bus of two digits", address::hex_byte)?;
-    let (device, function) = split_once(body, b'.').unwrap_or((body, b"*"));
-    let device = field(
-        device,
-        "a device of two digits, at most 1f",
-        address::device,
-    )?;
-    let function = match function {
-        b"*" => None,
-        digit => Some(field(
-            digit,
-            "a function, 0 to 7 or `*`",
-            address::function,
-        )?),
-    };
-    Ok(Slot {
-        domain,
-        bus,
-        device,
-        function,
-    })
 }
 
 fn id_pattern(body: &[u8]) -> Result<IdPattern, Misread<'_>> {

@@ -49,6 +49,7 @@ pub fn name(bytes: &[u8]) -> Name {
 
 /// Formats into a text of at most `N` bytes, with `…` at its end if anything was left out.
 #[must_use]
+#[inline(never)]
 pub fn clip<const N: usize>(parts: fmt::Arguments<'_>) -> String<N> {
     let mut text = String::new();
     let whole = Filling(&mut text).write_fmt(parts).is_ok();

@@ -1,5 +1,6 @@
 //! A [`Root`] that is a directory: `/`, or a captured or made-up tree.
 
+use core::ffi::CStr;
 use core::fmt;
 use core::mem::MaybeUninit;
 
@@ -20,7 +21,7 @@ impl Tree {
     ///
     /// # Errors
     /// What open answered.
-    pub fn open(directory: impl rustix::path::Arg) -> Result<Self, Errno> {
+    pub fn open(directory: &CStr) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
             directory: rustix::fs::openat(CWD, directory, flags, Mode::empty())?,
@@ -28,8 +29,7 @@ impl Tree {
     }
 
     fn open_file(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let mode = Mode::from_raw_mode(0o644);
-        rustix::fs::openat(&self.directory, path, flags | OFlags::CLOEXEC, mode)
+        open_at(&self.directory, path, flags)
     }
 
     /// Opens an existing file for reading and writing, as a device node is opened.
@@ -64,24 +64,31 @@ impl Tree {
         name: &str,
         content: impl FnOnce(&mut Output<'_>) -> fmt::Result,
     ) -> Result<(), Errno> {
-        match rustix::fs::mkdirat(&self.directory, directory, Mode::from_raw_mode(0o755)) {
+        let mut buffer = PATH_BUFFER;
+        let path = c_path(directory, &mut buffer)?;
+        match rustix::fs::mkdirat(&self.directory, path, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno),
         }
         let directory = self.open_file(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o644);
         let part = ".part";
-        let file = rustix::fs::openat(&directory, part, flags, mode)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let file = open_at(&directory, part, flags)?;
         // The umask of an initramfs shell is anyone's guess.
-        rustix::fs::fchmod(&file, mode)?;
+        rustix::fs::fchmod(&file, FILE_MODE)?;
         let mut output = Output::new(file.as_fd());
         let formatted = content(&mut output);
         output.finish()?;
         if formatted.is_err() {
             return Err(Errno::OVERFLOW);
         }
-        rustix::fs::renameat(&directory, part, &directory, name)
+        let mut new = PATH_BUFFER;
+        rustix::fs::renameat(
+            &directory,
+            c_path(part, &mut buffer)?,
+            &directory,
+            c_path(name, &mut new)?,
+        )
     }
 }
 
@@ -101,6 +108,8 @@ impl Root for Tree {
 
     fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         let size = buffer.len();
+        let mut path_buffer = PATH_BUFFER;
+        let path = c_path(path, &mut path_buffer)?;
         let count = rustix::fs::readlinkat_raw(&self.directory, path, &mut *buffer)?;
         if count == size {
             return Err(Errno::NAMETOOLONG);
@@ -109,7 +118,10 @@ impl Root for Tree {
     }
 
     fn exists(&self, path: &str) -> bool {
-        rustix::fs::accessat(&self.directory, path, Access::EXISTS, AtFlags::empty()).is_ok()
+        let mut buffer = PATH_BUFFER;
+        c_path(path, &mut buffer).is_ok_and(|path| {
+            rustix::fs::accessat(&self.directory, path, Access::EXISTS, AtFlags::empty()).is_ok()
+        })
     }
 
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
@@ -125,6 +137,27 @@ impl Root for Tree {
         }
         Ok(())
     }
+}
+
+const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+
+const PATH_BUFFER: [u8; 256] = [0; 256];
+
+/// A path as the system takes it, by way of `buffer`. rustix would do the same once more at each
+/// of its functions.
+fn c_path<'b>(path: &str, buffer: &'b mut [u8; 256]) -> Result<&'b CStr, Errno> {
+    let (text, end) = buffer
+        .split_at_mut_checked(path.len())
+        .ok_or(Errno::NAMETOOLONG)?;
+    text.copy_from_slice(path.as_bytes());
+    *end.first_mut().ok_or(Errno::NAMETOOLONG)? = 0;
+    CStr::from_bytes_until_nul(buffer).map_err(|_| Errno::INVAL)
+}
+
+fn open_at(directory: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut buffer = PATH_BUFFER;
+    let path = c_path(path, &mut buffer)?;
+    rustix::fs::openat(directory, path, flags | OFlags::CLOEXEC, FILE_MODE)
 }
 
 fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {

@@ -16,7 +16,7 @@ fn machine() -> Machine {
 
 fn report(machine: &Machine, line: &[u8]) -> Value {
     run::perform(machine, line, &|| 1234, &mut |record| {
-        let tree = vfio_bind::tree::Tree::open(machine.root()).unwrap();
+        let tree = crate::support::open(machine.root());
         let written = tree.replace(report::DIRECTORY, report::FILE, |output| {
             report::write(record, machine, b"6.1.0-test", output)
         });

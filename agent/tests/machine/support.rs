@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,6 +70,12 @@ pub struct Trouble {
     pub not_viable: Vec<u32>,
 }
 
+/// Opens a directory as a root.
+pub fn open(directory: &Path) -> Tree {
+    let path = CString::new(directory.as_os_str().as_bytes()).unwrap();
+    Tree::open(&path).unwrap()
+}
+
 pub struct Machine {
     directory: TempDir,
     tree: Tree,
@@ -80,7 +88,7 @@ pub struct Machine {
 impl Machine {
     pub fn new(cards: &[Card]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let tree = Tree::open(directory.path()).unwrap();
+        let tree = open(directory.path());
         let machine = Self {
             directory,
             tree,

@@ -1,0 +1,64 @@
+//! What a person wrote and nobody could read: where it stopped, and what should have stood there.
+
+use core::fmt;
+
+use nom::IResult;
+
+use crate::text::Text;
+
+/// Why a selector was not understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Misread<'a> {
+    /// The text from the place where reading stopped.
+    pub at: &'a [u8],
+    /// What should have stood there.
+    pub fault: Fault,
+}
+
+/// What was wrong with a selector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Neither an address nor an ID begins like this.
+    NotATarget,
+    /// Something else should have stood here.
+    Expected(&'static str),
+    /// A form that DESIGN names and this version does not know.
+    Unsupported(&'static str),
+}
+
+impl fmt::Display for Misread<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            Fault::NotATarget => f.write_str(
+                "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each)",
+            ),
+            Fault::Expected(what) if self.at.is_empty() => {
+                write!(f, "expected {what} at the end")
+            }
+            Fault::Expected(what) => write!(f, "expected {what} at `{}`", Text(self.at)),
+            Fault::Unsupported(what) => write!(f, "{what} is not supported by this version"),
+        }
+    }
+}
+
+/// Reads all of `field`, or says what should have stood there.
+pub(crate) fn field<'a, T>(
+    field: &'a [u8],
+    what: &'static str,
+    parser: impl FnOnce(&'a [u8]) -> IResult<&'a [u8], T>,
+) -> Result<T, Misread<'a>> {
+    match parser(field) {
+        Ok(([], value)) => Ok(value),
+        _ => Err(Misread {
+            at: field,
+            fault: Fault::Expected(what),
+        }),
+    }
+}
+
+/// The text before and behind the first `byte`.
+pub(crate) fn split_once(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|other| *other == byte)?;
+    let (before, behind) = text.split_at_checked(at)?;
+    Some((before, behind.get(1..)?))
+}
