@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 
+use rustix::io::Errno;
 use vfio_bind::cmdline::MAX_LEN;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::Root;
@@ -11,21 +12,32 @@ use vfio_bind::text::Text;
 use vfio_bind::tree::{Output, Tree};
 use vfio_bind::{error, report, run, show, tell, warn};
 
+use crate::init;
 use crate::logger::{self, Place};
 use crate::machine::Machine;
-use crate::sys;
+use crate::sys::{self, Start};
 
 const USAGE: &str = "\
 usage: vfio-bind-agent                                        bind what the kernel command line asks for
        vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
+       vfio-bind-agent init    (or as rdinit=) bind, then become the image's own /init
        vfio-bind-agent --help | --version
 exit status: 0 done or nothing to do, 1 a function is not bound, 2 an error in what was asked
 ";
 
-/// Runs the command that `arguments` (without the program's name) ask for; returns the exit status.
-pub fn main<'a>(mut arguments: impl Iterator<Item = &'a CStr>) -> u8 {
+/// The exit status of a first process that found no init to become.
+pub const NO_INIT: u8 = EXIT_NOT_BOUND;
+
+/// Runs the command that the arguments ask for; returns the exit status.
+pub fn main(start: &Start) -> u8 {
+    let mut arguments = start.arguments().skip(1);
+    // The kernel gives `rdinit=` no arguments.
+    if rustix::process::getpid().is_init() {
+        return init::run(start);
+    }
     match arguments.next().map(CStr::to_bytes) {
-        None => apply(),
+        None => apply(&|write| write()),
+        Some(b"init") => init::run(start),
         Some(b"plan") => match PlanOptions::read(arguments) {
             Ok(options) => plan(&options),
             Err(misuse) => refuse(&misuse),
@@ -38,7 +50,11 @@ pub fn main<'a>(mut arguments: impl Iterator<Item = &'a CStr>) -> u8 {
     }
 }
 
-fn apply() -> u8 {
+/// Writes the report, at once or when its place is there.
+pub type Keep<'a> = dyn Fn(&dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> + 'a;
+
+/// Does what the policy asks for. `keep` decides when the report is written.
+pub fn apply(keep: &Keep<'_>) -> u8 {
     let started = sys::clock_us();
     logger::send_to(Place::KernelLog);
     let machine = match Machine::open() {
@@ -61,23 +77,24 @@ fn apply() -> u8 {
     };
     let clock = || sys::clock_us().saturating_sub(started);
     run::perform(&machine, line, &clock, &mut |record| {
-        finish(&machine, record)
+        finish(&machine, record, keep)
     })
 }
 
-fn finish(machine: &Machine, record: &Record<'_>) -> u8 {
+fn finish(machine: &Machine, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
     if record.state == State::NothingAsked && record.policy.is_empty() {
         return EXIT_DONE;
     }
     tell::tell(record, machine);
     let uname = rustix::system::uname();
     let kernel = uname.release().to_bytes();
-    let kept = machine
-        .tree()
-        .replace(report::DIRECTORY, report::FILE, |output| {
-            report::write(record, machine, kernel, output)
-        });
-    if let Err(errno) = kept {
+    let write = || {
+        let (directory, file) = (report::DIRECTORY, report::FILE);
+        machine.tree().replace(directory, file, &|output| {
+            report::write(record, machine, kernel, output);
+        })
+    };
+    if let Err(errno) = keep(&write) {
         let (directory, file) = (report::DIRECTORY, report::FILE);
         warn!(
             "write(/{directory}/{file}): {}; there is no report",
@@ -151,7 +168,8 @@ fn plan(options: &PlanOptions<'_>) -> u8 {
         let status = write_out(&|output| {
             if options.json {
                 let uname = rustix::system::uname();
-                report::write(record, &root, uname.release().to_bytes(), output)
+                report::write(record, &root, uname.release().to_bytes(), output);
+                Ok(())
             } else if record.inventory.is_empty() {
                 Ok(())
             } else {

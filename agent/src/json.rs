@@ -1,26 +1,16 @@
-//! JSON without an allocator and without a limit to its size: brackets and commas are set here, and
-//! serde-json-core encodes what stands between them, one value at a time.
+//! JSON without an allocator and without a limit to its size.
+//!
+//! serde-json-core was here before: it encodes into a buffer of fixed size, so that long texts had
+//! to be cut, and is 2 KiB larger than these few rules of RFC 8259.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
-use heapless::String;
-use serde::{Serialize, Serializer};
-
-use crate::text::clip;
 use crate::tree::Output;
-
-/// A text is cut to this many bytes, with a `…` at its end.
-const TEXT_LEN: usize = 1000;
-
-/// Six bytes for each one of a text, if all of them must be escaped, and two quotes.
-const VALUE_LEN: usize = 6 * TEXT_LEN + 2;
 
 /// A value.
 pub enum Value<'a> {
-    /// What the thing displays, cut to 1000 bytes.
+    /// What the thing displays.
     Text(&'a dyn fmt::Display),
-    /// A short text as it is.
-    Name(&'a str),
     /// A number.
     Number(u64),
     /// True or false.
@@ -29,26 +19,10 @@ pub enum Value<'a> {
     Null,
 }
 
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(thing) => {
-                let text: String<TEXT_LEN> = clip(format_args!("{thing}"));
-                serializer.serialize_str(&text)
-            }
-            Self::Name(name) => serializer.serialize_str(name),
-            Self::Number(number) => serializer.serialize_u64(*number),
-            Self::Truth(truth) => serializer.serialize_bool(*truth),
-            Self::Null => serializer.serialize_none(),
-        }
-    }
-}
-
-/// A JSON document on its way out.
+/// A JSON document on its way out. What goes wrong with the output, the output remembers.
 pub struct Json<'w, 'f> {
     output: &'w mut Output<'f>,
     first: bool,
-    fits: bool,
 }
 
 impl<'w, 'f> Json<'w, 'f> {
@@ -57,42 +31,37 @@ impl<'w, 'f> Json<'w, 'f> {
         Self {
             output,
             first: true,
-            fits: true,
         }
     }
 
-    /// Ends the document with a line end. What went wrong with the output, it tells itself.
-    ///
-    /// # Errors
-    /// When a value could not be encoded.
-    pub fn finish(mut self) -> fmt::Result {
-        self.put("\n");
-        if self.fits { Ok(()) } else { Err(fmt::Error) }
+    /// Ends the document with a line end.
+    pub fn finish(self) {
+        self.output.bytes(b"\n");
     }
 
     /// Opens an object or a list.
     pub fn open(&mut self, bracket: &'static str) {
         self.first = true;
-        self.put(bracket);
+        self.output.bytes(bracket.as_bytes());
     }
 
     /// Closes it.
     pub fn close(&mut self, bracket: &'static str) {
         self.first = false;
-        self.put(bracket);
+        self.output.bytes(bracket.as_bytes());
     }
 
     /// Sets the comma in front of an element that is written in several calls.
     pub fn next(&mut self) {
         if !core::mem::take(&mut self.first) {
-            self.put(",");
+            self.output.bytes(b",");
         }
     }
 
     /// Writes the key of a field that is written in several calls.
     pub fn key(&mut self, key: &'static str) {
-        self.element(&Value::Name(key));
-        self.put(":");
+        self.element(&Value::Text(&key));
+        self.output.bytes(b":");
     }
 
     /// Writes a field of an object.
@@ -118,15 +87,67 @@ impl<'w, 'f> Json<'w, 'f> {
     }
 
     fn value(&mut self, value: &Value<'_>) {
-        let mut buffer = [0; VALUE_LEN];
-        let encoded = serde_json_core::to_slice(value, &mut buffer).ok();
-        match encoded.and_then(|length| buffer.get(..length)) {
-            Some(bytes) => self.output.bytes(bytes),
-            None => self.fits = false,
+        // An output that takes no more remembers why.
+        let _ = match value {
+            Value::Text(thing) => {
+                self.output.bytes(b"\"");
+                let written = write!(Escaped(self.output), "{thing}");
+                self.output.bytes(b"\"");
+                written
+            }
+            Value::Number(number) => write!(self.output, "{number}"),
+            Value::Truth(truth) => write!(self.output, "{truth}"),
+            Value::Null => self.output.write_str("null"),
+        };
+    }
+}
+
+/// The inside of a JSON string (RFC 8259, section 7).
+struct Escaped<'w, 'f>(&'w mut Output<'f>);
+
+impl Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            match byte {
+                b'"' | b'\\' => self.0.bytes(&[b'\\', byte]),
+                0..0x20 => write!(self.0, "\\u{byte:04x}")?,
+                _ => self.0.bytes(&[byte]),
+            }
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use rustix::fd::AsFd;
+    use std::io::{Read, Seek};
+    use std::string::String;
+
+    fn encoded(value: &Value<'_>) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut output = Output::new(file.as_fd());
+        Json::new(&mut output).element(value);
+        output.finish().unwrap();
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        text
     }
 
-    fn put(&mut self, text: &str) {
-        self.output.bytes(text.as_bytes());
+    proptest! {
+        #[test]
+        fn any_text_reads_back(text: String) {
+            let json: serde_json::Value = serde_json::from_str(&encoded(&Value::Text(&text))).unwrap();
+            prop_assert_eq!(json, serde_json::Value::String(text));
+        }
+
+        #[test]
+        fn numbers_read_back(number: u64) {
+            prop_assert_eq!(encoded(&Value::Number(number)).parse(), Ok(number));
+        }
     }
 }

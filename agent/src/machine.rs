@@ -157,10 +157,10 @@ fn kernels_choice<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b CStr> {
 ///
 /// It asks again and again, with pauses of 50 microseconds to 10 milliseconds: signals and pidfds
 /// would need more of the kernel (5.3) and of this program.
-fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
+pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
     let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
     let started = sys::clock_us();
-    let mut pause_us: u32 = 50;
+    let mut pause_for = Duration::from_micros(50);
     loop {
         match rustix::process::waitpid(Some(child), WaitOptions::NOHANG) {
             Ok(Some((_, status))) => return Ok(Some(status)),
@@ -170,11 +170,15 @@ fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
         if sys::clock_us().saturating_sub(started) >= limit {
             return Ok(None);
         }
-        let pause = Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::from(pause_us.saturating_mul(1000)),
-        };
-        let _ = nanosleep(&pause);
-        pause_us = pause_us.saturating_mul(2).min(10_000);
+        pause(pause_for);
+        pause_for = pause_for.saturating_mul(2).min(Duration::from_millis(10));
     }
+}
+
+/// Sleeps, or less if a signal comes; `time` is below a second.
+pub fn pause(time: Duration) {
+    let _ = nanosleep(&Timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(time.subsec_nanos()),
+    });
 }

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod command;
+mod init;
 mod logger;
 mod machine;
 #[expect(

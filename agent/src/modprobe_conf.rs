@@ -82,8 +82,8 @@ fn last_ids(text: &[u8]) -> Option<&[u8]> {
                 .is_some_and(|module| same_name(module, b"vfio_pci"));
         if ours {
             ids = words
-                .filter_map(|word| word.strip_prefix(b"ids="))
-                .last()
+                .rev()
+                .find_map(|word| word.strip_prefix(b"ids="))
                 .or(ids);
         }
     }

@@ -185,13 +185,15 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
     if policy.off {
         return plan;
     }
+    let mut marks = Vec::new();
+    for (_, function) in inventory.iter() {
+        // There is a mark for each function, and both have the same limit.
+        let _ = marks.push(mark(policy, function));
+    }
     let planner = Planner {
         policy,
         inventory,
-        marks: inventory
-            .iter()
-            .map(|(_, function)| mark(policy, function))
-            .collect(),
+        marks,
         has_groups: inventory.has_groups(),
         forbidden: policy.forbids_binding(),
     };

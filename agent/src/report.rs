@@ -2,8 +2,6 @@
 //!
 //! The README's section on the record tells its readers what each field means.
 
-use core::fmt;
-
 use crate::function::{Function, Inventory};
 use crate::host::Root;
 use crate::json::{Json, Value};
@@ -26,15 +24,7 @@ pub const DIRECTORY: &str = "run/vfio-bind";
 pub const FILE: &str = "report.json";
 
 /// Writes the whole report.
-///
-/// # Errors
-/// When the output takes no more.
-pub fn write(
-    record: &Record<'_>,
-    root: &dyn Root,
-    kernel: &[u8],
-    output: &mut Output<'_>,
-) -> fmt::Result {
+pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut Output<'_>) {
     let mut json = Json::new(output);
     json.open("{");
     json.field("schema", Value::Number(SCHEMA));
@@ -65,13 +55,13 @@ pub fn write(
     json.field("exit", Value::Number(record.exit().into()));
     json.field("elapsed_us", Value::Number(record.elapsed_us));
     json.close("}");
-    json.finish()
+    json.finish();
 }
 
 fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, '_>) {
     json.key("policy");
     json.open("{");
-    json.field("driver", Value::Name(&policy.driver));
+    json.text("driver", &policy.driver);
     json.text("group", &policy.group);
     json.text("onfail", &policy.on_failure);
     json.field("dry_run", Value::Truth(policy.dry_run));
@@ -171,7 +161,9 @@ fn write_function(
 }
 
 fn driver_name(driver: &Option<Name>) -> Value<'_> {
-    driver.as_deref().map_or(Value::Null, Value::Name)
+    driver
+        .as_ref()
+        .map_or(Value::Null, |name| Value::Text(name))
 }
 
 fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {

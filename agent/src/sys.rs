@@ -12,6 +12,8 @@ use syscalls::{Sysno, syscall};
 mod memory;
 mod start;
 
+pub use start::Start;
+
 fn errno(error: syscalls::Errno) -> Errno {
     Errno::from_raw_os_error(error.into_raw())
 }

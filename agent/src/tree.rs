@@ -62,7 +62,7 @@ impl Tree {
         &self,
         directory: &str,
         name: &str,
-        content: impl FnOnce(&mut Output<'_>) -> fmt::Result,
+        content: &dyn Fn(&mut Output<'_>),
     ) -> Result<(), Errno> {
         let mut buffer = PATH_BUFFER;
         let path = c_path(directory, &mut buffer)?;
@@ -77,11 +77,8 @@ impl Tree {
         // The umask of an initramfs shell is anyone's guess.
         rustix::fs::fchmod(&file, FILE_MODE)?;
         let mut output = Output::new(file.as_fd());
-        let formatted = content(&mut output);
+        content(&mut output);
         output.finish()?;
-        if formatted.is_err() {
-            return Err(Errno::OVERFLOW);
-        }
         let mut new = PATH_BUFFER;
         rustix::fs::renameat(
             &directory,

@@ -3,6 +3,8 @@
 use core::ffi::{CStr, c_char};
 use core::panic::PanicInfo;
 
+use rustix::io::Errno;
+use syscalls::{Sysno, syscall};
 use vfio_bind::error;
 
 use crate::command;
@@ -34,17 +36,45 @@ unsafe extern "C" fn _start() -> ! {
 /// # Safety
 /// `stack` is where the kernel put the argument count.
 unsafe extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: the count is there, and as many pointers to NUL-terminated strings behind it, all of
-    // which live as long as the process.
-    let arguments = unsafe {
+    // SAFETY: the caller vouches for the count; the arguments and a null pointer follow it, and
+    // then the environment and another one. All of it lives as long as the process.
+    let start = unsafe {
         let count = *stack;
-        core::slice::from_raw_parts(stack.add(1).cast::<*const c_char>(), count)
+        let argv = stack.add(1).cast::<*const c_char>();
+        Start {
+            argv,
+            envp: argv.add(count + 1),
+            count,
+        }
     };
-    let arguments = arguments.iter().skip(1).map(|argument| {
-        // SAFETY: as above.
-        unsafe { CStr::from_ptr(*argument) }
-    });
-    super::exit(command::main(arguments))
+    super::exit(command::main(&start))
+}
+
+/// What the kernel handed to this process.
+pub struct Start {
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+    count: usize,
+}
+
+impl Start {
+    /// The arguments, the program's name first.
+    pub fn arguments(&self) -> impl Iterator<Item = &'static CStr> {
+        // SAFETY: only `start` makes one of these, from what the kernel put there.
+        let arguments = unsafe { core::slice::from_raw_parts(self.argv, self.count) };
+        arguments.iter().map(|argument| {
+            // SAFETY: as above.
+            unsafe { CStr::from_ptr(*argument) }
+        })
+    }
+
+    /// Becomes another program with the same arguments and environment; returns only if that
+    /// fails.
+    pub fn become_program(&self, program: &CStr) -> Errno {
+        // SAFETY: all three are what execve wants, by the kernel's own making.
+        let answer = unsafe { syscall!(Sysno::execve, program.as_ptr(), self.argv, self.envp) };
+        answer.map_or_else(super::errno, |_| Errno::IO)
+    }
 }
 
 /// Nothing panics on purpose. Should it happen, it is told, and the boot goes on.
