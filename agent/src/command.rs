@@ -20,7 +20,7 @@ use crate::sys::{self, Start};
 const USAGE: &str = "\
 usage: vfio-bind-agent                                        bind what the kernel command line asks for
        vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
-       vfio-bind-agent init    (or as rdinit=) bind, then become the image's own /init
+       rdinit=/usr/bin/vfio-bind-agent   as the first process: bind, then become the image's /init
        vfio-bind-agent --help | --version
 exit status: 0 done or nothing to do, 1 a function is not bound, 2 an error in what was asked
 ";
@@ -37,7 +37,7 @@ pub fn main(start: &Start) -> u8 {
     }
     match arguments.next().map(CStr::to_bytes) {
         None => apply(&|write| write()),
-        Some(b"init") => init::run(start),
+        Some(b"init") => refuse(&Misuse::NotFirst),
         Some(b"plan") => match PlanOptions::read(arguments) {
             Ok(options) => plan(&options),
             Err(misuse) => refuse(&misuse),
@@ -112,6 +112,7 @@ struct PlanOptions<'a> {
 }
 
 enum Misuse<'a> {
+    NotFirst,
     Unknown(&'a [u8]),
     NoValue(&'static str),
 }
@@ -193,6 +194,7 @@ fn refuse(misuse: &Misuse<'_>) -> u8 {
         Misuse::Unknown(argument) => {
             error!("unknown argument `{}`; see --help", Text(argument));
         }
+        Misuse::NotFirst => error!("init is for the first process of an image; use rdinit="),
         Misuse::NoValue(option) => error!("{option} wants a value; see --help"),
     }
     EXIT_POLICY

@@ -73,6 +73,15 @@ impl Bench {
     /// Where something cannot be had.
     pub fn prepare(options: &Options) -> Result<Self> {
         tools::ensure_all(&[QEMU])?;
+        if let Some(agent) = &options.agent {
+            ensure!(agent.is_file(), "--agent {}: no such file", agent.display());
+        }
+        let cache = Cache::open()?;
+        let kernel = Kernel::get(&options.kernel, options.modules.as_deref(), &cache)?;
+        let kmod = match options.modules {
+            Some(_) => userland::own_kmod()?,
+            None => userland::packaged_kmod(&cache)?,
+        };
         let agent = match &options.agent {
             Some(path) => path.clone(),
             None => {
@@ -80,13 +89,10 @@ impl Bench {
                 Executable::agent(None).build()?
             }
         };
-        ensure!(agent.is_file(), "--agent {}: no such file", agent.display());
         say("building the guest's init");
         let init = Executable::guest("guest-init").build()?;
-        let cache = Cache::open()?;
-        let kernel = Kernel::get(&options.kernel, options.modules.as_deref(), &cache)?;
-        let kmod = userland::kmod(&cache)?;
-        let logs = workspace().join("target/qemu-tests/logs");
+        let work = workspace().join("target/qemu-tests");
+        let logs = work.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("mkdir({})", logs.display()))?;
         Ok(Self {
             kernel,
@@ -94,7 +100,8 @@ impl Bench {
             accelerator: options.accel.clone(),
             limit: Duration::from_secs(options.timeout),
             logs,
-            folder: tempfile::tempdir().context("a folder for images")?,
+            // Here and not in /tmp: `cargo clean` removes what a killed run leaves.
+            folder: tempfile::tempdir_in(&work).context("a folder for images")?,
             images: Mutex::default(),
         })
     }

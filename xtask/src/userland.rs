@@ -28,22 +28,27 @@ const LIBRARIES: [&str; 6] = [
 /// Files for an image, by their path in it.
 pub type Files = BTreeMap<String, PathBuf>;
 
-/// kmod and its libraries: from Debian's package where there is apt, else the machine's own.
+/// kmod and its libraries from Debian's package.
 ///
 /// # Errors
-/// Where it cannot be had or a library is missing.
-pub fn kmod(cache: &Cache) -> Result<Files> {
-    if APT_GET.find().is_none() {
-        return collect(Path::new("/")).context("kmod of this machine");
-    }
+/// Where it cannot be had.
+pub fn packaged_kmod(cache: &Cache) -> Result<Files> {
     let name = format!("debian-{RELEASE}-{ARCHITECTURE}-kmod");
     let check = |root: &Path| collect(root).map(drop);
     let root = cache.folder(&name, check, |root| {
-        tools::ensure_all(&[DPKG_DEB])?;
+        tools::ensure_all(&[APT_GET, DPKG_DEB])?;
         let apt = Apt::update(RELEASE, ARCHITECTURE)?;
         apt.unpack(&apt.closure("kmod")?, root)
     })?;
     collect(&root)
+}
+
+/// This machine's own kmod and libraries: for a kernel of the user's own, which needs no network.
+///
+/// # Errors
+/// Where there is none.
+pub fn own_kmod() -> Result<Files> {
+    collect(Path::new("/"))
 }
 
 /// Finds kmod under `root`, and all that it needs.

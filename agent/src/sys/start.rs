@@ -68,9 +68,14 @@ impl Start {
         })
     }
 
-    /// Becomes another program with the same arguments and environment; returns only if that
-    /// fails.
+    /// Becomes another program with the same arguments and environment, but for its own name;
+    /// returns only if that fails.
     pub fn become_program(&self, program: &CStr) -> Errno {
+        if self.count > 0 {
+            // SAFETY: there is a first argument, and the kernel put it on this process's own
+            // stack. busybox goes by the name it is called.
+            unsafe { self.argv.cast_mut().write(program.as_ptr()) };
+        }
         // SAFETY: all three are what execve wants, by the kernel's own making.
         let answer = unsafe { syscall!(Sysno::execve, program.as_ptr(), self.argv, self.envp) };
         answer.map_or_else(super::errno, |_| Errno::IO)

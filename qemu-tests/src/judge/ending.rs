@@ -30,8 +30,7 @@ pub(super) fn judge(
         );
     }
     if let Some(seconds) = evidence.over_time {
-        let last = evidence.console.lines().last().unwrap_or("nothing").trim();
-        let actual = format!("it was ended; the console's last line is `{last}`");
+        let actual = format!("it was ended; {}", last_words(evidence));
         failures.add(
             "the machine",
             format_args!("to end within {seconds} s"),
@@ -46,6 +45,13 @@ pub(super) fn judge(
             failures.add("the guest", "every step carried out", &verdict.broken);
         }
         [verdict] => failures.equal("the verdict's scenario", scenario.name, &verdict.scenario),
+        // A machine that was ended before has said so.
+        [] if evidence.over_time.is_some() => {}
+        [] => failures.add(
+            "verdict records",
+            "exactly 1",
+            format!("0; {}", last_words(evidence)),
+        ),
         other => failures.add("verdict records", "exactly 1", other.len()),
     }
     let finished = i32::from(EXIT_FINISHED) << 1 | 1;
@@ -59,4 +65,11 @@ pub(super) fn judge(
             actual,
         );
     }
+}
+
+/// The last line that the machine, or QEMU itself, printed.
+fn last_words(evidence: &Evidence) -> String {
+    let mut lines = evidence.console.lines().map(str::trim);
+    let last = lines.rfind(|line| !line.is_empty());
+    format!("the console ends with `{}`", last.unwrap_or_default())
 }
