@@ -30,6 +30,11 @@ impl Apt {
     /// # Errors
     /// Where the system's apt knows no Debian archive, or it cannot be reached.
     pub fn update(release: &str, architecture: &'static str) -> Result<Self> {
+        ensure!(
+            APT_GET.find().is_some(),
+            "test kernels come from Debian's archive through apt, which is not on this machine: name \
+             one by --kernel PATH --modules DIR"
+        );
         say(format_args!(
             "getting Debian's package lists ({release}, {architecture})"
         ));

@@ -15,7 +15,7 @@ use crate::cargo::Executable;
 use crate::image::{self, Programs};
 use crate::kernel::{self, Kernel};
 use crate::progress::say;
-use crate::tools::{self, QEMU};
+use crate::tools::{self, DEPMOD, DPKG_DEB, QEMU, Tool, XZ};
 use crate::userland;
 use crate::vm::Boot;
 
@@ -37,6 +37,18 @@ pub struct Options {
     /// The wall-clock limit of one machine.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub timeout: u64,
+}
+
+impl Options {
+    /// The programs without which nothing can be booted.
+    #[must_use]
+    pub fn tools(&self) -> Vec<Tool> {
+        let mut tools = vec![QEMU, DEPMOD];
+        if self.modules.is_none() {
+            tools.extend([DPKG_DEB, XZ]);
+        }
+        tools
+    }
 }
 
 /// A kernel, the programs of the guest and a place to work.
@@ -72,7 +84,7 @@ impl Bench {
     /// # Errors
     /// Where something cannot be had.
     pub fn prepare(options: &Options) -> Result<Self> {
-        tools::ensure_all(&[QEMU])?;
+        tools::ensure_all(&options.tools())?;
         if let Some(agent) = &options.agent {
             ensure!(agent.is_file(), "--agent {}: no such file", agent.display());
         }

@@ -9,7 +9,7 @@ use crate::apt::Apt;
 use crate::bzimage;
 use crate::cache::Cache;
 use crate::command;
-use crate::tools::{self, APT_GET, DEPMOD, DPKG_DEB, XZ};
+use crate::tools::DEPMOD;
 
 /// A kernel and its modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,6 @@ impl Kernel {
     /// # Errors
     /// Where there is no such kernel or it cannot be had.
     pub fn get(name: &str, modules: Option<&Path>, cache: &Cache) -> Result<Self> {
-        tools::ensure_all(&[DEPMOD])?;
         if let Some(modules) = modules {
             return Self::own(Path::new(name), modules);
         }
@@ -132,7 +131,6 @@ impl Packaged {
         );
         let check = |root: &Path| Kernel::unpacked(root).map(drop);
         let root = cache.folder(&name, check, |root| {
-            tools::ensure_all(&[APT_GET, DPKG_DEB, XZ])?;
             let apt = Apt::update(self.debian, ARCHITECTURE)?;
             let build = apt.dependency(self.package, self.prefix)?;
             apt.unpack(&[build], root)?;

@@ -29,6 +29,7 @@ use bench::{Bench, Options};
 use campaign::Count;
 use cargo::Executable;
 use progress::say;
+use tools::SHELLCHECK;
 
 /// The tasks.
 #[derive(Debug, Parser)]
@@ -155,6 +156,11 @@ fn scenarios(
 
 /// Every check, then every scenario; none hides another.
 fn test(options: &Options, run: &RunOptions) -> Result<bool> {
+    // All at once, before anything needs them; what cannot be had fails its own step below.
+    let wanted = [options.tools(), vec![SHELLCHECK]].concat();
+    if let Err(error) = tools::ensure_all(&wanted) {
+        say(format_args!("{error:#}"));
+    }
     let mut count = Count::default();
     let mut failed = Vec::new();
     for (name, check) in checks::CHECKS {

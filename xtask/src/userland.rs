@@ -9,7 +9,6 @@ use crate::apt::Apt;
 use crate::cache::Cache;
 use crate::elf;
 use crate::kernel::ARCHITECTURE;
-use crate::tools::{self, APT_GET, DPKG_DEB};
 
 /// The release that guests get kmod from, whatever their kernel.
 const RELEASE: &str = "bookworm";
@@ -36,7 +35,6 @@ pub fn packaged_kmod(cache: &Cache) -> Result<Files> {
     let name = format!("debian-{RELEASE}-{ARCHITECTURE}-kmod");
     let check = |root: &Path| collect(root).map(drop);
     let root = cache.folder(&name, check, |root| {
-        tools::ensure_all(&[APT_GET, DPKG_DEB])?;
         let apt = Apt::update(RELEASE, ARCHITECTURE)?;
         apt.unpack(&apt.closure("kmod")?, root)
     })?;
