@@ -2,5 +2,6 @@
 
 mod apply;
 mod plan;
+mod property;
 mod report;
 mod support;
