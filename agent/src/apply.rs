@@ -55,13 +55,13 @@ pub fn apply(
         }
     }
     work.set_overrides();
+    work.fail_whole_groups();
     let missing = work.load_driver(plan.without_kernel_ids);
     work.unbind(missing);
+    work.fail_whole_groups();
     work.probe();
     work.check();
-    if policy.on_failure == OnFailure::Native {
-        work.fail_whole_groups();
-    }
+    work.fail_whole_groups();
     for job in &work.jobs {
         if let Some(outcome) = outcomes.steps.get_mut(job.at) {
             *outcome = work.settle(job);
@@ -172,8 +172,11 @@ impl<'a, H: Host> Work<'a, H> {
     }
 
     /// A group of which one member could not be bound is of no use to anybody: its native drivers
-    /// get all of it back.
+    /// keep all of it, or get it back. `vfio.onfail=hold` wants each function for itself.
     fn fail_whole_groups(&mut self) {
+        if self.policy.on_failure == OnFailure::Hold {
+            return;
+        }
         for at in 0..self.jobs.len() {
             let Some(job) = self.jobs.get(at) else {
                 continue;

@@ -407,6 +407,28 @@ fn a_refused_write_names_the_call_and_the_answer() {
 }
 
 #[test]
+fn one_refused_override_keeps_the_whole_group_from_being_unbound() {
+    let trouble = Trouble {
+        writes: vec![("42:00.1/driver_override".to_owned(), Errno::ACCESS)],
+        ..Trouble::default()
+    };
+    let machine = Machine::new(&native_cards()).with(trouble);
+    run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(
+        machine.take_events(),
+        [
+            "0000:42:00.0/driver_override = vfio-pci",
+            "0000:42:00.1/driver_override = vfio-pci",
+            "0000:42:00.0/driver_override = \\n",
+        ]
+    );
+    assert_eq!(
+        drivers(&machine),
+        on(["bochs-drm", "snd_hda_intel", "nvme"])
+    );
+}
+
+#[test]
 fn a_group_that_is_not_viable_is_no_success() {
     let trouble = Trouble {
         not_viable: vec![15],
