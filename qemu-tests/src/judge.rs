@@ -2,6 +2,7 @@
 
 mod ending;
 mod ids;
+mod record;
 mod run;
 mod state;
 #[cfg(test)]
@@ -80,7 +81,9 @@ impl Failures {
 
 /// A guest's records, by kind.
 #[derive(Default)]
-pub(crate) struct Records {
+struct Records {
+    /// The kernel's.
+    release: String,
     snapshots: Vec<Snapshot>,
     runs: Vec<AgentRun>,
     loaded: Vec<Loaded>,
@@ -94,7 +97,7 @@ impl Records {
         let mut sorted = Self::default();
         for record in records {
             match record {
-                Record::Booted(_) => {}
+                Record::Booted(release) => sorted.release = release,
                 Record::Loaded(loaded) => sorted.loaded.push(loaded),
                 Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
                 Record::AgentRun(run) => sorted.runs.push(run),

@@ -10,6 +10,10 @@ use serde::Deserialize;
 /// The whole record.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Report {
+    /// Grows when a field changes its meaning.
+    pub schema: u32,
+    /// The kernel's release.
+    pub kernel: String,
     /// `applied`, `off`, `dry-run`, `no-iommu` or `nothing-asked`.
     pub state: String,
     /// What the kernel says of IOMMUs.
@@ -64,6 +68,16 @@ pub struct Selector {
 pub struct Function {
     /// `0000:42:00.0`.
     pub address: String,
+    /// Four hexadecimal digits, as the following three.
+    pub vendor: String,
+    /// Of the device itself.
+    pub device: String,
+    /// The subsystem's.
+    pub subvendor: String,
+    /// The subsystem's.
+    pub subdevice: String,
+    /// Six digits.
+    pub class: String,
     /// The IOMMU group, where there is one.
     pub group: Option<u32>,
     /// Why it is in the record.

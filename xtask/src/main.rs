@@ -170,7 +170,7 @@ fn test(options: &Options, run: &RunOptions) -> Result<bool> {
         match result {
             Ok(detail) => {
                 count.passed += 1;
-                say(format_args!("{name:<32} passed {time:>8.1} s  {detail}"));
+                say(format!("{name:<32} passed {time:>8.1} s  {detail}").trim_end());
             }
             Err(error) => {
                 count.failed += 1;

@@ -46,17 +46,18 @@ fn snapshot(label: &str, taken: &[&str], natives: bool) -> Record {
 }
 
 fn agent_run() -> AgentRun {
-    let function = |address| {
+    let function = |address, vendor, device, class| {
         format!(
-            r#"{{"address":"{address}","group":{GROUP},"driver_before":null,"driver_now":"vfio-pci",
-                "outcome":"bound"}}"#
+            r#"{{"address":"{address}","vendor":"{vendor}","device":"{device}","subvendor":"1af4",
+                "subdevice":"1100","class":"{class}","group":{GROUP},"driver_before":null,
+                "driver_now":"vfio-pci","outcome":"bound"}}"#
         )
     };
     let report = format!(
-        r#"{{"state":"applied","iommu":{{"kind":"intel"}},"policy":{{}},"functions":[{},{}],
+        r#"{{"schema":1,"kernel":"6.1","state":"applied","iommu":{{"kind":"intel"}},"policy":{{}},"functions":[{},{}],
             "groups":[{{"group":{GROUP},"viable":true}}],"exit":0,"elapsed_us":9}}"#,
-        function(GPU),
-        function(GPU_AUDIO)
+        function(GPU, "1234", "1111", "038000"),
+        function(GPU_AUDIO, "8086", "2668", "040300")
     );
     AgentRun {
         label: "agent".to_owned(),
@@ -225,7 +226,7 @@ fn the_record_must_say_what_sysfs_says() {
             .take()
             .map(|text| text.replacen("\"vfio-pci\"", "null", 1));
     });
-    fails_with(&lying, &["record of 0000:42:00.0", "got driver none"]);
+    fails_with(&lying, &["record of 0000:42:00.0", "driver none -> none"]);
     let no_json = change_run(|run| run.report = Some("{".to_owned()));
     fails_with(&no_json, &["its record", "expected JSON"]);
 }

@@ -1,5 +1,6 @@
 //! The tables of scenarios, by what they are about.
 
+mod first;
 mod ids;
 mod malformed;
 mod policy;
@@ -17,6 +18,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(selection::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());
+    all.extend(first::scenarios());
     all.extend(trouble::scenarios());
     all.extend(malformed::scenarios());
     all

@@ -1,0 +1,20 @@
+//! The agent as the first process of an image that knows nothing of it.
+
+use crate::machine::{GPU, GPU_AUDIO};
+use crate::report::Outcome;
+use crate::scenario::{Run, Scenario};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let second = || Run {
+        viable: vec![(GPU, true)],
+        ..Run::new("agent")
+            .outcome(Outcome::Already, &[GPU, GPU_AUDIO])
+            .quiet()
+    };
+    vec![Scenario::new(
+        "first-process",
+        "by rdinit= the work is done when the image's own init starts, which finds nothing mounted",
+        "vfio.bind=0000:42:00.0 rdinit=/usr/bin/vfio-bind-agent",
+        second(),
+    )]
+}
