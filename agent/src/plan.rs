@@ -56,6 +56,9 @@ pub enum Refusal {
     ExcludedSibling(Address),
     /// This member of its group was not selected, under `vfio.group=strict`.
     UnselectedSibling(Address),
+    /// This member of its group is a VMD controller, which holds the PCI domain of what is behind
+    /// it: taken from its driver, it takes them all away.
+    Vmd(Address),
     /// The policy has an error that may hide an exclusion.
     UnclearPolicy,
 }
@@ -89,6 +92,11 @@ impl fmt::Display for Refusal {
             Self::UnselectedSibling(sibling) => write!(
                 f,
                 "vfio.group=strict, and {sibling} of the same IOMMU group is not selected"
+            ),
+            Self::Vmd(controller) => write!(
+                f,
+                "it shares its IOMMU group with the VMD controller {controller}; turn VMD off in \
+                 the firmware setup, or select the controller with all that is behind it"
             ),
             Self::UnclearPolicy => {
                 f.write_str("the policy has an error that may hide what must be left alone")
@@ -262,26 +270,27 @@ impl Planner<'_> {
 
     /// Why no member of a group may be bound.
     fn group_refusal(&self, group: u32) -> Option<Refusal> {
-        let endpoints = || {
-            self.members(group)
-                .filter(|(function, _)| function.is_endpoint())
+        let find = |wanted: &dyn Fn(&Function, Mark) -> bool| {
+            let mut endpoints = self.members(group).filter(|(f, _)| f.is_endpoint());
+            let found = endpoints.find(|(function, mark)| wanted(function, *mark));
+            found.map(|(function, _)| function.address)
         };
-        let excluded = || endpoints().find(|(_, mark)| *mark == Mark::Excluded);
-        let unselected = || {
-            endpoints()
-                .find(|(function, mark)| *mark == Mark::Untouched && !function.id.is_system())
+        let unasked_vmd = |function: &Function, mark: Mark| {
+            function.driver.as_deref() == Some("vmd") && !matches!(mark, Mark::Selected { .. })
         };
-        match self.policy.group {
-            GroupPolicy::Listed => None,
-            GroupPolicy::Endpoints => {
-                excluded().map(|(function, _)| Refusal::ExcludedSibling(function.address))
-            }
-            GroupPolicy::Strict => excluded()
-                .map(|(function, _)| Refusal::ExcludedSibling(function.address))
-                .or_else(|| {
-                    unselected().map(|(function, _)| Refusal::UnselectedSibling(function.address))
-                }),
+        let excluded = |_: &Function, mark| mark == Mark::Excluded;
+        let unselected =
+            |function: &Function, mark| mark == Mark::Untouched && !function.id.is_system();
+        let policy = self.policy.group;
+        let vmd = find(&unasked_vmd).map(Refusal::Vmd);
+        if vmd.is_some() || policy == GroupPolicy::Listed {
+            return vmd;
         }
+        let excluded = find(&excluded).map(Refusal::ExcludedSibling);
+        if excluded.is_some() || policy == GroupPolicy::Endpoints {
+            return excluded;
+        }
+        find(&unselected).map(Refusal::UnselectedSibling)
     }
 
     /// What becomes of an endpoint that nobody named, if its group is bound at all.

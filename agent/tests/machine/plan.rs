@@ -97,7 +97,10 @@ fn expected(cards: &[Card], card: &Card) -> BTreeSet<String> {
         let class = card.class >> 8;
         class >> 8 == 5 || [0x0600, 0x0601, 0x0c05, 0x0806].contains(&class)
     };
-    if card.bridge || card.group.is_none() {
+    let members = || cards.iter().filter(|other| other.group == card.group);
+    let vmd = members().find(|other| other.driver.as_deref() == Some("vmd"));
+    let behind_vmd = vmd.is_some_and(|vmd| vmd.address != card.address);
+    if card.bridge || card.group.is_none() || behind_vmd {
         return BTreeSet::new();
     }
     cards
@@ -166,13 +169,23 @@ fn a_nic_in_the_group_of_the_chipset() {
 
 #[test]
 fn a_disk_behind_vmd_in_a_domain_of_five_digits() {
-    let cards = topology("intel-vmd-laptop-tigerlake");
-    let disk = cards
-        .iter()
-        .find(|card| card.address.starts_with("10000:") && !card.bridge);
-    let line = format!("vfio.bind={}", disk.unwrap().address);
-    let machine = Machine::new(&cards);
-    assert_eq!(bound(&machine, &line), expected(&cards, disk.unwrap()));
+    let machine = Machine::from_topology("intel-vmd-laptop-tigerlake");
+    let disk = "vfio.bind=10000:e1:00.0";
+    // Taking the controller from its driver would take the disk away with it.
+    assert_eq!(
+        refusals(&machine, disk),
+        [
+            "10000:e1:00.0: it shares its IOMMU group with the VMD controller 0000:00:0e.0; turn VMD \
+          off in the firmware setup, or select the controller with all that is behind it"
+        ]
+    );
+    assert_eq!(bound(&machine, disk), set(&[]));
+    assert_eq!(
+        bound(&machine, &format!("{disk} vfio.group=listed")),
+        set(&[])
+    );
+    let whole = set(&["0000:00:0e.0", "10000:e1:00.0"]);
+    assert_eq!(bound(&machine, "vfio.bind=0000:00:0e.0"), whole);
 }
 
 #[test]
