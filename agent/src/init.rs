@@ -19,8 +19,9 @@ use crate::sys::{self, Forked, Start};
 /// How long the work may take before the boot goes on without it.
 const WORK_LIMIT: Duration = Duration::from_secs(90);
 
-/// How long the report is kept for a /run that the image's init mounts.
-const RUN_LIMIT: Duration = Duration::from_secs(30);
+/// How often it is looked for the /run that the image's init mounts: for 30 seconds.
+const RUN_TRIES: u32 = 15_000;
+const RUN_PAUSE: Duration = Duration::from_millis(2);
 
 /// What the kernel itself would try, without and with a root file system (init/main.c).
 const INITS: [&CStr; 5] = [
@@ -135,14 +136,12 @@ fn keep_for_run(write: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
     if let Forked::Parent(_) = sys::fork()? {
         return Ok(());
     }
-    let started = sys::clock_us();
-    let limit = u64::try_from(RUN_LIMIT.as_micros()).unwrap_or(u64::MAX);
-    while sys::clock_us().saturating_sub(started) < limit {
+    for _ in 0..RUN_TRIES {
+        pause(RUN_PAUSE);
         if is_mounted(c"/run") {
             let _ = write();
             break;
         }
-        pause(Duration::from_millis(2));
     }
     sys::exit(EXIT_DONE)
 }

@@ -156,10 +156,9 @@ fn kernels_choice<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b CStr> {
 /// Waits for a child, but no longer than `limit`; `None` if it still runs then.
 ///
 /// It asks again and again, with pauses of 50 microseconds to 10 milliseconds: signals and pidfds
-/// would need more of the kernel (5.3) and of this program.
+/// would need more of the kernel (5.3) and of this program. The limit is on the sum of the pauses.
 pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
-    let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-    let started = sys::clock_us();
+    let mut left = limit;
     let mut pause_for = Duration::from_micros(50);
     loop {
         match rustix::process::waitpid(Some(child), WaitOptions::NOHANG) {
@@ -167,10 +166,11 @@ pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
             Ok(None) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        if sys::clock_us().saturating_sub(started) >= limit {
+        if left.is_zero() {
             return Ok(None);
         }
         pause(pause_for);
+        left = left.saturating_sub(pause_for);
         pause_for = pause_for.saturating_mul(2).min(Duration::from_millis(10));
     }
 }
