@@ -27,6 +27,7 @@ impl Executable {
         let mut flags = vec!["-C", "relocation-model=static"];
         // Found by trying: a kilobyte less than without, which the limit of 64 needs.
         flags.extend(["-C", "llvm-args=-inline-threshold=15"]);
+        flags.extend(["-C", "llvm-args=-enable-machine-outliner=always"]);
         if target.is_some_and(|target| target.contains("musl")) {
             // Rust ships musl's own start-up objects and would link them.
             flags.extend(["-C", "link-self-contained=no"]);
@@ -156,7 +157,8 @@ mod tests {
             Executable::agent(None).arguments().join(" "),
             "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
              --bin vfio-bind-agent --features executable -- -C relocation-model=static \
-             -C llvm-args=-inline-threshold=15 -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static \
+             -C llvm-args=-inline-threshold=15 -C llvm-args=-enable-machine-outliner=always \
+             -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static \
              -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,agent/link.ld"
         );
     }
@@ -170,7 +172,7 @@ mod tests {
             "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
              --bin vfio-bind-agent --features executable --target aarch64-unknown-linux-musl -- \
              -C relocation-model=static -C llvm-args=-inline-threshold=15 \
-             -C link-self-contained=no -C link-arg=-nostartfiles \
+             -C llvm-args=-enable-machine-outliner=always -C link-self-contained=no -C link-arg=-nostartfiles \
              -C link-arg=-nostdlib -C link-arg=-static -C link-arg=-Wl,--no-eh-frame-hdr \
              -C link-arg=-Wl,-T,agent/link.ld"
         );
