@@ -88,7 +88,7 @@ impl fmt::Display for LoadError {
             Self::Status(status) => {
                 write!(
                     f,
-                    "modprobe ended with status {status}; is the module in this image?"
+                    "modprobe ended with status {status}; the module may be missing from this image"
                 )
             }
             Self::Signal(signal) => write!(f, "modprobe was killed by signal {signal}"),
