@@ -1,10 +1,13 @@
 #!/bin/bash
-# shellcheck disable=SC2154  # moddir, initdir, systemdsystemunitdir and others are dracut's.
+# shellcheck disable=SC2154  # moddir, initdir and systemdsystemunitdir are dracut's.
 # The agent in a dracut image. Written for dracut 059 and dracut-ng 10x.
 
+agent=/usr/bin/vfio-bind-agent
+
+# What does not pass here ends the build, for dracut.conf.d asks for this module by name.
 check() {
-    require_binaries vfio-bind-agent modprobe || return 1
-    # Opt-in: dracut.conf.d/50-vfio-bind.conf asks for it.
+    require_binaries "$agent" modprobe || return 1
+    # Opt-in: dracut.conf.d/50-vfio-bind.conf.
     return 255
 }
 
@@ -14,26 +17,34 @@ depends() {
 
 installkernel() {
     # In hostonly mode dracut leaves out what no device uses yet. A module that this kernel has
-    # built in, or under another name, is no error to instmods.
-    hostonly='' instmods vfio vfio_iommu_type1 vfio_virqfd vfio_pci_core vfio_pci
+    # built in, or under another name, is no error.
+    hostonly='' instmods -s vfio vfio_iommu_type1 vfio_virqfd vfio_pci_core vfio_pci
 }
 
 install() {
-    inst_multiple vfio-bind-agent modprobe
-    inst_multiple -o /etc/vfio-bind/policy.conf
     local conf
-    for conf in "${dracutsysrootdir-}"/{usr/lib,etc}/modprobe.d/*.conf; do
-        if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci[[:space:]](.*[[:space:]])?ids=' "$conf"; then
+
+    inst_multiple "$agent" modprobe
+    inst_multiple -o /etc/vfio-bind/policy.conf
+    for conf in "${dracutsysrootdir-}"/{usr/lib,usr/local/lib,etc}/modprobe.d/*.conf; do
+        if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci' "$conf"; then
             inst_simple "${conf#"${dracutsysrootdir-}"}"
+            # A reason for the unit to run.
             mkdir -p "$initdir/etc/vfio-bind"
             : > "$initdir/etc/vfio-bind/modprobe-ids"
         fi
     done
+
     if dracut_module_included "systemd"; then
-        inst_simple "$systemdsystemunitdir/vfio-bind.service"
+        # dracut orders its own hooks too late for this: systemd-modules-load does not wait for them.
+        if ! inst_simple "$systemdsystemunitdir/vfio-bind.service"; then
+            dfatal "vfio-bind: install($systemdsystemunitdir/vfio-bind.service): not there; the" \
+                "image would not run the agent. Install the unit."
+            exit 1
+        fi
         $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target vfio-bind.service
     else
-        # The first of the first hooks: forced drivers are loaded before the last of them.
+        # The first of the first hooks: forced drivers are loaded by the second.
         inst_hook cmdline 00 "$moddir/vfio-bind.sh"
     fi
 }
