@@ -2,6 +2,7 @@
 
 mod ending;
 mod ids;
+mod image;
 mod record;
 mod run;
 mod state;
@@ -11,7 +12,8 @@ mod tests;
 use std::fmt;
 
 use crate::function::Snapshot;
-use crate::protocol::{AgentRun, IdsCase, Loaded, Record, Used, Verdict};
+use crate::image::Case;
+use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Record, Used, Verdict};
 use crate::scenario::Scenario;
 use crate::wire;
 
@@ -87,6 +89,7 @@ struct Records {
     snapshots: Vec<Snapshot>,
     runs: Vec<AgentRun>,
     loaded: Vec<Loaded>,
+    inherited: Vec<Inherited>,
     used: Vec<Used>,
     ids: Vec<IdsCase>,
     verdicts: Vec<Verdict>,
@@ -101,6 +104,7 @@ impl Records {
                 Record::Loaded(loaded) => sorted.loaded.push(loaded),
                 Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
                 Record::AgentRun(run) => sorted.runs.push(run),
+                Record::Inherited(inherited) => sorted.inherited.push(inherited),
                 Record::Used(used) => sorted.used.push(used),
                 Record::IdsCase(case) => sorted.ids.push(case),
                 Record::Verdict(verdict) => sorted.verdicts.push(verdict),
@@ -132,7 +136,13 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
     let mut failures = Failures::default();
     let decoded = wire::decode(&evidence.console);
     let records = Records::sort(decoded.records);
-    ending::judge(scenario, evidence, decoded.error, &records, &mut failures);
+    ending::judge(
+        scenario.name,
+        evidence,
+        decoded.error,
+        &records,
+        &mut failures,
+    );
     let ended_well = failures.0.is_empty();
     if ended_well {
         // Without a proper end the rest would only say again that something is missing.
@@ -141,6 +151,23 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
             run::judge(scenario, run, &records, &mut failures);
         }
         ids::judge(scenario, &records, &mut failures);
+    }
+    Judgement {
+        ended_well,
+        failures: failures.0,
+    }
+}
+
+/// Compares `evidence` with every demand of a boot through an image that a real tool built.
+#[must_use]
+pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
+    let mut failures = Failures::default();
+    let decoded = wire::decode(&evidence.console);
+    let records = Records::sort(decoded.records);
+    ending::judge(name, evidence, decoded.error, &records, &mut failures);
+    let ended_well = failures.0.is_empty();
+    if ended_well {
+        image::judge(case, &records, &mut failures);
     }
     Judgement {
         ended_well,

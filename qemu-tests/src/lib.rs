@@ -6,6 +6,7 @@
 
 pub mod function;
 pub mod ids;
+pub mod image;
 pub mod judge;
 pub mod machine;
 pub mod protocol;

@@ -36,6 +36,8 @@ pub enum Step {
     Snapshot(String),
     /// Run the agent as an initramfs hook does.
     Agent(AgentOrder),
+    /// Record what the initramfs left behind, on the real root file system.
+    Inherit,
     /// Use each of these functions through VFIO, from group to config region.
     UseFunctions(Vec<String>),
     /// For each `vfio_pci.ids=` value: what vfio-pci takes, and what the agent says it matches.
@@ -62,6 +64,8 @@ pub enum Record {
     Snapshot(Snapshot),
     /// A run of the agent.
     AgentRun(AgentRun),
+    /// What the initramfs left behind.
+    Inherited(Inherited),
     /// A function used through VFIO.
     Used(Used),
     /// One `vfio_pci.ids=` value, by kernel and agent.
@@ -108,6 +112,17 @@ pub struct AgentRun {
     /// Writes into sysfs that inotify saw while it ran, in order, as `ADDRESS/FILE` or
     /// `drivers/NAME/FILE`. Files of drivers that appeared during the run are not watched.
     pub writes: Vec<String>,
+}
+
+/// What an initramfs left behind for the real root file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inherited {
+    /// `/run/vfio-bind/report.json`, where it is there.
+    pub report: Option<String>,
+    /// The agent's lines in the kernel log, without the kernel's own prefix.
+    pub log: Vec<String>,
+    /// The modules in the kernel.
+    pub modules: Vec<String>,
 }
 
 /// A function used through VFIO.

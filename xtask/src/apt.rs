@@ -6,13 +6,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::command;
 use crate::progress::say;
-use crate::tools::{APT_GET, DPKG_DEB};
+use crate::tools::{APT_GET, DPKG_DEB, TAR};
 
 /// The keys of all releases, where the package debian-archive-keyring is installed.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -122,6 +122,42 @@ impl Apt {
         Ok(())
     }
 
+    /// Downloads packages and everything that they depend on, and unpacks all of it into `root`
+    /// as a system of its own, though one in which no package was configured. A package from
+    /// another release is asked for as `NAME/RELEASE`.
+    ///
+    /// # Errors
+    /// Where one is not to be had.
+    pub fn unpack_system(&self, packages: &[&str], root: &Path) -> Result<()> {
+        say(format_args!("downloading {}", packages.join(", ")));
+        let mut install = self.command("apt-get");
+        install.args([
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "--download-only",
+        ]);
+        command::output(install.args(packages))?;
+        // Debian 12's folders; unpacking a package must not turn a link back into a folder.
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            let folder = root.join("usr").join(name);
+            fs::create_dir_all(&folder).with_context(|| format!("mkdir({})", folder.display()))?;
+            std::os::unix::fs::symlink(format!("usr/{name}"), root.join(name))
+                .with_context(|| format!("symlink({name})"))?;
+        }
+        let archives = self.folder.path().join("cache/archives");
+        say("unpacking");
+        for entry in
+            fs::read_dir(&archives).with_context(|| format!("list({})", archives.display()))?
+        {
+            let file = entry?.path();
+            if file.extension().is_some_and(|name| name == "deb") {
+                unpack_into_links(&file, root)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A command of apt that knows nothing of the system but how to reach the network.
     fn command(&self, program: &str) -> Command {
         let folder = self.folder.path();
@@ -157,6 +193,29 @@ impl Apt {
         command.env("LC_ALL", "C");
         command
     }
+}
+
+/// Unpacks one package; links to folders stay links.
+fn unpack_into_links(package: &Path, root: &Path) -> Result<()> {
+    let mut dpkg = DPKG_DEB.command()?;
+    dpkg.arg("--fsys-tarfile").arg(package);
+    let line = command::line(&dpkg);
+    let mut child = dpkg
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{line}` could not be started"))?;
+    let pipe = child.stdout.take().context("a pipe from dpkg-deb")?;
+    let mut tar = TAR.command()?;
+    tar.args(["--extract", "--keep-directory-symlink", "--directory"])
+        .arg(root);
+    // Nothing that a build of an image reads.
+    tar.args(["doc", "man", "locale"].map(|name| format!("--exclude=./usr/share/{name}")));
+    let done = command::output_from(&mut tar, pipe.into());
+    let status = child.wait().with_context(|| format!("wait({line})"))?;
+    done.with_context(|| format!("unpacking {}", package.display()))?;
+    ensure!(status.success(), "`{line}` ended with {status}");
+    Ok(())
 }
 
 /// Asks apt which archives the system uses, a line each.
@@ -203,16 +262,20 @@ impl Archives {
         })
     }
 
-    /// The sources of `release`.
+    /// The sources of `release`; those of `X-backports` are of no use without `X`.
     fn sources(&self, release: &str, keyring: Option<&str>) -> String {
         let options = keyring
             .map(|path| format!("[signed-by={path}] "))
             .unwrap_or_default();
+        let (backports, release) = match release.strip_suffix("-backports") {
+            Some(base) => (format!("deb {options}{} {release} main\n", self.main), base),
+            None => (String::new(), release),
+        };
         let main = format!("deb {options}{} {release} main\n", self.main);
         let security = self.security.as_ref();
         let security =
             security.map(|site| format!("deb {options}{site} {release}-security main\n"));
-        main + &security.unwrap_or_default()
+        main + &security.unwrap_or_default() + &backports
     }
 }
 
@@ -240,6 +303,11 @@ mod tests {
             Archives::parse("$(ORIGIN)|bookworm|http://mirror.example/debian\n").unwrap();
         let sources = archives.sources("bookworm", None);
         assert_eq!(sources, "deb http://mirror.example/debian bookworm main\n");
+        assert_eq!(
+            archives.sources("bookworm-backports", None),
+            "deb http://mirror.example/debian bookworm main\n\
+             deb http://mirror.example/debian bookworm-backports main\n"
+        );
     }
 
     #[test]

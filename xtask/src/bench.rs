@@ -56,11 +56,16 @@ impl Options {
 pub struct Bench {
     /// The kernel that is booted.
     pub kernel: Kernel,
-    programs: Programs,
-    accelerator: String,
-    limit: Duration,
-    logs: PathBuf,
-    folder: tempfile::TempDir,
+    /// What images hold.
+    pub programs: Programs,
+    /// QEMU's accelerator.
+    pub accelerator: String,
+    /// The wall-clock limit of one machine.
+    pub limit: Duration,
+    /// Where consoles are kept.
+    pub logs: PathBuf,
+    /// Where images are made.
+    pub folder: tempfile::TempDir,
     /// Images without orders, by the modules that they lack.
     images: Mutex<BTreeMap<Vec<&'static str>, PathBuf>>,
 }
@@ -132,6 +137,7 @@ impl Bench {
             machine: &machine,
             kernel: &self.kernel,
             image: &image,
+            disk: None,
             cmdline: &scenario.cmdline,
             accelerator: &self.accelerator,
             limit: self.limit,

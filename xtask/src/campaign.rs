@@ -1,5 +1,7 @@
 //! Many scenarios, some at a time.
 
+use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -38,6 +40,31 @@ pub struct Count {
     pub passed: usize,
     /// Not as they should.
     pub failed: usize,
+    /// Neither: they could not be run here.
+    pub skipped: usize,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(f, "{passed} passed, {failed} failed")?;
+        match skipped {
+            0 => Ok(()),
+            _ => write!(f, ", {skipped} SKIPPED"),
+        }
+    }
 }
 
 /// Runs `scenarios`, `jobs` at a time, and prints a table. With `must_fail` the agent is one that
@@ -92,6 +119,7 @@ pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) 
     Ok(Count {
         passed,
         failed: lines.len() - passed,
+        skipped: 0,
     })
 }
 

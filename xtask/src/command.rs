@@ -10,9 +10,17 @@ use anyhow::{Context, Result, bail};
 /// # Errors
 /// Where it cannot be started or does not succeed, with everything it said.
 pub fn output(command: &mut Command) -> Result<String> {
+    output_from(command, Stdio::null())
+}
+
+/// Runs a program that must succeed on this input; gives its standard output.
+///
+/// # Errors
+/// As [`output`].
+pub fn output_from(command: &mut Command, input: Stdio) -> Result<String> {
     let line = line(command);
     let output = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .with_context(|| format!("`{line}` could not be started"))?;
     if !output.status.success() {

@@ -24,9 +24,12 @@ const KERNEL_LISTS: [&str; 3] = [
     "modules.builtin.modinfo",
 ];
 
-const FOLDER: u32 = 0o040_755;
-const PROGRAM: u32 = 0o100_755;
-const DATA: u32 = 0o100_644;
+/// The mode of a folder.
+pub const FOLDER: u32 = 0o040_755;
+/// The mode of a program.
+pub const PROGRAM: u32 = 0o100_755;
+/// The mode of any other file.
+pub const DATA: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 
 /// The programs of an image.
@@ -99,7 +102,14 @@ pub fn write_with_orders(path: &Path, base: &Path, orders: &Orders) -> Result<()
 }
 
 /// A folder with the wanted modules and the indexes of exactly those.
-fn stage_modules(kernel: &Kernel, natives: &[&str], without: &[&str]) -> Result<tempfile::TempDir> {
+///
+/// # Errors
+/// Where a file cannot be copied, or the kernel lacks a module.
+pub fn stage_modules(
+    kernel: &Kernel,
+    natives: &[&str],
+    without: &[&str],
+) -> Result<tempfile::TempDir> {
     let staged = tempfile::tempdir().context("a folder for modules")?;
     let folder = staged.path().join("lib/modules").join(&kernel.release);
     let index = Index::read(&kernel.modules)?;
@@ -119,13 +129,17 @@ fn stage_modules(kernel: &Kernel, natives: &[&str], without: &[&str]) -> Result<
 }
 
 /// An archive being written.
-struct Archive {
+pub struct Archive {
     out: BufWriter<File>,
     path: PathBuf,
 }
 
 impl Archive {
-    fn create(path: &Path) -> Result<Self> {
+    /// Starts an archive at `path`.
+    ///
+    /// # Errors
+    /// Where the file cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("create({})", path.display()))?;
         Ok(Self {
             out: BufWriter::new(file),
@@ -134,7 +148,10 @@ impl Archive {
     }
 
     /// Adds an entry: a file with its content, a link with its target, or a folder.
-    fn add(&mut self, place: &str, mode: u32, content: &[u8]) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn add(&mut self, place: &str, mode: u32, content: &[u8]) -> Result<()> {
         let size = u32::try_from(content.len()).with_context(|| format!("{place} is too large"))?;
         let mut write = || -> std::io::Result<()> {
             let mut entry = newc::Builder::new(place)
@@ -146,7 +163,11 @@ impl Archive {
         write().with_context(|| format!("write({}, {place})", self.path.display()))
     }
 
-    fn add_file(&mut self, place: &str, mode: u32, file: &Path) -> Result<()> {
+    /// Adds a file of this machine.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or the entry not be written.
+    pub fn add_file(&mut self, place: &str, mode: u32, file: &Path) -> Result<()> {
         let content = fs::read(file).with_context(|| format!("read({})", file.display()))?;
         self.add(place, mode, &content)
     }
@@ -168,7 +189,11 @@ impl Archive {
         Ok(())
     }
 
-    fn finish(self) -> Result<()> {
+    /// Ends the archive.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn finish(self) -> Result<()> {
         let close = || -> std::io::Result<()> { newc::trailer(self.out)?.flush() };
         close().with_context(|| format!("write({})", self.path.display()))
     }

@@ -1,6 +1,7 @@
 //! Builds, shows and tests vfio-bind: `cargo xtask`.
 
 mod apt;
+mod archive;
 mod bench;
 mod bzimage;
 mod cache;
@@ -11,6 +12,8 @@ mod command;
 mod demo;
 mod elf;
 mod image;
+mod initramfs;
+mod install;
 mod kernel;
 mod modules;
 mod progress;
@@ -19,6 +22,7 @@ mod tools;
 mod userland;
 mod vm;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -47,6 +51,35 @@ enum Task {
         #[arg(long, value_name = "TRIPLE")]
         target: Option<String>,
     },
+    /// Lay every file in its place, as a package does.
+    Install {
+        /// What the places are under.
+        #[arg(long, value_name = "DIR")]
+        root: PathBuf,
+        /// Only list the files.
+        #[arg(long)]
+        dry_run: bool,
+        /// An agent to install instead of building one.
+        #[arg(long, value_name = "PATH")]
+        agent: Option<PathBuf>,
+    },
+    /// Write an archive that brings the agent into an image that cannot be rebuilt.
+    ///
+    /// Give it to the boot loader as a second initrd, behind the image (or append it to a copy of
+    /// the image), and add `rdinit=/usr/bin/vfio-bind-agent` to the kernel command line: the
+    /// kernel starts the agent, which binds and becomes the image's own /init. The image itself
+    /// must have modprobe and the modules vfio-pci and vfio_iommu_type1.
+    Cpio {
+        /// The archive.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// A policy for the image, in the words of the command line, one to a line.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// An agent to pack instead of building one.
+        #[arg(long, value_name = "PATH")]
+        agent: Option<PathBuf>,
+    },
     /// Boot a machine with vfio.bind= and one without, and show the difference.
     Demo {
         #[command(flatten)]
@@ -58,6 +91,8 @@ enum Task {
         options: Options,
         #[command(flatten)]
         run: RunOptions,
+        #[command(flatten)]
+        images: initramfs::Choice,
     },
     /// Run scenarios in QEMU, all of them where none is named.
     QemuTest {
@@ -73,6 +108,8 @@ enum Task {
         options: Options,
         #[command(flatten)]
         run: RunOptions,
+        #[command(flatten)]
+        images: initramfs::Choice,
     },
 }
 
@@ -104,7 +141,25 @@ fn run(task: Task) -> Result<bool> {
     match task {
         Task::Build { target } => build(target.as_deref()),
         Task::Demo { options } => demo::run(&options),
-        Task::Test { options, run } => test(&options, &run),
+        Task::Install {
+            root,
+            dry_run,
+            agent,
+        } => install(&root, dry_run, agent),
+        Task::Cpio {
+            file,
+            policy,
+            agent,
+        } => {
+            archive::write(&file, &agent_or_build(agent)?, policy.as_deref())?;
+            println!("{}", file.display());
+            Ok(true)
+        }
+        Task::Test {
+            options,
+            run,
+            images,
+        } => test(&options, &run, &images),
         Task::QemuTest {
             list: true, run, ..
         } => {
@@ -116,13 +171,23 @@ fn run(task: Task) -> Result<bool> {
             prove_it_can_fail,
             mut options,
             run,
+            images,
             ..
         } => {
+            if !images.initramfs.is_empty() {
+                ensure!(
+                    names.is_empty() && !prove_it_can_fail,
+                    "--initramfs runs boots of its own: neither scenarios nor --prove-it-can-fail"
+                );
+                let count = initramfs::run(&Bench::prepare(&options)?, &images, run.jobs)?;
+                println!("\n{count}");
+                return Ok(count.failed == 0);
+            }
             if prove_it_can_fail {
                 options.agent = Some(Executable::guest("do-nothing").build()?);
             }
             let count = scenarios(&names, &options, &run, prove_it_can_fail)?;
-            println!("\n{} passed, {} failed", count.passed, count.failed);
+            println!("\n{count}");
             Ok(count.failed == 0)
         }
     }
@@ -133,6 +198,25 @@ fn build(target: Option<&str>) -> Result<bool> {
     let size = elf::check_agent(&path)?;
     say(format_args!("the agent is static and has {size} bytes"));
     println!("{}", path.display());
+    Ok(true)
+}
+
+/// The agent at this path, or else one that is built now.
+fn agent_or_build(path: Option<PathBuf>) -> Result<PathBuf> {
+    match path {
+        Some(path) => Ok(path),
+        None => Executable::agent(None).build(),
+    }
+}
+
+fn install(root: &Path, dry_run: bool, agent: Option<PathBuf>) -> Result<bool> {
+    let agent = agent_or_build(agent)?;
+    if !dry_run {
+        install::install(&agent, root)?;
+    }
+    for (_, place, mode) in install::files(&agent) {
+        println!("{mode:o} {}", root.join(place).display());
+    }
     Ok(true)
 }
 
@@ -154,8 +238,8 @@ fn scenarios(
     campaign::run(&bench, &chosen, run.jobs, must_fail)
 }
 
-/// Every check, then every scenario; none hides another.
-fn test(options: &Options, run: &RunOptions) -> Result<bool> {
+/// Every check, then every scenario and image; none hides another.
+fn test(options: &Options, run: &RunOptions, images: &initramfs::Choice) -> Result<bool> {
     // All at once, before anything needs them; what cannot be had fails its own step below.
     let wanted = [options.tools(), vec![SHELLCHECK]].concat();
     if let Err(error) = tools::ensure_all(&wanted) {
@@ -181,8 +265,7 @@ fn test(options: &Options, run: &RunOptions) -> Result<bool> {
     }
     match scenarios(&[], options, run, false) {
         Ok(all) => {
-            count.passed += all.passed;
-            count.failed += all.failed;
+            count += all;
             failed.extend((all.failed > 0).then_some("scenarios in QEMU"));
         }
         Err(error) => {
@@ -191,10 +274,35 @@ fn test(options: &Options, run: &RunOptions) -> Result<bool> {
             say(format_args!("no scenario could be run: {error:#}"));
         }
     }
+    // Only where asked for: not all of them have passed yet.
+    if !images.initramfs.is_empty() {
+        match Bench::prepare(options).and_then(|bench| initramfs::run(&bench, images, run.jobs)) {
+            Ok(all) => {
+                count += all;
+                failed.extend((all.failed > 0).then_some("images of real tools"));
+            }
+            Err(error) => {
+                count.failed += 1;
+                failed.push("images of real tools");
+                say(format_args!("no image could be booted: {error:#}"));
+            }
+        }
+    }
     if !failed.is_empty() {
         println!("\nfailed: {}", failed.join(", "));
     }
     println!("\n{:.0} s in all", progress::elapsed().as_secs_f64());
-    println!("{} passed, {} failed", count.passed, count.failed);
+    println!("{count}");
     Ok(count.failed == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
 }

@@ -42,6 +42,21 @@ pub const APT_GET: Tool = Tool {
     program: "apt-get",
     package: "apt",
 };
+/// Unpacks packages where links to folders must stay.
+pub const TAR: Tool = Tool {
+    program: "tar",
+    package: "tar",
+};
+/// Gives a build of an image a root of its own.
+pub const UNSHARE: Tool = Tool {
+    program: "unshare",
+    package: "util-linux",
+};
+/// Makes root file systems without root rights.
+pub const MKE2FS: Tool = Tool {
+    program: "mke2fs",
+    package: "e2fsprogs",
+};
 /// Checks shell scripts.
 pub const SHELLCHECK: Tool = Tool {
     program: "shellcheck",

@@ -29,6 +29,8 @@ pub struct Boot<'a> {
     pub kernel: &'a Kernel,
     /// The initramfs image.
     pub image: &'a Path,
+    /// A file system for `/dev/vda`, only read from.
+    pub disk: Option<&'a Path>,
     /// What the owner of the machine added to the kernel's command line.
     pub cmdline: &'a str,
     /// QEMU's accelerator.
@@ -55,6 +57,14 @@ impl Boot<'_> {
         let mut command = Command::new(self.machine.qemu);
         command.args(["-accel", self.accelerator]);
         command.args(&self.machine.arguments);
+        if let Some(disk) = self.disk {
+            // A comma would end QEMU's option.
+            let file = disk.to_string_lossy().replace(',', ",,");
+            command.arg("-blockdev").arg(format!(
+                "driver=file,node-name=root,read-only=on,filename={file}"
+            ));
+            command.args(["-device", "virtio-blk-pci,bus=pcie.0,addr=05.0,drive=root"]);
+        }
         // A panic, reset at once by the kernel, ends the machine.
         command.args([
             "-nodefaults",
@@ -183,6 +193,7 @@ mod tests {
             machine: &machine,
             kernel: &kernel,
             image: Path::new("image"),
+            disk: None,
             cmdline: "vfio.bind=42:00.0 -- x",
             accelerator: "tcg",
             limit: Duration::from_secs(1),

@@ -2,7 +2,6 @@
 
 use super::{Evidence, Failures, Records};
 use crate::protocol::EXIT_FINISHED;
-use crate::scenario::Scenario;
 use crate::wire::WireError;
 
 /// What the kernel prints when it is broken, as opposed to refusing something.
@@ -15,7 +14,7 @@ const KERNEL_TROUBLE: [&str; 5] = [
 ];
 
 pub(super) fn judge(
-    scenario: &Scenario,
+    name: &str,
     evidence: &Evidence,
     channel: Option<WireError>,
     records: &Records,
@@ -44,7 +43,7 @@ pub(super) fn judge(
         [verdict] if !verdict.broken.is_empty() => {
             failures.add("the guest", "every step carried out", &verdict.broken);
         }
-        [verdict] => failures.equal("the verdict's scenario", scenario.name, &verdict.scenario),
+        [verdict] => failures.equal("the verdict's scenario", name, &verdict.scenario),
         // A machine that was ended before has said so.
         [] if evidence.over_time.is_some() => {}
         [] => failures.add(

@@ -37,11 +37,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let writes = watch.finish()?;
     drop(disguise);
-    let report = match fs::read(REPORT) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error).context(format!("read({REPORT})")),
-    };
+    let report = report()?;
     Ok(AgentRun {
         label: order.label.clone(),
         ending,
@@ -50,6 +46,15 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         log: log.lines()?,
         writes,
     })
+}
+
+/// The agent's record, if there is one.
+pub(crate) fn report() -> Result<Option<String>> {
+    match fs::read(REPORT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(format!("read({REPORT})")),
+    }
 }
 
 /// Waits for a child, but not longer than `limit`: then it is killed.
@@ -103,23 +108,29 @@ impl Drop for Disguise {
 }
 
 /// The kernel log from one moment on.
-struct KernelLog(fs::File);
+pub(crate) struct KernelLog(fs::File);
 
 impl KernelLog {
     fn from_now() -> Result<Self> {
         use std::io::{Seek, SeekFrom};
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut file = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open("/dev/kmsg")
-            .context("open(/dev/kmsg)")?;
+        let Self(mut file) = Self::from_start()?;
         file.seek(SeekFrom::End(0)).context("seek(/dev/kmsg)")?;
         Ok(Self(file))
     }
 
+    /// From the oldest line that the kernel still has.
+    pub(crate) fn from_start() -> Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .context("open(/dev/kmsg)")?;
+        Ok(Self(file))
+    }
+
     /// The agent's lines since then. A read gives one line: `LEVEL,NUMBER,TIME,FLAGS;TEXT`.
-    fn lines(mut self) -> Result<Vec<String>> {
+    pub(crate) fn lines(mut self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         let mut buffer = [0; 8192];
         loop {

@@ -7,6 +7,7 @@ mod agent;
 mod channel;
 mod compare;
 mod files;
+mod inherit;
 mod kmod;
 mod mounts;
 mod pci;
@@ -77,6 +78,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         }
         Step::Snapshot(label) => channel.send(&Record::Snapshot(pci::snapshot(label)?)),
         Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
+        Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses)?;
             used.into_iter()

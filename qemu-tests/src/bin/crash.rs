@@ -1,0 +1,5 @@
+//! Stands in for an agent that crashes.
+
+fn main() {
+    std::process::abort();
+}

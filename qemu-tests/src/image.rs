@@ -1,0 +1,133 @@
+//! Boots through images that real initramfs tools built, with the native drivers forced into them.
+
+use crate::machine::{GPU, GPU_AUDIO, NVME, TWIN, TWIN_AUDIO};
+use crate::protocol::{Orders, Step};
+use crate::scenario::NATIVES;
+
+/// The modules that an image is told to load by force.
+pub const FORCED: [&str; 2] = ["bochs", "snd_hda_intel"];
+/// The modules without which an image does not find its root file system. ext4 asks for crc32c by
+/// an alias, which `modules.dep` does not tell.
+pub const ROOT: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
+/// The policy of an image that has one.
+pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\n";
+/// What modprobe.d of such an image says: both cards.
+pub const MODPROBE: &str = "options vfio-pci ids=1234:1111\n";
+
+/// The functions that [`FORCED`] drive.
+const CARDS: [&str; 4] = [GPU, GPU_AUDIO, TWIN, TWIN_AUDIO];
+
+/// What is done to an image, and so what must come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// Our module is in it, and the command line asks for one card.
+    Asked,
+    /// The same, but our module is not in it.
+    WithoutUs,
+    /// Our module is in it, with a policy and modprobe.d; the command line asks for nothing.
+    Configured,
+    /// The agent's file is not in it.
+    NoAgent,
+    /// The agent's file may not be executed.
+    NotExecutable,
+    /// The agent crashes.
+    Crashing,
+}
+
+impl Case {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Asked,
+        Self::Configured,
+        Self::WithoutUs,
+        Self::NoAgent,
+        Self::NotExecutable,
+        Self::Crashing,
+    ];
+
+    /// A word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::WithoutUs => "without-us",
+            Self::Configured => "configured",
+            Self::NoAgent => "no-agent",
+            Self::NotExecutable => "not-executable",
+            Self::Crashing => "crashing",
+        }
+    }
+
+    /// One sentence.
+    #[must_use]
+    pub fn proves(self) -> &'static str {
+        match self {
+            Self::Asked => "one card is VFIO's and usable before the forced drivers take its twin",
+            Self::WithoutUs => "without us the forced drivers win: the test's test",
+            Self::Configured => {
+                "the policy and modprobe.d come into the image and count without a command line"
+            }
+            Self::NoAgent => "the agent's file is gone: the boot goes on",
+            Self::NotExecutable => "the agent's file is not executable: the boot goes on",
+            Self::Crashing => "the agent crashes: the boot goes on",
+        }
+    }
+
+    /// What the owner of the machine puts on the kernel's command line.
+    #[must_use]
+    pub fn cmdline(self) -> &'static str {
+        match self {
+            Self::Configured => "",
+            _ => "vfio.bind=0000:42:00.0",
+        }
+    }
+
+    /// The functions that must be VFIO's.
+    #[must_use]
+    pub fn taken(self) -> Vec<&'static str> {
+        match self {
+            Self::Asked => vec![GPU, GPU_AUDIO],
+            Self::Configured => [&[NVME][..], &CARDS].concat(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The functions that must have their native drivers.
+    #[must_use]
+    pub fn native(self) -> Vec<&'static str> {
+        let taken = self.taken();
+        let all = CARDS.into_iter();
+        all.filter(|address| !taken.contains(address)).collect()
+    }
+
+    /// What the init of the real root has to do.
+    #[must_use]
+    pub fn orders(self, name: &str) -> Orders {
+        let mut steps = vec![Step::Inherit, Step::Snapshot(NATIVES.to_owned())];
+        let taken = self.taken();
+        if !taken.is_empty() {
+            let taken = taken.into_iter().map(str::to_owned).collect();
+            steps.push(Step::UseFunctions(taken));
+        }
+        Orders {
+            scenario: name.to_owned(),
+            steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Iommu, pc};
+
+    #[test]
+    fn every_forced_driver_has_a_function_in_every_case() {
+        let machine = pc(Iommu::Intel);
+        for case in Case::ALL {
+            let all = [case.taken(), case.native()].concat();
+            assert!(all.iter().all(|address| machine.device(address).is_some()));
+            assert!(CARDS.iter().all(|card| all.contains(card)), "{case:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Whether a boot through a real tool's image left every function where it belongs.
+
+use super::{Failures, Records, list};
+use crate::function::{Snapshot, name};
+use crate::image::{Case, FORCED};
+use crate::machine::{Iommu, pc};
+use crate::protocol::Inherited;
+use crate::report::{Outcome, Report};
+use crate::scenario::NATIVES;
+
+/// The driver of what was taken.
+const VFIO: &str = "vfio-pci";
+
+pub(super) fn judge(case: Case, records: &Records, failures: &mut Failures) {
+    let [inherited] = &records.inherited[..] else {
+        let count = records.inherited.len();
+        return failures.add("records of what the initramfs left", "one", count);
+    };
+    let Some(natives) = records.snapshot(NATIVES) else {
+        return failures.add(format_args!("the snapshot {NATIVES}"), "one", "none");
+    };
+    check_drivers(case, natives, failures);
+    for module in FORCED {
+        // Where it is not loaded, nobody competed for the functions.
+        if !inherited.modules.iter().any(|loaded| loaded == module) {
+            failures.add(format_args!("the forced module {module}"), "loaded", "not");
+        }
+    }
+    if case.taken().is_empty() {
+        let traces = [
+            inherited.report.as_deref().unwrap_or(""),
+            &inherited.log.join("\n"),
+        ];
+        failures.equal(
+            "what an agent left that did not run",
+            String::new(),
+            traces.concat(),
+        );
+    } else {
+        check_record(case, inherited, failures);
+    }
+    check_use(case, records, failures);
+}
+
+/// The driver of every function that somebody wants.
+fn check_drivers(case: Case, natives: &Snapshot, failures: &mut Failures) {
+    let machine = pc(Iommu::Intel);
+    let native = case.native().into_iter().map(|address| {
+        let device = machine.device(address);
+        (address, device.map_or("a driver", |device| device.native))
+    });
+    let taken = case.taken().into_iter().map(|address| (address, VFIO));
+    for (address, expected) in taken.chain(native) {
+        let driver = natives.function(address).map(|function| &function.driver);
+        let actual = driver.map_or("no such function", name);
+        failures.equal(format_args!("the driver of {address}"), expected, actual);
+    }
+}
+
+/// The record came through the switch to the real root, and says what happened.
+fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
+    let Some(text) = &inherited.report else {
+        return failures.add("the record in /run", "report.json", "no such file");
+    };
+    let report = match Report::parse(text) {
+        Ok(report) => report,
+        Err(error) => return failures.add("the record", "JSON", format_args!("{error}: {text}")),
+    };
+    failures.equal("the record's exit", 0, report.exit);
+    let told = |(address, outcome): (&str, Outcome)| format!("{address} {outcome}");
+    let mut expected: Vec<_> = case
+        .taken()
+        .into_iter()
+        .map(|address| told((address, Outcome::Bound)))
+        .collect();
+    let functions = report.functions.iter();
+    let mut actual: Vec<_> = functions
+        .clone()
+        .map(|f| told((&f.address, f.outcome)))
+        .collect();
+    expected.sort();
+    actual.sort();
+    failures.equal("the record's functions", list(&expected), list(&actual));
+    for function in functions {
+        // Taking one over would work as well, but the native driver would have been there first.
+        let before = name(&function.driver_before);
+        let what = format!("the driver of {} before the agent", function.address);
+        failures.equal(what, "none", before);
+    }
+    if inherited.log.is_empty() {
+        failures.add("the agent's log", "at least a line", "none");
+    }
+}
+
+/// Every function that was taken works, on the real root.
+fn check_use(case: Case, records: &Records, failures: &mut Failures) {
+    let used = records.used.iter().map(|used| used.address.as_str());
+    let used: Vec<_> = used.collect();
+    failures.equal(
+        "functions used through VFIO",
+        list(&case.taken()),
+        list(&used),
+    );
+    for used in records.used.iter().filter(|used| !used.error.is_empty()) {
+        let what = format!("{} used through VFIO", used.address);
+        failures.add(what, "no error", &used.error);
+    }
+}

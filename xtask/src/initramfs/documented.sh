@@ -1,0 +1,94 @@
+#!/bin/bash
+# Our mkinitcpio hooks under mkinitcpio's documented functions, for machines that have no
+# mkinitcpio. Runs in a system with everything installed; prints a line per thing that is wrong.
+
+install=/usr/lib/initcpio/install/vfio-bind
+runtime=/usr/lib/initcpio/hooks/vfio-bind
+agent=/usr/bin/vfio-bind-agent
+status=0
+calls=()
+
+wrong() {
+    printf '%s: expected %s, got %s\n' "$@"
+    status=1
+}
+
+# Each function does as little as its documentation promises.
+error() { calls+=("error $*"); }
+add_binary() { calls+=("add_binary $*"); }
+add_module() { calls+=("add_module $*"); }
+add_dir() { mkdir -p "$BUILDROOT$1"; }
+add_file() { calls+=("add_file $*") && [[ -f $1 ]]; }
+add_symlink() { calls+=("add_symlink $*"); }
+add_runscript() { mkdir -p "$BUILDROOT/hooks" && install -m755 "$runtime" "$BUILDROOT/hooks/"; }
+
+# What mkinitcpio counts: functions called add_* that fail.
+failed=0
+set -o functrace
+trap '(( $? )) && [[ ${FUNCNAME[0]} == add_* ]] && failed=1' RETURN
+
+# shellcheck source=/dev/null
+. "$install"
+run_build() {
+    calls=() failed=0 BUILDROOT=$(mktemp -d)
+    if [[ ${1-} == after-udev ]]; then
+        mkdir "$BUILDROOT/hooks" && : >"$BUILDROOT/hooks/udev"
+    fi
+    build
+}
+# expect_call CASE CALL: there is a call that starts so.
+expect_call() {
+    [[ " ${calls[*]}" == *" $2"* ]] || wrong "$1" "$2" "${calls[*]}"
+}
+
+run_build
+(( failed == 0 )) || wrong 'a whole installation' 'success' "${calls[*]}"
+for call in "add_binary $agent" 'add_binary modprobe' 'add_module vfio_pci?' \
+    'add_module vfio_iommu_type1?' 'add_file /usr/lib/systemd/system/vfio-bind.service' \
+    'add_symlink /usr/lib/systemd/system/sysinit.target.wants/vfio-bind.service'; do
+    expect_call 'a whole installation' "$call"
+done
+[[ " ${calls[*]}" != *policy.conf* ]] || wrong 'no policy' 'no policy.conf' "${calls[*]}"
+[[ ! -e $BUILDROOT/etc/vfio-bind/modprobe-ids ]] || wrong 'no modprobe.d' 'no mark' 'one'
+
+mkdir -p /etc/vfio-bind /etc/modprobe.d
+echo 'vfio.bind=1234:1111' >/etc/vfio-bind/policy.conf
+echo 'options vfio-pci ids=1234:1111' >/etc/modprobe.d/vfio.conf
+run_build
+expect_call 'a policy' 'add_file /etc/vfio-bind/policy.conf'
+expect_call 'modprobe.d' 'add_file /etc/modprobe.d/vfio.conf'
+[[ -e $BUILDROOT/etc/vfio-bind/modprobe-ids ]] || wrong 'modprobe.d' 'a mark' 'none'
+
+run_build after-udev
+(( failed )) || wrong 'behind udev' 'a build that fails' 'success'
+expect_call 'behind udev' "error HOOKS: 'udev'"
+for file in "$agent" /usr/lib/systemd/system/vfio-bind.service; do
+    mv "$file" "$file.away"
+    run_build
+    (( failed )) || wrong "without $file" 'a build that fails' 'success'
+    mv "$file.away" "$file"
+done
+chmod 644 "$agent"
+run_build
+(( failed )) || wrong 'an agent that is not executable' 'a build that fails' 'success'
+
+# The runtime hook, in the shell that images have.
+early() {
+    busybox ash -c ". $runtime; run_earlyhook && echo on" 2>/dev/null
+}
+[[ $(early) == *on ]] || wrong 'an agent that is not executable' 'a boot that goes on' 'not'
+printf '#!/bin/sh\nkill -SEGV $$\n' >"$agent.new" && chmod 755 "$agent.new" && mv "$agent.new" "$agent"
+[[ $(early) == *on ]] || wrong 'an agent that crashes' 'a boot that goes on' 'not'
+printf '#!/bin/sh\necho ran\n' >"$agent.new" && chmod 755 "$agent.new" && mv "$agent.new" "$agent"
+[[ $(early) == *ran*on ]] || wrong 'an agent' 'a run' 'none'
+rm "$agent"
+[[ $(early) == *on ]] || wrong 'no agent' 'a boot that goes on' 'not'
+
+# The drop-in, read twice as by a user who has listed the hook as well.
+HOOKS=(base udev autodetect)
+for _ in 1 2; do
+    # shellcheck source=/dev/null
+    . /etc/mkinitcpio.conf.d/zz-vfio-bind.conf
+done
+[[ ${HOOKS[*]} == 'vfio-bind base udev autodetect' ]] || wrong 'the drop-in' 'vfio-bind once, first' "${HOOKS[*]}"
+exit "$status"

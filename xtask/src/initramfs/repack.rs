@@ -1,0 +1,108 @@
+//! An image with something else in the place of the agent.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use cpio::newc;
+
+use crate::install::AGENT;
+
+/// What takes the agent's place.
+#[derive(Clone, Copy, Debug)]
+pub enum Instead<'a> {
+    /// Nothing.
+    Nothing,
+    /// A file with this mode and content.
+    File(u32, &'a [u8]),
+}
+
+/// Copies the uncompressed image `from` to `to`, with `instead` in the place of the agent.
+///
+/// # Errors
+/// Where the image is not an archive, or has not exactly one agent.
+pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
+    let whole = || format!("copy({}, {})", from.display(), to.display());
+    let file = File::open(from).with_context(|| format!("open({})", from.display()))?;
+    let mut input = BufReader::new(file);
+    let file = File::create(to).with_context(|| format!("create({})", to.display()))?;
+    let mut output = BufWriter::new(file);
+    let mut agents = 0;
+    loop {
+        let mut reader = newc::Reader::new(input).with_context(whole)?;
+        let entry = reader.entry();
+        if entry.is_trailer() {
+            break;
+        }
+        let is_agent = entry.name().trim_start_matches("./") == AGENT;
+        let mut builder = newc::Builder::new(entry.name())
+            .ino(entry.ino())
+            .uid(entry.uid())
+            .gid(entry.gid())
+            .nlink(entry.nlink())
+            .mtime(entry.mtime())
+            .dev_major(entry.dev_major())
+            .dev_minor(entry.dev_minor())
+            .rdev_major(entry.rdev_major())
+            .rdev_minor(entry.rdev_minor())
+            .mode(entry.mode());
+        let mut content = Vec::new();
+        reader.read_to_end(&mut content).with_context(whole)?;
+        input = reader.finish().with_context(whole)?;
+        if is_agent {
+            agents += 1;
+            match instead {
+                Instead::Nothing => continue,
+                Instead::File(mode, other) => {
+                    builder = builder.mode(mode);
+                    content = other.to_vec();
+                }
+            }
+        }
+        let size = u32::try_from(content.len()).context("an entry's size")?;
+        let mut writer = builder.write(output, size);
+        writer.write_all(&content).with_context(whole)?;
+        output = writer.finish().with_context(whole)?;
+    }
+    newc::trailer(output)
+        .and_then(|mut out| out.flush())
+        .with_context(whole)?;
+    ensure!(
+        agents == 1,
+        "{} has {agents} files {AGENT}, not one",
+        from.display()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive;
+
+    #[test]
+    fn only_the_agent_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("agent"), "the agent").unwrap();
+        archive::write(&path("a"), &path("agent"), Some(&path("agent"))).unwrap();
+        let text = |name: &str| {
+            let bytes = std::fs::read(path(name)).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        replace(
+            &path("a"),
+            &path("b"),
+            Instead::File(0o100_644, b"another!!"),
+        )
+        .unwrap();
+        assert_eq!(text("b").len(), text("a").len());
+        assert_eq!(text("b").matches("the agent").count(), 1);
+        assert_eq!(text("b").matches("another!!").count(), 1);
+        replace(&path("a"), &path("c"), Instead::Nothing).unwrap();
+        assert!(!text("c").contains(AGENT) && text("c").contains("policy.conf"));
+        // Now there is none to replace.
+        replace(&path("c"), &path("d"), Instead::Nothing).unwrap_err();
+    }
+}

@@ -1,0 +1,204 @@
+//! The tools that build images, and how each is told what an image has to hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use qemu_tests::image::{FORCED, ROOT};
+
+use super::root::Recipe;
+use crate::install;
+
+/// A way into a boot, as on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Framework {
+    /// dracut without systemd.
+    Dracut,
+    /// dracut with systemd.
+    DracutSystemd,
+    /// Debian's initramfs-tools.
+    InitramfsTools,
+    /// mkinitcpio with busybox.
+    Mkinitcpio,
+    /// mkinitcpio with systemd.
+    MkinitcpioSystemd,
+    /// An archive behind an image that knows nothing of us.
+    Cpio,
+}
+
+/// A version of dracut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dracut {
+    /// Debian 12's.
+    #[value(name = "059")]
+    V059,
+    /// That of Debian 12's backports.
+    #[value(name = "106")]
+    V106,
+}
+
+/// A tool in one version and one mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// dracut, with or without systemd.
+    Dracut(Dracut, bool),
+    /// initramfs-tools.
+    InitramfsTools,
+    /// mkinitcpio's program and whether its images have systemd.
+    Mkinitcpio(PathBuf, bool),
+    /// initramfs-tools without our module; the archive comes behind its image.
+    Cpio,
+}
+
+/// The kernel's release, as the builds need it.
+pub type Release<'a> = &'a str;
+
+/// Where a build leaves its image.
+pub const IMAGE: &str = "tmp/image";
+
+impl Tool {
+    /// A name for tables and files.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let systemd = |yes: bool| if yes { "-systemd" } else { "" };
+        match self {
+            Self::Dracut(Dracut::V059, yes) => format!("dracut{}-059", systemd(*yes)),
+            Self::Dracut(Dracut::V106, yes) => format!("dracut{}-106", systemd(*yes)),
+            Self::InitramfsTools => "initramfs-tools".to_owned(),
+            Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
+            Self::Cpio => "cpio".to_owned(),
+        }
+    }
+
+    /// The system that it runs in.
+    #[must_use]
+    pub fn recipe(&self) -> Recipe {
+        let (name, release, packages): (_, _, &[&str]) = match self {
+            Self::Dracut(Dracut::V059, _) => ("dracut-059", "bookworm", &["dracut-core"]),
+            Self::Dracut(Dracut::V106, _) => (
+                "dracut-106",
+                "bookworm-backports",
+                &["dracut-core/bookworm-backports"],
+            ),
+            Self::InitramfsTools | Self::Cpio => (
+                "initramfs-tools",
+                "bookworm",
+                &["initramfs-tools-core", "zstd"],
+            ),
+            Self::Mkinitcpio(..) => (
+                "mkinitcpio",
+                // Its systemd is of the age of current versions.
+                "trixie",
+                &["busybox-static", "libarchive-tools", "zstd", "gawk"],
+            ),
+        };
+        Recipe {
+            name,
+            release,
+            packages,
+        }
+    }
+
+    /// Tells the tool in `root` which drivers to force and what the root file system needs.
+    ///
+    /// # Errors
+    /// Where something cannot be written.
+    pub fn configure(&self, root: &Path) -> Result<()> {
+        let lines = |modules: &[&str]| modules.join("\n") + "\n";
+        match self {
+            Self::Dracut(_, systemd) => {
+                let mut text = format!(
+                    "filesystems+=\" ext4 \"\nadd_drivers+=\" {} \"\nforce_drivers+=\" {} \"\n",
+                    ROOT.join(" "),
+                    FORCED.join(" ")
+                );
+                if *systemd {
+                    let place = "etc/modules-load.d/native.conf";
+                    write(root, place, &lines(&FORCED))?;
+                    text += &format!("install_items+=\" /{place} \"\n");
+                }
+                write(root, "etc/dracut.conf.d/test.conf", &text)
+            }
+            Self::InitramfsTools | Self::Cpio => {
+                let mut modules = [&ROOT[..], &FORCED].concat();
+                if *self == Self::Cpio {
+                    // As docs/install.md says.
+                    modules.extend(["vfio_pci", "vfio_iommu_type1"]);
+                }
+                write(root, "etc/initramfs-tools/modules", &lines(&modules))?;
+                let quick = "COMPRESS=gzip\nCOMPRESSLEVEL=1\n";
+                write(root, "etc/initramfs-tools/conf.d/test", quick)
+            }
+            Self::Mkinitcpio(program, systemd) => {
+                super::mkinitcpio::prepare(root, program, *systemd)
+            }
+        }
+    }
+
+    /// The command that builds an image for `release` at [`IMAGE`], uncompressed.
+    #[must_use]
+    pub fn command(&self, release: Release<'_>) -> Vec<String> {
+        let words: Vec<&str> = match self {
+            Self::Dracut(_, systemd) => {
+                let mut words = vec!["dracut", "--force", "--quiet", "--kver", release];
+                words.extend(["--hostonly", "--no-hostonly-cmdline"]);
+                words.extend(["--no-early-microcode", "--no-compress", "--modules"]);
+                // Named, or this machine's own devices would decide.
+                words.push(if *systemd {
+                    "systemd systemd-initrd systemd-modules-load systemd-udevd systemd-journald \
+                     systemd-tmpfiles dracut-systemd base rootfs-block kernel-modules fs-lib udev-rules"
+                } else {
+                    "bash base rootfs-block kernel-modules fs-lib udev-rules"
+                });
+                words.push("/tmp/image");
+                words
+            }
+            Self::InitramfsTools | Self::Cpio => vec![
+                "sh",
+                "-c",
+                "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
+                release,
+            ],
+            Self::Mkinitcpio(..) => vec![
+                "mkinitcpio",
+                "--kernel",
+                release,
+                "--generate",
+                "/tmp/image",
+            ],
+        };
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Puts the kernel's modules, and what else a tool wants of a kernel, into `root`.
+    ///
+    /// # Errors
+    /// Where something cannot be linked.
+    pub fn add_kernel(
+        &self,
+        root: &Path,
+        kernel: &crate::kernel::Kernel,
+        modules: &Path,
+    ) -> Result<()> {
+        super::root::link_tree(&modules.join("lib/modules"), &root.join("usr/lib/modules"))?;
+        if matches!(self, Self::InitramfsTools | Self::Cpio) {
+            // It wants to know which compression the kernel understands.
+            let name = format!("config-{}", kernel.release);
+            let config = kernel.image.with_file_name(&name);
+            ensure!(
+                config.is_file(),
+                "{}: no such file; initramfs-tools needs the kernel's configuration beside its image",
+                config.display()
+            );
+            let text = fs::read(&config).with_context(|| format!("read({})", config.display()))?;
+            install::write(&root.join("boot").join(name), &text, 0o644)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a text file in `root`.
+fn write(root: &Path, place: &str, text: &str) -> Result<()> {
+    install::write(&root.join(place), text.as_bytes(), 0o644)
+}
