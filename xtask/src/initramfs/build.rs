@@ -110,6 +110,20 @@ impl<'a> Builds<'a> {
         outcome.clone().map_err(|error| anyhow!(error))
     }
 
+    /// Runs mkinitcpio's hooks under its documented functions, in a system with everything installed.
+    ///
+    /// # Errors
+    /// Where they do not do what they must, with all of it.
+    pub fn exercise_hooks(&self) -> Result<()> {
+        const HARNESS: &[u8] = include_bytes!("documented.sh");
+        let root = self.bench.folder.path().join("hooks.root");
+        link_tree(&Tool::InitramfsTools.recipe().get(&self.cache)?, &root)?;
+        install::install(&self.bench.programs.agent, &root)?;
+        install::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
+        command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;
+        fs::remove_dir_all(&root).with_context(|| format!("remove({})", root.display()))
+    }
+
     fn build(&self, tool: &Tool, variant: Variant) -> Result<Built> {
         let folder = self.bench.folder.path();
         let name = format!("{}-{variant:?}", tool.name()).to_lowercase();

@@ -159,6 +159,18 @@ pub fn run(bench: &Bench, choice: &Choice, jobs: usize) -> Result<Count> {
         lines.len()
     );
     lines.sort_by(|a, b| (&a.tool, a.place).cmp(&(&b.tool, b.place)));
+    if !skipped.is_empty() {
+        // Without mkinitcpio, what it would call can still be seen.
+        let (verdict, details) = match builds.exercise_hooks() {
+            Ok(()) => (Verdict::Passed, Vec::new()),
+            Err(error) => (Verdict::Failed, vec![format!("{error:#}")]),
+        };
+        lines.push(Line {
+            verdict,
+            details,
+            ..Line::new("mkinitcpio", "hooks alone")
+        });
+    }
     lines.extend(skipped.into_iter().map(|(tool, reason)| Line {
         details: vec![reason],
         ..Line::new(&tool, "all")
