@@ -182,7 +182,9 @@ pub fn pc(iommu: Iommu) -> Machine {
         Iommu::IntelOff => Some("intel_iommu=off"),
         Iommu::Absent => None,
     };
-    let mut kernel_parameters = vec!["console=ttyS0"];
+    // The kernel counts timer interrupts over a moment, and panics where a busy host gave the
+    // machine no time in it.
+    let mut kernel_parameters = vec!["console=ttyS0", "no_timer_check"];
     kernel_parameters.extend(iommu_parameter);
     Machine {
         qemu: "qemu-system-x86_64",

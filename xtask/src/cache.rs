@@ -57,7 +57,7 @@ impl Cache {
             match check(&path) {
                 Ok(()) => return Ok(path),
                 Err(error) => say(format_args!(
-                    "{} is damaged, getting it again: {error:#}",
+                    "{} does not serve any more, getting it again: {error:#}",
                     path.display()
                 )),
             }

@@ -274,18 +274,15 @@ fn test(options: &Options, run: &RunOptions, images: &initramfs::Choice) -> Resu
             say(format_args!("no scenario could be run: {error:#}"));
         }
     }
-    // Only where asked for: not all of them have passed yet.
-    if !images.initramfs.is_empty() {
-        match Bench::prepare(options).and_then(|bench| initramfs::run(&bench, images, run.jobs)) {
-            Ok(all) => {
-                count += all;
-                failed.extend((all.failed > 0).then_some("images of real tools"));
-            }
-            Err(error) => {
-                count.failed += 1;
-                failed.push("images of real tools");
-                say(format_args!("no image could be booted: {error:#}"));
-            }
+    match Bench::prepare(options).and_then(|bench| initramfs::run(&bench, images, run.jobs)) {
+        Ok(all) => {
+            count += all;
+            failed.extend((all.failed > 0).then_some("images of real tools"));
+        }
+        Err(error) => {
+            count.failed += 1;
+            failed.push("images of real tools");
+            say(format_args!("no image could be booted: {error:#}"));
         }
     }
     if !failed.is_empty() {

@@ -208,7 +208,7 @@ mod tests {
         assert!(
             line.ends_with(
                 "-kernel vmlinuz -initrd image \
-                 -append 'console=ttyS0 intel_iommu=on panic=-1 vfio.bind=42:00.0 -- x'"
+                 -append 'console=ttyS0 no_timer_check intel_iommu=on panic=-1 vfio.bind=42:00.0 -- x'"
             ),
             "{line}"
         );

@@ -61,7 +61,8 @@ impl<'a> Builds<'a> {
     /// # Errors
     /// Where modules cannot be collected or a program not be built.
     pub fn new(bench: &'a Bench) -> Result<Self> {
-        let natives = [&FORCED[..], &ROOT, &["nvme"]].concat();
+        // The last two are what mkinitcpio's `systemd` asks for by name.
+        let natives = [&FORCED[..], &ROOT, &["nvme", "lz4", "lzo"]].concat();
         let crash = Executable::guest("crash").build()?;
         Ok(Self {
             bench,
@@ -139,6 +140,7 @@ impl<'a> Builds<'a> {
             let conf = root.join("etc/modprobe.d/vfio.conf");
             install::write(&policy, POLICY.as_bytes(), 0o644)?;
             install::write(&conf, MODPROBE.as_bytes(), 0o644)?;
+            tool.list_hook_last(&root)?;
         }
         let started = Instant::now();
         let words = tool.command(&self.bench.kernel.release);

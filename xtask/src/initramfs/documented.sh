@@ -61,9 +61,16 @@ expect_call 'a policy' 'add_file /etc/vfio-bind/policy.conf'
 expect_call 'modprobe.d' 'add_file /etc/modprobe.d/vfio.conf'
 [[ -e $BUILDROOT/etc/vfio-bind/modprobe-ids ]] || wrong 'modprobe.d' 'a mark' 'none'
 
+# Not documented: the order of early hooks. Without it, a wrong place fails the build.
 run_build after-udev
 (( failed )) || wrong 'behind udev' 'a build that fails' 'success'
 expect_call 'behind udev' "error HOOKS: 'udev'"
+declare -A _runhooks=([early]=' udev vfio-bind lvm2')
+run_build after-udev
+(( failed == 0 )) || wrong 'behind udev, with a list' 'success' "${calls[*]}"
+[[ ${_runhooks[early]} == ' vfio-bind udev lvm2 ' ]] ||
+    wrong 'behind udev, with a list' 'vfio-bind first' "${_runhooks[early]}"
+unset _runhooks
 for file in "$agent" /usr/lib/systemd/system/vfio-bind.service; do
     mv "$file" "$file.away"
     run_build

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::image::{FORCED, ROOT};
 
-use super::root::link_tree;
+use super::root::{link, link_tree};
 use crate::install;
 
 /// Its program under a prefix.
@@ -23,6 +23,24 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut places = std::env::split_paths(&path).map(|folder| folder.join("mkinitcpio"));
     places.find(|path| path.is_file())
+}
+
+/// Gives programs and libraries the places that they have on Arch, where each have one folder: hooks
+/// look there, and systemd loads libkmod only at run time.
+fn place_as_on_arch(root: &Path) -> Result<()> {
+    for (from, to) in [
+        ("usr/sbin", "usr/bin"),
+        ("usr/lib/x86_64-linux-gnu", "usr/lib"),
+    ] {
+        let (from, to) = (root.join(from), root.join(to));
+        for entry in fs::read_dir(&from).with_context(|| format!("list({})", from.display()))? {
+            let entry = entry?;
+            if fs::symlink_metadata(to.join(entry.file_name())).is_err() {
+                link(&entry, &to)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Puts mkinitcpio into `root`, and configures it.
@@ -45,10 +63,15 @@ pub fn prepare(root: &Path, program: &Path, systemd: bool) -> Result<()> {
     fs::copy(&program, root.join(PROGRAM))
         .with_context(|| format!("copy({})", program.display()))?;
     link_tree(&prefix.join(LIBRARY), &root.join(LIBRARY))?;
+    // Arch has it in a package of its own.
+    let busybox = root.join(LIBRARY).join("busybox");
+    fs::copy(root.join("usr/bin/busybox"), &busybox)
+        .with_context(|| format!("copy({})", busybox.display()))?;
+    place_as_on_arch(root)?;
     let hooks = if systemd {
-        "systemd modconf block filesystems"
+        "systemd modconf"
     } else {
-        "base udev modconf block filesystems"
+        "base udev modconf"
     };
     let text = format!(
         "MODULES=({} {})\nBINARIES=()\nFILES=()\nHOOKS=({hooks})\nCOMPRESSION=cat\n",

@@ -296,9 +296,15 @@ fn report(lines: &[Line]) -> String {
     let heading = ["Image of", "Case", "Verdict", "Agent", "Build", "Boot"];
     let rows: Vec<_> = lines.iter().map(row).collect();
     let mut text = format!("\n{}", table::render(&heading, &rows));
-    for line in lines.iter().filter(|line| !line.details.is_empty()) {
-        text += &format!("\n{} {}: {}\n", line.tool, line.case, line.word());
-        for detail in &line.details {
+    // What one tool's cases have in common is told once.
+    for group in lines.chunk_by(|a, b| a.tool == b.tool && a.details == b.details) {
+        let first = &group[0];
+        if first.details.is_empty() {
+            continue;
+        }
+        let cases: Vec<_> = group.iter().map(|line| line.case).collect();
+        text += &format!("\n{} {}: {}\n", first.tool, cases.join(", "), first.word());
+        for detail in &first.details {
             text += &format!("    {}\n", detail.replace('\n', "\n    "));
         }
     }

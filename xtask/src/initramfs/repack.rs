@@ -1,7 +1,7 @@
 //! An image with something else in the place of the agent.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -33,6 +33,11 @@ pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
         let mut reader = newc::Reader::new(input).with_context(whole)?;
         let entry = reader.entry();
         if entry.is_trailer() {
+            input = reader.finish().with_context(whole)?;
+            // An image may be several archives, with zeros between them.
+            if skip_zeros(&mut input).with_context(whole)? {
+                continue;
+            }
             break;
         }
         let is_agent = entry.name().trim_start_matches("./") == AGENT;
@@ -76,6 +81,22 @@ pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Skips zeros: whether anything else follows.
+fn skip_zeros(input: &mut impl BufRead) -> std::io::Result<bool> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+        let more = zeros < buffer.len();
+        input.consume(zeros);
+        if more {
+            return Ok(true);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +123,15 @@ mod tests {
         assert_eq!(text("b").matches("another!!").count(), 1);
         replace(&path("a"), &path("c"), Instead::Nothing).unwrap();
         assert!(!text("c").contains(AGENT) && text("c").contains("policy.conf"));
+        // As mkinitcpio does it: another archive in front.
+        let two = [
+            std::fs::read(path("c")).unwrap(),
+            vec![0; 512],
+            std::fs::read(path("a")).unwrap(),
+        ];
+        std::fs::write(path("e"), two.concat()).unwrap();
+        replace(&path("e"), &path("f"), Instead::Nothing).unwrap();
+        assert_eq!(text("f").matches("policy.conf").count(), 2);
         // Now there is none to replace.
         replace(&path("c"), &path("d"), Instead::Nothing).unwrap_err();
     }

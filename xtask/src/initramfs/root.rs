@@ -13,15 +13,7 @@ use crate::kernel::ARCHITECTURE;
 use crate::tools::UNSHARE;
 
 /// Every system has these. `?essential` is apt's word for what is on every Debian system.
-const COMMON: [&str; 7] = [
-    "?essential",
-    "busybox",
-    "cpio",
-    "kmod",
-    "mount",
-    "systemd",
-    "udev",
-];
+const COMMON: [&str; 6] = ["?essential", "cpio", "kmod", "mount", "systemd", "udev"];
 /// The file in a system that says what it was made of.
 const LABEL: &str = "packages";
 
@@ -46,7 +38,11 @@ impl Recipe {
         let label = format!("{} {}\n", self.release, packages.join(" "));
         let check = |root: &Path| {
             let found = fs::read_to_string(root.join(LABEL)).context("it says not what it is")?;
-            ensure!(found == label, "it was made of other packages: {found}");
+            ensure!(
+                found == label,
+                "it was made of other packages: {}",
+                found.trim_end()
+            );
             Ok(())
         };
         let name = format!("debian-{}-{ARCHITECTURE}-{}", self.release, self.name);
@@ -68,8 +64,10 @@ fn configure(root: &Path) -> Result<()> {
         ("usr/sbin/poweroff", "../bin/systemctl"),
         ("usr/sbin/reboot", "../bin/systemctl"),
     ] {
-        std::os::unix::fs::symlink(target, root.join(link))
-            .with_context(|| format!("symlink({link})"))?;
+        if fs::symlink_metadata(root.join(link)).is_err() {
+            std::os::unix::fs::symlink(target, root.join(link))
+                .with_context(|| format!("symlink({link})"))?;
+        }
     }
     for name in ["passwd", "group"] {
         let from = root.join(format!("usr/share/base-passwd/{name}.master"));
@@ -87,20 +85,27 @@ fn configure(root: &Path) -> Result<()> {
 pub fn link_tree(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("mkdir({})", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("list({})", from.display()))? {
-        let entry = entry?;
-        let (kind, old, new) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
-        if kind.is_dir() {
-            link_tree(&old, &new)?;
-        } else if kind.is_symlink() {
-            let target =
-                fs::read_link(&old).with_context(|| format!("readlink({})", old.display()))?;
-            std::os::unix::fs::symlink(target, &new)
-                .with_context(|| format!("symlink({})", new.display()))?;
-        } else if fs::hard_link(&old, &new).is_err() {
-            // On another file system.
-            fs::copy(&old, &new)
-                .with_context(|| format!("copy({}, {})", old.display(), new.display()))?;
-        }
+        link(&entry?, to)?;
+    }
+    Ok(())
+}
+
+/// Copies what a folder lists into the folder `to`, as [`link_tree`] does.
+///
+/// # Errors
+/// Where something cannot be read or made.
+pub fn link(entry: &fs::DirEntry, to: &Path) -> Result<()> {
+    let (kind, old, new) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
+    if kind.is_dir() {
+        link_tree(&old, &new)?;
+    } else if kind.is_symlink() {
+        let target = fs::read_link(&old).with_context(|| format!("readlink({})", old.display()))?;
+        std::os::unix::fs::symlink(target, &new)
+            .with_context(|| format!("symlink({})", new.display()))?;
+    } else if fs::hard_link(&old, &new).is_err() {
+        // On another file system.
+        fs::copy(&old, &new)
+            .with_context(|| format!("copy({}, {})", old.display(), new.display()))?;
     }
     Ok(())
 }

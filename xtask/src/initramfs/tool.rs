@@ -84,13 +84,13 @@ impl Tool {
             Self::InitramfsTools | Self::Cpio => (
                 "initramfs-tools",
                 "bookworm",
-                &["initramfs-tools-core", "zstd"],
+                &["initramfs-tools-core", "busybox", "zstd"],
             ),
             Self::Mkinitcpio(..) => (
                 "mkinitcpio",
-                // Its systemd is of the age of current versions.
-                "trixie",
-                &["busybox-static", "libarchive-tools", "zstd", "gawk"],
+                // Current versions want files of a systemd that Debian 13 has not.
+                "forky",
+                &["busybox", "libarchive-tools", "util-linux-extra", "zstd"],
             ),
         };
         Recipe {
@@ -136,6 +136,21 @@ impl Tool {
         }
     }
 
+    /// Puts our hook where it would lose the race, for a tool that lets its user do so.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn list_hook_last(&self, root: &Path) -> Result<()> {
+        match self {
+            Self::Mkinitcpio(..) => write(
+                root,
+                "etc/mkinitcpio.conf.d/last.conf",
+                "HOOKS+=(vfio-bind)\n",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The command that builds an image for `release` at [`IMAGE`], uncompressed.
     #[must_use]
     pub fn command(&self, release: Release<'_>) -> Vec<String> {
@@ -161,11 +176,12 @@ impl Tool {
                 release,
             ],
             Self::Mkinitcpio(..) => vec![
-                "mkinitcpio",
-                "--kernel",
+                "sh",
+                "-c",
+                // It wants both indexes of udev's hardware database.
+                "systemd-hwdb update && systemd-hwdb --usr update \
+                 && exec mkinitcpio --kernel \"$0\" --generate /tmp/image",
                 release,
-                "--generate",
-                "/tmp/image",
             ],
         };
         words.into_iter().map(str::to_owned).collect()
