@@ -57,6 +57,9 @@ pub fn apply(
     work.set_overrides();
     work.fail_whole_groups();
     let missing = work.load_driver(plan.without_kernel_ids);
+    if missing.is_none() && work.sound_jobs().next().is_some() {
+        work.load_container_part();
+    }
     work.unbind(missing);
     work.fail_whole_groups();
     work.probe();
@@ -130,6 +133,18 @@ impl<'a, H: Host> Work<'a, H> {
             return None;
         }
         Some(Failure::NoDriver(loaded.err()))
+    }
+
+    /// A container (`/dev/vfio/vfio`) maps nothing without this module. vfio asks for it by a soft
+    /// dependency only (drivers/vfio/container.c), which busybox's modprobe does not know.
+    fn load_container_part(&self) {
+        const PART: &str = "vfio_iommu_type1";
+        if !self.host.exists("dev/vfio/vfio") || self.host.exists("sys/module/vfio_iommu_type1") {
+            return;
+        }
+        if let Err(error) = self.host.load_module(PART, None) {
+            warn!("{PART} is not loaded, and a virtual machine may need it: {error}");
+        }
     }
 
     /// Takes functions from other drivers. Where the driver to be bound is missing, only

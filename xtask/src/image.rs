@@ -125,6 +125,9 @@ pub fn stage_modules(
     }
     let mut depmod = DEPMOD.command()?;
     command::output(depmod.arg("-b").arg(staged.path()).arg(&kernel.release))?;
+    // The agent has to do without: busybox's modprobe does not read them.
+    let soft = folder.join("modules.softdep");
+    fs::remove_file(&soft).with_context(|| format!("remove({})", soft.display()))?;
     Ok(staged)
 }
 

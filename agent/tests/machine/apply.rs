@@ -90,6 +90,30 @@ fn run(machine: &Machine, line: &str) -> Result {
     result.unwrap()
 }
 
+#[test]
+fn the_container_gets_the_part_that_maps_memory() {
+    let machine = Machine::new(&cards());
+    std::fs::create_dir_all(machine.path("dev/vfio")).unwrap();
+    std::fs::write(machine.path("dev/vfio/vfio"), "").unwrap();
+    let modules = |machine: &Machine| {
+        let events = machine.take_events();
+        let loads = events
+            .into_iter()
+            .filter(|event| event.starts_with("modprobe"));
+        loads.collect::<Vec<_>>()
+    };
+    assert_eq!(run(&machine, "vfio.bind=42:00.0").exit, EXIT_DONE);
+    assert_eq!(
+        modules(&machine),
+        ["modprobe vfio-pci", "modprobe vfio_iommu_type1"]
+    );
+
+    // Built in, or there by vfio's soft dependency.
+    std::fs::create_dir_all(machine.path("sys/module/vfio_iommu_type1")).unwrap();
+    assert_eq!(run(&machine, "vfio.bind=01:00.0").exit, EXIT_DONE);
+    assert_eq!(modules(&machine), [""; 0]);
+}
+
 fn overrides(machine: &Machine) -> [String; 3] {
     [GPU, AUDIO, DISK].map(|address| machine.driver_override(address))
 }

@@ -80,7 +80,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
         Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
         Step::UseFunctions(addresses) => {
-            let used = vfio::use_functions(addresses)?;
+            let used = vfio::use_functions(addresses);
             used.into_iter()
                 .try_for_each(|used| channel.send(&Record::Used(used)))
         }
