@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use qemu_tests::image::{FORCED, ROOT};
+use qemu_tests::image::{Case, FORCED, ROOT};
 
 use super::root::Recipe;
 use crate::install;
@@ -69,6 +69,14 @@ impl Tool {
             Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
             Self::Cpio => "cpio".to_owned(),
         }
+    }
+
+    /// Whether a case can be made of its images. What the kernel itself starts by `rdinit=` has to be
+    /// there and to run.
+    #[must_use]
+    pub fn has(&self, case: Case) -> bool {
+        let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
+        !(*self == Self::Cpio && agent_is_broken)
     }
 
     /// The system that it runs in.
