@@ -10,7 +10,7 @@ use vfio_bind::host::Root;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
 use vfio_bind::text::Text;
 use vfio_bind::tree::{Output, Tree};
-use vfio_bind::{error, report, run, show, tell, warn};
+use vfio_bind::{error, report, run, tell, warn};
 
 use crate::init;
 use crate::logger::{self, Place};
@@ -166,20 +166,15 @@ fn plan(options: &PlanOptions<'_>) -> u8 {
     let (people, tools) = (Place::StandardOutput, Place::StandardError);
     logger::send_to(if options.json { tools } else { people });
     run::rehearse(&root, line, &mut |record| {
-        let status = write_out(&|output| {
-            if options.json {
-                let uname = rustix::system::uname();
-                report::write(record, &root, uname.release().to_bytes(), output);
-                Ok(())
-            } else if record.inventory.is_empty() {
-                Ok(())
-            } else {
-                show::show(record, output)
-            }
-        });
         if !options.json {
-            tell::tell_rest(record);
+            tell::tell(record, &root);
+            return record.exit();
         }
+        let status = write_out(&|output| {
+            let uname = rustix::system::uname();
+            report::write(record, &root, uname.release().to_bytes(), output);
+            Ok(())
+        });
         if status == EXIT_DONE {
             record.exit()
         } else {

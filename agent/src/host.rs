@@ -100,6 +100,10 @@ impl fmt::Display for LoadError {
 /// A path below the root.
 pub type Path = String<192>;
 
+/// The longest name of a slot, a label or an ACPI node that a selector may hold: a path with it fits
+/// into [`Path`].
+pub const NAME_MAX: usize = 96;
+
 /// Where the PCI functions are listed.
 pub const DEVICES: &str = "sys/bus/pci/devices";
 

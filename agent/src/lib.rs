@@ -43,6 +43,7 @@ pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod report;
+pub mod resolve;
 pub mod run;
 pub mod scan;
 pub mod selector;

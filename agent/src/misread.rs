@@ -30,7 +30,8 @@ impl fmt::Display for Misread<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fault {
             Fault::NotATarget => f.write_str(
-                "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each)",
+                "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each) nor a \
+                 path, class:, dsn:, slot:, label: or acpi:",
             ),
             Fault::Expected(what) if self.at.is_empty() => {
                 write!(f, "expected {what} at the end")

@@ -2,19 +2,138 @@
 
 use core::fmt;
 
-use crate::address::Address;
+use crate::address::{self, Address, Slot};
 use crate::host::{DEVICES, Root, path};
+use crate::misread::{Fault, Misread, field, split_once};
 
-/// The path of a function as the kernel's `<pci_dev>` parameters spell it:
-/// `0000:00:1c.0/00.0`, the root port's whole address and then device and function at each step.
+/// The most steps of a path that a person may write; the deepest real ones have seven.
+const MAX_STEPS: usize = 32;
+
+/// A path as the kernel's `<pci_dev>` parameters spell it: `0000:00:1c.0/00.0`, the whole address of
+/// what sits on the root bus and then device and function at each step (`pci_dev_str_match_path` in
+/// drivers/pci/pci.c).
 ///
-/// It is the order of the directories that the entry in `/sys/bus/pci/devices` links to. `None`
-/// where that is no link, as in a flat capture. `buffer` holds the link's target.
-pub fn of<'b>(
+/// Unlike an address it does not change when a card elsewhere brings bus numbers of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct PciPath<'a> {
+    start: Address,
+    /// Well-formed: `/00.0/01.0`.
+    rest: &'a [u8],
+}
+
+impl<'a> PciPath<'a> {
+    /// Reads `[DOMAIN:]BUS:DEV.FUNC(/DEV.FUNC)+`.
+    ///
+    /// # Errors
+    /// The first step that is not what it should be.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Misread<'a>> {
+        let end = text.iter().position(|byte| *byte == b'/');
+        let (first, rest) = text
+            .split_at_checked(end.unwrap_or(text.len()))
+            .unwrap_or_default();
+        let Slot {
+            domain,
+            bus,
+            device,
+            function,
+        } = Slot::parse(first)?;
+        let Some(function) = function else {
+            return Err(Misread {
+                at: first,
+                fault: Fault::Expected("a function at each step of a path"),
+            });
+        };
+        for step in steps(rest) {
+            read_step(step)?;
+        }
+        if steps(rest).count() > MAX_STEPS {
+            return Err(Misread {
+                at: rest,
+                fault: Fault::Expected("at most 32 steps"),
+            });
+        }
+        Ok(Self {
+            start: Address {
+                domain,
+                bus,
+                device,
+                function,
+            },
+            rest,
+        })
+    }
+
+    /// Device and function at each step below the first.
+    fn below(&self) -> impl Iterator<Item = (u8, u8)> + 'a {
+        steps(self.rest).filter_map(|step| read_step(step).ok())
+    }
+
+    /// Whether this is the way to the function at `address`.
+    #[must_use]
+    pub fn leads_to(&self, root: &dyn Root, address: Address) -> bool {
+        let mut buffer = [0; BUFFER];
+        way(root, address, &mut buffer).is_some_and(|mut way| {
+            way.next() == Some(self.start)
+                && way
+                    .map(|step| (step.device, step.function))
+                    .eq(self.below())
+        })
+    }
+}
+
+impl PartialEq for PciPath<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.start == other.start && self.below().eq(other.below())
+    }
+}
+
+impl Eq for PciPath<'_> {}
+
+impl fmt::Display for PciPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.start, self.below(), f)
+    }
+}
+
+/// What stands between the slashes; nothing before the first.
+fn steps(rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    rest.split(|byte| *byte == b'/').skip(1)
+}
+
+fn read_step(step: &[u8]) -> Result<(u8, u8), Misread<'_>> {
+    let (device, function) = split_once(step, b'.').unwrap_or((step, b""));
+    Ok((
+        field(
+            device,
+            "a device of two digits, at most 1f",
+            address::device,
+        )?,
+        field(function, "a function, 0 to 7", address::function)?,
+    ))
+}
+
+fn show(
+    start: Address,
+    below: impl Iterator<Item = (u8, u8)>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{start}")?;
+    for (device, function) in below {
+        write!(f, "/{device:02x}.{function}")?;
+    }
+    Ok(())
+}
+
+/// Room for a link's target.
+pub const BUFFER: usize = 512;
+
+/// The functions on the way to `address`, itself the last, in the order of the directories that the
+/// entry in `/sys/bus/pci/devices` links to. `None` where that is no link, as in a flat capture.
+fn way<'b>(
     root: &dyn Root,
     address: Address,
     buffer: &'b mut [u8],
-) -> Option<impl fmt::Display + 'b> {
+) -> Option<impl Iterator<Item = Address> + Clone + 'b> {
     let target: &'b [u8] = root
         .link(&path(format_args!("{DEVICES}/{address}")), buffer)
         .ok()?;
@@ -23,19 +142,21 @@ pub fn of<'b>(
         .windows(4)
         .rposition(|window| window == b"/pci")?
         .checked_add(1)?;
-    let below = target.get(start..)?;
+    let below = target.get(start..)?.split(|byte| *byte == b'/').skip(1);
+    Some(below.filter_map(Address::parse))
+}
+
+/// Shows the path of a function; `None` where sysfs does not tell it. `buffer` holds the link's
+/// target.
+pub fn of<'b>(
+    root: &dyn Root,
+    address: Address,
+    buffer: &'b mut [u8],
+) -> Option<impl fmt::Display + 'b> {
+    let way = way(root, address, buffer)?;
     Some(fmt::from_fn(move |f| {
-        let steps = below
-            .split(|byte| *byte == b'/')
-            .skip(1)
-            .filter_map(Address::parse);
-        for (depth, step) in steps.enumerate() {
-            if depth == 0 {
-                write!(f, "{step}")?;
-            } else {
-                write!(f, "/{:02x}.{}", step.device, step.function)?;
-            }
-        }
-        Ok(())
+        let mut way = way.clone();
+        let start = way.next().unwrap_or_default();
+        show(start, way.map(|step| (step.device, step.function)), f)
     }))
 }

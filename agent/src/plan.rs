@@ -4,11 +4,11 @@ use core::fmt;
 
 use heapless::Vec;
 
-use crate::address::Address;
+use crate::address::{Address, Slot};
+use crate::device_id::IdPattern;
 use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
-use crate::selector::Source;
-use crate::text::Text;
+use crate::selector::{Selector, Source, Target};
 
 /// What is to be done with one function, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +59,10 @@ pub enum Refusal {
     /// This member of its group is a VMD controller, which holds the PCI domain of what is behind
     /// it: taken from its driver, it takes them all away.
     Vmd(Address),
+    /// The machine boots from this member of its group, or its owner protects it.
+    Protected(Address),
+    /// This vendor and device sit there, and not what the selector names.
+    OtherId(u32, u32),
     /// The policy has an error that may hide an exclusion.
     UnclearPolicy,
 }
@@ -86,8 +90,8 @@ impl fmt::Display for Refusal {
             ),
             Self::ExcludedSibling(sibling) => write!(
                 f,
-                "{sibling} of the same IOMMU group is excluded; vfio.group=listed takes the one \
-                 without the other"
+                "{sibling} of the same IOMMU group is excluded or not what was named; \
+                 vfio.group=listed takes the one without the other"
             ),
             Self::UnselectedSibling(sibling) => write!(
                 f,
@@ -97,6 +101,14 @@ impl fmt::Display for Refusal {
                 f,
                 "it shares its IOMMU group with the VMD controller {controller}; turn VMD off in \
                  the firmware setup, or select the controller with all that is behind it"
+            ),
+            Self::Protected(member) => write!(
+                f,
+                "{member} of its IOMMU group is protected; vfio.force takes it all the same"
+            ),
+            Self::OtherId(vendor, device) => write!(
+                f,
+                "{vendor:04x}:{device:04x} sits there now, which is not what the selector names"
             ),
             Self::UnclearPolicy => {
                 f.write_str("the policy has an error that may hide what must be left alone")
@@ -156,14 +168,30 @@ impl Step {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mark {
     Untouched,
-    Selected { selector: u16, specific: bool },
+    Selected {
+        selector: u16,
+        specific: bool,
+    },
     Excluded,
+    /// By `vfio.protect=`; whether a selector asks for it, too.
+    Protected(Option<u16>),
+    /// A selector names the function and another ID.
+    OtherId(u16),
 }
 
 fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
     let mut mark = Mark::Untouched;
+    let mut protected = false;
     for (at, selector) in (0..=u16::MAX).zip(&policy.selectors) {
         if !selector.matches(function.address, &function.id) {
+            let disappointed = selector.is_disappointed(function.address, &function.id);
+            if disappointed && mark == Mark::Untouched {
+                mark = Mark::OtherId(at);
+            }
+            continue;
+        }
+        if selector.source == Source::Protect {
+            protected = !policy.force;
             continue;
         }
         if selector.excludes {
@@ -183,7 +211,11 @@ fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
             },
         };
     }
-    mark
+    match mark {
+        Mark::Selected { selector, .. } if protected => Mark::Protected(Some(selector)),
+        _ if protected => Mark::Protected(None),
+        _ => mark,
+    }
 }
 
 /// Joins what was asked for with what is there.
@@ -245,6 +277,14 @@ impl Planner<'_> {
                 };
                 Some((Why::Selected(*selector), decision))
             }
+            Mark::Protected(Some(selector)) => Some((
+                Why::Selected(*selector),
+                Decision::Refuse(Refusal::Protected(function.address)),
+            )),
+            Mark::OtherId(selector) => Some((
+                Why::Selected(*selector),
+                Decision::Refuse(Refusal::OtherId(function.id.vendor, function.id.device)),
+            )),
             Mark::Untouched if function.is_endpoint() => self.decide_sibling(function),
             _ => None,
         }
@@ -278,10 +318,14 @@ impl Planner<'_> {
         let unasked_vmd = |function: &Function, mark: Mark| {
             function.driver.as_deref() == Some("vmd") && !matches!(mark, Mark::Selected { .. })
         };
-        let excluded = |_: &Function, mark| mark == Mark::Excluded;
+        let excluded = |_: &Function, mark| matches!(mark, Mark::Excluded | Mark::OtherId(_));
         let unselected =
             |function: &Function, mark| mark == Mark::Untouched && !function.id.is_system();
+        let protected = |_: &Function, mark| matches!(mark, Mark::Protected(_));
         let policy = self.policy.group;
+        if let Some(member) = find(&protected) {
+            return Some(Refusal::Protected(member));
+        }
         let vmd = find(&unasked_vmd).map(Refusal::Vmd);
         if vmd.is_some() || policy == GroupPolicy::Listed {
             return vmd;
@@ -329,41 +373,70 @@ impl Planner<'_> {
     }
 }
 
-/// The selectors that take functions and match none, with whether an owner surely expected one.
+/// The selectors that match no function and do not exclude, with what comes nearest.
 pub fn unmatched<'a>(
     policy: &'a Policy<'a>,
     inventory: &'a Inventory,
 ) -> impl Iterator<Item = Unmatched<'a>> {
+    let means = |selector: &&Selector<'_>| {
+        let mut all = inventory.iter();
+        all.any(|(_, f)| selector.matches(f.address, &f.id))
+    };
+    let takes = |s: &&Selector<'_>| !s.excludes || s.source == Source::Protect;
     policy
         .selectors
         .iter()
-        .filter(|selector| !selector.excludes)
-        .filter(|selector| {
-            !inventory
-                .iter()
-                .any(|(_, f)| selector.matches(f.address, &f.id))
-        })
+        .filter(takes)
+        .filter(move |selector| !means(selector))
         .map(|selector| Unmatched {
-            text: selector.text,
-            source: selector.source,
+            selector,
+            near: nearest(selector, inventory),
         })
 }
 
+/// A function that an owner may have meant: what the selector describes in another place, or another
+/// function of the device that it names.
+pub(crate) fn nearest<'a>(
+    selector: &Selector<'_>,
+    inventory: &'a Inventory,
+) -> Option<&'a Function> {
+    let model = selector.expected.or(match selector.target {
+        Target::Id(pattern) if pattern.names_a_model() => Some(pattern),
+        _ => None,
+    });
+    let model = model.map(|pattern| IdPattern {
+        vendor: pattern.vendor,
+        device: pattern.device,
+        ..IdPattern::default()
+    });
+    let device = selector.slot().map(|slot| Slot {
+        function: None,
+        ..slot
+    });
+    let find = |wanted: &dyn Fn(&Function) -> bool| {
+        let mut all = inventory.iter().map(|(_, function)| function);
+        all.find(|function| wanted(function))
+    };
+    find(&|function| model.is_some_and(|model| model.matches(&function.id)))
+        .or_else(|| find(&|function| device.is_some_and(|device| device.matches(function.address))))
+}
+
 /// A selector that names nothing on this machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Unmatched<'a> {
-    text: &'a [u8],
-    /// `vfio_pci.ids=` often lists what other machines have; `vfio.bind=` means this one.
-    pub source: Source,
+    /// The selector. `vfio_pci.ids=` often lists what other machines have; `vfio.bind=` means this
+    /// one.
+    pub selector: &'a Selector<'a>,
+    /// What may have been meant.
+    pub near: Option<&'a Function>,
 }
 
 impl fmt::Display for Unmatched<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}={} matches no function of this machine",
-            self.source,
-            Text(self.text)
-        )
+        write!(f, "{} matches no function of this machine", self.selector)?;
+        match self.near {
+            Some(near) => write!(f, "; nearest is {} ({})", near.address, near.id),
+            None => Ok(()),
+        }
     }
 }

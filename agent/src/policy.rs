@@ -73,6 +73,8 @@ pub struct Policy<'a> {
     pub on_failure: OnFailure,
     /// `vfio.dry_run`: plan and report only.
     pub dry_run: bool,
+    /// `vfio.force`: bind what is protected, too.
+    pub force: bool,
     /// What the owner should look at.
     pub problems: Vec<Problem<'a>, MAX_PROBLEMS>,
     /// Problems beyond [`MAX_PROBLEMS`].
@@ -88,6 +90,7 @@ impl Default for Policy<'_> {
             driver: name(VFIO_PCI.as_bytes()),
             on_failure: OnFailure::default(),
             dry_run: false,
+            force: false,
             problems: Vec::new(),
             more_problems: 0,
         }
@@ -99,6 +102,8 @@ impl Default for Policy<'_> {
 pub struct Sources<'a> {
     /// The `ids=` that modprobe.d has for vfio-pci.
     pub modprobe_ids: Option<&'a [u8]>,
+    /// What was recorded when the image was built.
+    pub protected: &'a [u8],
     /// The policy file of the image.
     pub file: &'a [u8],
     /// The kernel command line.
@@ -108,6 +113,10 @@ pub struct Sources<'a> {
 /// The policy file, below the root: the words of the command line, with `#` comments.
 pub const FILE: &str = "etc/vfio-bind/policy.conf";
 
+/// The functions that the machine boots from, found when the image was built, below the root: in the
+/// words of the policy file.
+pub const PROTECTED: &str = "etc/vfio-bind/protected.conf";
+
 impl<'a> Policy<'a> {
     /// Reads the policy.
     #[must_use]
@@ -116,7 +125,11 @@ impl<'a> Policy<'a> {
         // What modprobe.d says is replaced without a word: that is what its reader expects.
         let mut ids = sources.modprobe_ids.map(Some);
         let mut file_ids = None;
-        for line in sources.file.split(|byte| *byte == b'\n') {
+        let files = [sources.protected, sources.file];
+        for line in files
+            .into_iter()
+            .flat_map(|file| file.split(|byte| *byte == b'\n'))
+        {
             for parameter in parameters(without_comment(line)) {
                 if !policy.take(parameter, &mut file_ids) {
                     policy.problem(Problem::UnknownName(parameter.name));
@@ -154,10 +167,18 @@ impl<'a> Policy<'a> {
         is_ids || word.is_some()
     }
 
-    /// Whether anything was asked for, `off` and mistakes included.
+    /// Whether nothing was asked for, `off` and mistakes included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.selectors.is_empty() && !self.off && self.problems.is_empty()
+        !self.selects() && !self.off && self.problems.is_empty()
+    }
+
+    /// Whether any function is to be taken: what is protected is no reason to do anything.
+    #[must_use]
+    pub fn selects(&self) -> bool {
+        self.selectors
+            .iter()
+            .any(|selector| selector.source != Source::Protect)
     }
 
     /// Whether a mistake may hide what must be left alone, so that nothing may be bound.
@@ -192,7 +213,7 @@ impl<'a> Policy<'a> {
             instead,
         };
         match word {
-            Word::Bind => self.bind(parameter),
+            Word::Bind => self.list(parameter, Source::Bind),
             Word::Group => match value {
                 Some(b"endpoints") => self.group = GroupPolicy::Endpoints,
                 Some(b"strict") => self.group = GroupPolicy::Strict,
@@ -228,21 +249,19 @@ impl<'a> Policy<'a> {
                     self.problem(bad("1 or 0", Instead::Uses("1")));
                 }
             },
-            Word::Protect => {
-                self.problem(Problem::Unsupported {
-                    name,
-                    instead: Instead::BindsNothing,
-                });
-            }
-            Word::Force => self.problem(Problem::Unsupported {
-                name,
-                instead: Instead::Ignores,
-            }),
+            Word::Protect => self.list(parameter, Source::Protect),
+            Word::Force => match switch(value) {
+                Ok(on) => self.force = on,
+                Err(_) => {
+                    self.force = false;
+                    self.problem(bad("1 or 0", Instead::Uses("0")));
+                }
+            },
             Word::Unknown => self.problem(Problem::UnknownName(name)),
         }
     }
 
-    fn bind(&mut self, parameter: Parameter<'a>) {
+    fn list(&mut self, parameter: Parameter<'a>, source: Source) {
         let items = parameter
             .value
             .unwrap_or_default()
@@ -250,17 +269,26 @@ impl<'a> Policy<'a> {
         let mut empty = true;
         for text in items.filter(|text| !text.is_empty()) {
             empty = false;
-            if text == b"off" {
+            if text == b"off" && source == Source::Bind {
                 self.off = true;
                 continue;
             }
             match selector::parse(text) {
-                Ok(selector) => self.select(selector),
-                Err(misread) => self.problem(Problem::Selector { text, misread }),
+                Ok(selector) => self.select(Selector {
+                    source,
+                    // `!` in front of what is protected: there is no more than leaving it alone.
+                    excludes: selector.excludes || source == Source::Protect,
+                    ..selector
+                }),
+                Err(misread) => self.problem(Problem::Selector {
+                    source,
+                    text,
+                    misread,
+                }),
             }
         }
         if empty {
-            self.problem(Problem::BindsNothing);
+            self.problem(Problem::NamesNothing(source));
         }
     }
 
@@ -282,6 +310,7 @@ impl<'a> Policy<'a> {
                 source: Source::KernelIds,
                 excludes: false,
                 target: Target::Id(pattern),
+                expected: None,
             });
         }
     }
@@ -492,13 +521,17 @@ mod tests {
             false,
         ),
         (
-            "vfio.protect=42:00.0",
-            &["vfio.protect is not supported by this version; nothing is bound"],
+            "vfio.protect=4z:00.0",
+            &[
+                "vfio.protect: `4z:00.0`: expected a bus of two digits at `4z`; what it excludes \
+               is unknown, so nothing is bound",
+            ],
             true,
         ),
+        ("vfio.protect", &["vfio.protect names no function"], false),
         (
-            "vfio.force",
-            &["vfio.force is not supported by this version; it is ignored"],
+            "vfio.force=maybe",
+            &["vfio.force=`maybe`: expected 1 or 0; 0 is used"],
             false,
         ),
         (
@@ -549,13 +582,14 @@ mod tests {
     fn later_sources_add_selectors_and_replace_ids() {
         let sources = Sources {
             modprobe_ids: Some(b"1:1"),
+            protected: b"vfio.protect=00:1f.2@8086:2922 # /, sda\n",
             file: b"# my cards\nvfio.bind=42:00.0 # the GPU\n\n  vfio.group=listed\nvfio_pci.ids=2:2\n",
             line: b"vfio.bind=43:00.0 vfio_pci.ids=3:3 vfio.group=strict quiet",
         };
         let policy = Policy::read(&sources);
         assert_eq!(
             selectors(&policy),
-            ["0000:42:00.0", "0000:43:00.0", "0003:0003"]
+            ["!0000:00:1f.2", "0000:42:00.0", "0000:43:00.0", "0003:0003"]
         );
         assert_eq!(policy.group, GroupPolicy::Strict);
         assert!(problems(&policy).is_empty());
@@ -566,13 +600,21 @@ mod tests {
         };
         assert_eq!(
             selectors(&Policy::read(&no_line)),
-            ["0000:42:00.0", "0002:0002"]
+            ["!0000:00:1f.2", "0000:42:00.0", "0002:0002"]
         );
         let no_file = Sources {
             file: b"",
             ..no_line
         };
-        assert_eq!(selectors(&Policy::read(&no_file)), ["0001:0001"]);
+        assert_eq!(
+            selectors(&Policy::read(&no_file)),
+            ["!0000:00:1f.2", "0001:0001"]
+        );
+        let nothing_asked = Sources {
+            modprobe_ids: None,
+            ..no_file
+        };
+        assert!(Policy::read(&nothing_asked).is_empty());
         let off = Sources {
             line: b"vfio.bind=off",
             ..sources

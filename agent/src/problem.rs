@@ -5,6 +5,7 @@ use core::fmt;
 use crate::kernel_ids::{self, Quirk};
 use crate::misread::Misread;
 use crate::policy::MAX_SELECTORS;
+use crate::selector::Source;
 use crate::text::Text;
 
 /// How much a problem matters.
@@ -19,8 +20,10 @@ pub enum Severity {
 /// Something in the policy that its owner should look at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Problem<'a> {
-    /// A selector of `vfio.bind=` that was not understood.
+    /// A selector that was not understood.
     Selector {
+        /// Where it was written.
+        source: Source,
         /// As written.
         text: &'a [u8],
         /// Where and why.
@@ -28,8 +31,10 @@ pub enum Problem<'a> {
     },
     /// More selectors than there is room for.
     TooManySelectors,
-    /// `vfio.bind` without a selector.
-    BindsNothing,
+    /// A parameter without a selector.
+    NamesNothing(Source),
+    /// A name that more than one device has; whether it excludes something.
+    Ambiguous(&'a [u8], bool),
     /// An item of `vfio_pci.ids=` that the kernel rejects as `invalid id string`.
     InvalidId(&'a [u8]),
     /// An item of `vfio_pci.ids=` with a surprising effect.
@@ -71,7 +76,7 @@ impl Problem<'_> {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::OddId(..) | Self::IdsRepeated | Self::AfterDashes(_) | Self::BindsNothing => {
+            Self::OddId(..) | Self::IdsRepeated | Self::AfterDashes(_) | Self::NamesNothing(_) => {
                 Severity::Warning
             }
             _ => Severity::Error,
@@ -82,13 +87,26 @@ impl Problem<'_> {
     #[must_use]
     pub fn forbids_binding(&self) -> bool {
         match self {
-            Self::Selector { text, .. } => text.starts_with(b"!"),
+            Self::Selector { source, text, .. } => {
+                *source == Source::Protect || text.starts_with(b"!")
+            }
+            Self::Ambiguous(_, excludes) => *excludes,
             Self::TooManySelectors | Self::TooLong(_) => true,
             Self::Unsupported { instead, .. } | Self::BadValue { instead, .. } => {
                 *instead == Instead::BindsNothing
             }
             _ => false,
         }
+    }
+}
+
+impl Problem<'_> {
+    /// What follows from a selector that cannot be used.
+    fn excuse(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.forbids_binding() {
+            write!(f, "; what it excludes is unknown, so {NOTHING_IS_BOUND}")?;
+        }
+        Ok(())
     }
 }
 
@@ -118,19 +136,28 @@ impl fmt::Display for Instead {
 impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Selector { text, misread } => {
-                write!(f, "vfio.bind: `{}`: {misread}", Text(text))?;
-                if self.forbids_binding() {
-                    write!(f, "; what it excludes is unknown, so {NOTHING_IS_BOUND}")?;
-                }
-                Ok(())
+            Self::Selector {
+                source,
+                text,
+                misread,
+            } => {
+                write!(f, "{source}: `{}`: {misread}", Text(text))?;
+                self.excuse(f)
+            }
+            Self::Ambiguous(text, _) => {
+                write!(
+                    f,
+                    "`{}` is the name of more than one device of this machine; use an address",
+                    Text(text)
+                )?;
+                self.excuse(f)
             }
             Self::TooManySelectors => write!(
                 f,
                 "more than {MAX_SELECTORS} selectors; {NOTHING_IS_BOUND}; use an ID or a whole \
                  slot in place of single functions"
             ),
-            Self::BindsNothing => f.write_str("vfio.bind names no function"),
+            Self::NamesNothing(source) => write!(f, "{source} names no function"),
             Self::InvalidId(item) => write!(
                 f,
                 "vfio_pci.ids: `{}`: invalid id string, the kernel skips it; write vendor:device",

@@ -96,7 +96,8 @@ impl Record<'_> {
             .groups
             .iter()
             .any(|status| status.viable == Some(false));
-        let unmatched = unmatched(self.policy, self.inventory).any(|u| u.source == Source::Bind);
+        let unmatched =
+            unmatched(self.policy, self.inventory).any(|u| u.selector.source == Source::Bind);
         missed || unusable || unmatched || self.inventory.beyond_limit > 0
     }
 }

@@ -7,7 +7,7 @@ use crate::host::Root;
 use crate::json::{Json, Value};
 use crate::outcome::{Outcome, blockers};
 use crate::pci_path;
-use crate::plan::{Decision, Step, Why};
+use crate::plan::{Decision, Step, Why, nearest};
 use crate::policy::Policy;
 use crate::problem::Severity;
 use crate::record::Record;
@@ -91,12 +91,17 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     json.field("excludes", Value::Truth(selector.excludes));
     json.key("matches");
     json.open("[");
+    let mut matches = false;
     for (_, function) in inventory.iter() {
         if selector.matches(function.address, &function.id) {
+            matches = true;
             json.element(&Value::Text(&function.address));
         }
     }
     json.close("]");
+    let near = nearest(selector, inventory).filter(|_| !matches);
+    let near = near.map_or(Value::Null, |near| Value::Text(&near.address));
+    json.field("nearest", near);
     json.close("}");
 }
 
@@ -125,7 +130,7 @@ fn write_function(
         driver,
         ..
     } = function;
-    let mut buffer = [0; 512];
+    let mut buffer = [0; pci_path::BUFFER];
     let path = pci_path::of(root, *address, &mut buffer);
     let role = match step.why {
         Why::Selected(_) => "selected",

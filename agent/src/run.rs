@@ -9,7 +9,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::{self, Policy, Sources};
 use crate::problem::Problem;
 use crate::record::{Record, State};
-use crate::{apply, modprobe_conf, scan};
+use crate::{apply, modprobe_conf, resolve, scan};
 
 /// Reads the policy, looks at the machine and plans; writes nothing.
 ///
@@ -46,16 +46,25 @@ fn run(
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
     let mut buffer = [0; MAX_LEN];
-    // An image without the file has no policy of its own.
+    let mut protected_buffer = [0; MAX_LEN];
+    // An image without the files has no policy of its own.
+    let protected = root
+        .read(policy::PROTECTED, &mut protected_buffer)
+        .unwrap_or_default();
     let file = root.read(policy::FILE, &mut buffer).unwrap_or_default();
     let modprobe_ids = modprobe_conf::kernel_ids(root);
     let mut policy = Policy::read(&Sources {
         modprobe_ids: modprobe_ids.as_deref(),
+        protected,
         file,
         // /proc/cmdline adds a line end, which an open quote would take in.
         line: line.strip_suffix(b"\n").unwrap_or(line),
     });
-    for (name, text) in [("the kernel command line", line), (policy::FILE, file)] {
+    for (name, text) in [
+        ("the kernel command line", line),
+        (policy::FILE, file),
+        (policy::PROTECTED, protected),
+    ] {
         if text.len() >= MAX_LEN {
             policy.problem(Problem::TooLong(name));
         }
@@ -64,11 +73,12 @@ fn run(
     let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
     let early = if policy.off {
         Some(State::Off)
-    } else if policy.selectors.is_empty() {
+    } else if !policy.selects() {
         Some(State::NothingAsked)
     } else if scan::scan(root, &mut inventory).is_err() || inventory.is_empty() {
         Some(State::NoPci)
     } else {
+        resolve::resolve(&mut policy, root, &inventory);
         drafted = plan(&policy, &inventory);
         outcomes.rehearse(&inventory, &drafted);
         (!inventory.has_groups()).then_some(State::NoIommu)

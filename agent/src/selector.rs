@@ -1,13 +1,15 @@
-//! What a person may write behind `vfio.bind=`.
+//! What a person may write behind `vfio.bind=` and `vfio.protect=`.
 //!
 //! ```text
-//! SEL     := ['!'] TARGET
-//! TARGET  := ADDRESS | ID
+//! SEL     := ['!'] TARGET ['@' VENDOR ':' DEVICE ...]
+//! TARGET  := ADDRESS | PATH | ID | KEY ':' VALUE
 //! ADDRESS := [DOMAIN ':'] BUS ':' DEV ['.' (FUNC | '*')]
+//! PATH    := [DOMAIN ':'] BUS ':' DEV '.' FUNC ('/' DEV '.' FUNC)+
 //! ID      := VENDOR ':' DEVICE [':' SUBVENDOR ':' SUBDEVICE [':' CLASS [':' MASK]]]
+//! KEY     := class | dsn | slot | label | acpi
 //! ```
-//! The widths tell the two apart: a bus and a device have exactly two digits, an ID exactly four
-//! (or `*`). Stricter than the kernel on purpose: a typing error must not name another device.
+//! The widths tell address and ID apart: a bus and a device have exactly two digits, an ID exactly
+//! four (or `*`). Stricter than the kernel on purpose: a typing error must not name another device.
 
 use core::fmt;
 
@@ -20,7 +22,9 @@ use nom::{
 
 use crate::address::{self, Address, Slot};
 use crate::device_id::{ANY, DeviceId, IdPattern};
-use crate::misread::{Fault, Misread, field};
+use crate::host::NAME_MAX;
+use crate::misread::{Fault, Misread, field, split_once};
+use crate::pci_path::PciPath;
 use crate::text::Text;
 
 /// A selector: which functions, and whether to take or to leave them.
@@ -30,10 +34,12 @@ pub struct Selector<'a> {
     pub text: &'a [u8],
     /// Where it was written.
     pub source: Source,
-    /// Written with `!`: leave these alone.
+    /// Written with `!` or behind `vfio.protect=`: leave these alone.
     pub excludes: bool,
     /// The functions meant.
-    pub target: Target,
+    pub target: Target<'a>,
+    /// What must sit there (`@ID`).
+    pub expected: Option<IdPattern>,
 }
 
 /// The parameter a selector came from.
@@ -43,6 +49,8 @@ pub enum Source {
     Bind,
     /// `vfio_pci.ids=`.
     KernelIds,
+    /// `vfio.protect=`, of the owner or recorded when the image was built.
+    Protect,
 }
 
 impl fmt::Display for Source {
@@ -50,6 +58,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Self::Bind => "vfio.bind",
             Self::KernelIds => "vfio_pci.ids",
+            Self::Protect => "vfio.protect",
         })
     }
 }
@@ -61,12 +70,38 @@ impl fmt::Display for Selector<'_> {
 }
 
 impl Selector<'_> {
-    /// Whether the function at `address` with `id` is meant.
+    /// Whether the function at `address` with `id` is meant. Another ID than the expected one keeps
+    /// a function from being taken, never from being left alone.
     #[must_use]
     pub fn matches(&self, address: Address, id: &DeviceId) -> bool {
+        self.points_at(address, id) && (self.excludes || self.expects(id))
+    }
+
+    /// Whether it names this one function, and something else sits there than expected.
+    #[must_use]
+    pub fn is_disappointed(&self, address: Address, id: &DeviceId) -> bool {
+        let single = self.slot().is_some_and(|slot| slot.function.is_some());
+        single && self.points_at(address, id) && !self.expects(id)
+    }
+
+    fn points_at(&self, address: Address, id: &DeviceId) -> bool {
         match &self.target {
-            Target::Address(slot) => slot.matches(address),
             Target::Id(pattern) => pattern.matches(id),
+            _ => self.slot().is_some_and(|slot| slot.matches(address)),
+        }
+    }
+
+    fn expects(&self, id: &DeviceId) -> bool {
+        self.expected.is_none_or(|pattern| pattern.matches(id))
+    }
+
+    /// The place it names, as far as that is known.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        match &self.target {
+            Target::Address(slot) => Some(*slot),
+            Target::Named(_, slot) => *slot,
+            Target::Id(_) => None,
         }
     }
 
@@ -74,24 +109,62 @@ impl Selector<'_> {
     #[must_use]
     pub fn is_specific(&self) -> bool {
         match &self.target {
-            Target::Address(_) => true,
             Target::Id(pattern) => pattern.names_a_model(),
+            _ => true,
         }
     }
 }
 
 /// What a selector points at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Target {
+pub enum Target<'a> {
     /// A function or a whole slot by its address.
     Address(Slot),
     /// Functions by what they are.
     Id(IdPattern),
+    /// A place by a name that only the machine can resolve, and where that is: filled in by
+    /// [`crate::resolve`].
+    Named(Name<'a>, Option<Slot>),
 }
 
-impl fmt::Display for Target {
+/// A name that stays when addresses change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Name<'a> {
+    /// The way through the bridges.
+    Path(PciPath<'a>),
+    /// The PCIe Device Serial Number.
+    Serial(u64),
+    /// A physical slot, as the kernel names it in `/sys/bus/pci/slots`.
+    Slot(&'a [u8]),
+    /// The firmware's label (SMBIOS type 41, or ACPI's `_DSM` for PCI).
+    Label(&'a [u8]),
+    /// The path of the function's node in ACPI, such as `\_SB_.PCI0.GPP0`.
+    Acpi(&'a [u8]),
+}
+
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Path(path) => write!(f, "{path}"),
+            Self::Serial(number) => {
+                f.write_str("dsn:")?;
+                for (at, byte) in number.to_be_bytes().into_iter().enumerate() {
+                    let dash = if at == 0 { "" } else { "-" };
+                    write!(f, "{dash}{byte:02x}")?;
+                }
+                Ok(())
+            }
+            Self::Slot(name) => write!(f, "slot:{}", Text(name)),
+            Self::Label(text) => write!(f, "label:{}", Text(text)),
+            Self::Acpi(path) => write!(f, "acpi:{}", Text(path)),
+        }
+    }
+}
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name, _) => write!(f, "{name}"),
             Self::Address(slot) => write!(f, "{slot}"),
             Self::Id(pattern) => {
                 let IdPattern {
@@ -136,40 +209,89 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
         Some(body) => (true, body),
         None => (false, text),
     };
-    unsupported(body)?;
-    let target = match shape(body) {
-        Shape::Address => Target::Address(Slot::parse(body)?),
-        Shape::Id => Target::Id(id_pattern(body)?),
-        Shape::Other => {
-            return Err(Misread {
-                at: body,
-                fault: Fault::NotATarget,
-            });
-        }
+    let (body, expected) = match split_once(body, b'@') {
+        Some((body, id)) => (body, Some(id_pattern(id)?)),
+        None => (body, None),
     };
     Ok(Selector {
         text,
         source: Source::Bind,
         excludes,
-        target,
+        target: target(body)?,
+        expected,
     })
 }
 
-/// Forms that the grammar has room for: named, so that they are not taken for something else.
-fn unsupported(body: &[u8]) -> Result<(), Misread<'_>> {
-    let key = ["class:", "dsn:", "slot:", "vf:"]
-        .into_iter()
-        .find(|key| body.starts_with(key.as_bytes()));
-    let form = match key {
-        Some(key) => key,
-        None if body.contains(&b'@') => "`@ID`",
-        None if body.contains(&b'/') => "a path (`/`)",
-        None => return Ok(()),
+fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
+    let named = |name| Ok(Target::Named(name, None));
+    let fault = |fault| Err(Misread { at: body, fault });
+    match split_once(body, b':') {
+        Some((b"class", class)) => return class_pattern(class).map(Target::Id),
+        Some((b"dsn", number)) => return named(Name::Serial(serial(number)?)),
+        Some((b"vf", _)) => return fault(Fault::Unsupported("vf:")),
+        Some((key @ (b"slot" | b"label" | b"acpi"), name)) => {
+            if name.is_empty() || name.len() > NAME_MAX {
+                return fault(Fault::Expected("a name of at most 96 bytes"));
+            }
+            return match key {
+                b"label" => named(Name::Label(name)),
+                b"acpi" => named(Name::Acpi(name)),
+                // It becomes a component of a path.
+                _ if name.contains(&b'/') || name.starts_with(b".") => {
+                    fault(Fault::Expected("the name of a slot"))
+                }
+                _ => named(Name::Slot(name)),
+            };
+        }
+        _ => {}
+    }
+    if body.contains(&b'/') {
+        return named(Name::Path(PciPath::parse(body)?));
+    }
+    match shape(body) {
+        Shape::Address => Slot::parse(body).map(Target::Address),
+        Shape::Id => id_pattern(body).map(Target::Id),
+        Shape::Other => fault(Fault::NotATarget),
+    }
+}
+
+/// `03`, `0302` or `030200`: base class, subclass and programming interface.
+fn class_pattern(text: &[u8]) -> Result<IdPattern, Misread<'_>> {
+    let missing = match text.len() {
+        2 => 16,
+        4 => 8,
+        _ => 0,
     };
-    Err(Misread {
-        at: body,
-        fault: Fault::Unsupported(form),
+    let digits = if missing > 0 { text.len() } else { 6 };
+    let class = field(
+        text,
+        "a class of two, four or six digits",
+        address::hex(digits, digits),
+    )?;
+    Ok(IdPattern {
+        class: class << missing,
+        class_mask: (0xff_ffff >> missing) << missing,
+        ..IdPattern::default()
     })
+}
+
+/// Eight bytes as lspci shows them: `00-11-22-ff-ff-33-44-55`.
+fn serial(text: &[u8]) -> Result<u64, Misread<'_>> {
+    const WHAT: &str = "eight bytes, `00-11-22-33-44-55-66-77`";
+    let mut number = 0u64;
+    let mut count = 0usize;
+    for byte in text.split(|byte| *byte == b'-') {
+        number = (number << 8) | u64::from(field(byte, WHAT, address::hex_byte)?);
+        count = count.saturating_add(1);
+    }
+    if count == 8 {
+        Ok(number)
+    } else {
+        Err(Misread {
+            at: text,
+            fault: Fault::Expected(WHAT),
+        })
+    }
 }
 
 enum Shape {
@@ -216,6 +338,10 @@ fn id_pattern(body: &[u8]) -> Result<IdPattern, Misread<'_>> {
         (_, Some(more)) => Err(Misread {
             at: more,
             fault: Fault::Expected("nothing more"),
+        }),
+        (1, None) => Err(Misread {
+            at: b"",
+            fault: Fault::Expected(FIELDS[1]),
         }),
         // A subsystem vendor alone is as likely a mistake as not.
         (3, None) => Err(Misread {
@@ -266,6 +392,17 @@ mod tests {
             ("10de:*:*:*:030000", "10de:*:*:*:030000:ffffff"),
             ("10de:*:*:*:030000:ff0000", "10de:*:*:*:030000:ff0000"),
             ("!42:00.0", "0000:42:00.0"),
+            ("00:1c.0/00.0", "0000:00:1c.0/00.0"),
+            ("10000:E0:06.0/1F.7/00.1", "10000:e0:06.0/1f.7/00.1"),
+            ("class:03", "*:*:*:*:030000:ff0000"),
+            ("class:0c03", "*:*:*:*:0c0300:ffff00"),
+            ("class:0C0330", "*:*:*:*:0c0330:ffffff"),
+            ("dsn:00-11-22-FF-ff-33-44-55", "dsn:00-11-22-ff-ff-33-44-55"),
+            ("slot:4-1", "slot:4-1"),
+            ("label:Onboard LAN", "label:Onboard LAN"),
+            ("acpi:\\_SB_.PCI0.GPP0", "acpi:\\_SB_.PCI0.GPP0"),
+            ("42:00.0@10de:1b80", "0000:42:00.0"),
+            ("!00:1c.0/00.0@10de:*:1458:*", "0000:00:1c.0/00.0"),
         ] {
             let selector = parse(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(selector.target.to_string(), meaning, "{text}");
@@ -275,8 +412,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_says_where_and_why() {
-        let not_a_target =
-            "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each)";
+        let not_a_target = "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each) nor a path, \
+             class:, dsn:, slot:, label: or acpi:";
         for (text, why) in [
             ("", not_a_target),
             ("!", not_a_target),
@@ -350,17 +487,61 @@ mod tests {
                 "0000:42:00:1",
                 "expected a device of two digits, at most 1f at `00:1`",
             ),
-            ("class:0302", "class: is not supported by this version"),
-            ("dsn:00-11", "dsn: is not supported by this version"),
-            ("slot:4", "slot: is not supported by this version"),
-            ("vf:0000:03:00.0", "vf: is not supported by this version"),
             (
-                "!0000:42:00.0@10de:1b80",
-                "`@ID` is not supported by this version",
+                "class:",
+                "expected a class of two, four or six digits at the end",
             ),
             (
-                "00:1c.0/00.0",
-                "a path (`/`) is not supported by this version",
+                "class:030",
+                "expected a class of two, four or six digits at `030`",
+            ),
+            (
+                "class:0302000",
+                "expected a class of two, four or six digits at `0302000`",
+            ),
+            (
+                "dsn:00-11",
+                "expected eight bytes, `00-11-22-33-44-55-66-77` at `00-11`",
+            ),
+            (
+                "dsn:00-11-22-33-44-55-66-7g",
+                "expected eight bytes, `00-11-22-33-44-55-66-77` at `7g`",
+            ),
+            (
+                "dsn:00-11-22-33-44-55-66-77-88",
+                "expected eight bytes, `00-11-22-33-44-55-66-77` at `00-11-22-33-44-55-66-77-88`",
+            ),
+            ("slot:", "expected a name of at most 96 bytes at `slot:`"),
+            ("slot:../4", "expected the name of a slot at `slot:../4`"),
+            ("slot:4/x", "expected the name of a slot at `slot:4/x`"),
+            ("label:", "expected a name of at most 96 bytes at `label:`"),
+            ("vf:0000:03:00.0", "vf: is not supported by this version"),
+            (
+                "42:00.0@",
+                "expected a vendor of four digits or `*` at the end",
+            ),
+            (
+                "42:00.0@10de",
+                "expected a device of four digits or `*` at the end",
+            ),
+            ("@10de:1b80", not_a_target),
+            (
+                "00:1c/00.0",
+                "expected a function at each step of a path at `00:1c`",
+            ),
+            (
+                "00:1c.0/",
+                "expected a device of two digits, at most 1f at the end",
+            ),
+            (
+                "00:1c.0/20.0",
+                "expected a device of two digits, at most 1f at `20`",
+            ),
+            ("00:1c.0/00", "expected a function, 0 to 7 at the end"),
+            ("00:1c.0/00.*", "expected a function, 0 to 7 at `*`"),
+            (
+                "00:1c.0//00.0",
+                "expected a device of two digits, at most 1f at the end",
             ),
         ] {
             let misread = parse(text.as_bytes()).expect_err(text);
@@ -368,7 +549,48 @@ mod tests {
         }
     }
 
-    fn target() -> impl Strategy<Value = Target> {
+    #[test]
+    fn another_id_keeps_from_taking_and_not_from_leaving_alone() {
+        let there = Address::parse(b"0000:42:00.0").unwrap();
+        let id = |vendor| DeviceId {
+            vendor,
+            device: 0x1b80,
+            ..DeviceId::default()
+        };
+        for (text, takes_it, takes_another) in [
+            ("42:00.0@10de:1b80", true, false),
+            ("42:00@10de:1b80", true, false),
+            ("42:00.0@10de:*", true, false),
+            ("!42:00.0@10de:1b80", true, true),
+        ] {
+            let selector = parse(text.as_bytes()).unwrap();
+            assert_eq!(selector.matches(there, &id(0x10de)), takes_it, "{text}");
+            assert_eq!(
+                selector.matches(there, &id(0x1002)),
+                takes_another,
+                "{text}"
+            );
+        }
+        let disappointed = |text: &str| {
+            let selector = parse(text.as_bytes()).unwrap();
+            selector.is_disappointed(there, &id(0x1002))
+        };
+        assert!(disappointed("42:00.0@10de:1b80"));
+        // Of a whole device, one function may well have another ID.
+        assert!(!disappointed("42:00@10de:1b80"));
+    }
+
+    fn named() -> impl Strategy<Value = std::string::String> {
+        let step = || (0u8..32, 0u8..8).prop_map(|(d, f)| format!("{d:02x}.{f}"));
+        let path = (any::<u8>(), prop::collection::vec(step(), 2..6))
+            .prop_map(|(bus, steps)| format!("0000:{bus:02x}:{}", steps.join("/")));
+        let serial = any::<[u8; 8]>()
+            .prop_map(|bytes| format!("dsn:{}", bytes.map(|b| format!("{b:02x}")).join("-")));
+        let name = "(slot|label|acpi):[0-9A-Za-z_-]{1,20}";
+        prop_oneof![path, serial, name]
+    }
+
+    fn target() -> impl Strategy<Value = Target<'static>> {
         let field = || prop_oneof![Just(ANY), 0u32..0x1_0000];
         let slot = (any::<u32>(), any::<u8>(), 0u8..32, prop::option::of(0u8..8)).prop_map(
             |(domain, bus, device, function)| {
@@ -414,7 +636,13 @@ mod tests {
         }
 
         #[test]
-        fn no_input_panics(bytes: Vec<u8>, near in "[0-9a-f:.*!@/]{0,24}") {
+        fn what_is_named_is_shown_as_it_was_written(text in named()) {
+            let selector = parse(text.as_bytes()).map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+            prop_assert_eq!(selector.target.to_string(), text);
+        }
+
+        #[test]
+        fn no_input_panics(bytes: Vec<u8>, near in "(class:|dsn:|slot:|label:|)[0-9a-f:.*!@/-]{0,24}") {
             let _ = parse(&bytes).map_err(|e| e.to_string());
             let _ = parse(near.as_bytes()).map_err(|e| e.to_string());
         }

@@ -27,10 +27,10 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
 pub fn tell_rest(record: &Record<'_>) {
     tell_problems(record);
     for unmatched in unmatched(record.policy, record.inventory) {
-        match unmatched.source {
+        match unmatched.selector.source {
             _ if record.inventory.is_empty() => {}
             Source::Bind => error!("{unmatched}"),
-            Source::KernelIds => info!("{unmatched}"),
+            Source::KernelIds | Source::Protect => info!("{unmatched}"),
         }
     }
     tell_limits(record);

@@ -4,4 +4,5 @@ mod apply;
 mod plan;
 mod property;
 mod report;
+mod selection;
 mod support;

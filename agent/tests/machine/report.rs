@@ -53,6 +53,7 @@ fn everything_that_was_done_is_in_it() {
                     "source": "vfio.bind",
                     "excludes": false,
                     "matches": ["0000:42:00.0"],
+                    "nearest": null,
                 }],
                 "errors": ["vfio.bind: `9:9`: expected a bus of two digits at `9`"],
                 "warnings": [],

@@ -1,0 +1,108 @@
+//! Names that only the machine can resolve -> places. Reads, and never writes.
+
+use crate::address::{Address, Slot};
+use crate::function::Inventory;
+use crate::host::{Root, attribute, path};
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::selector::{Name, Target};
+use crate::text::Text;
+
+/// Finds out which place each named selector means. A name that several devices have means none.
+pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) {
+    for at in 0..policy.selectors.len() {
+        let Some(selector) = policy.selectors.get_mut(at) else {
+            continue;
+        };
+        let (text, excludes) = (selector.text, selector.excludes);
+        if let Target::Named(name, slot) = &mut selector.target {
+            match find(name, root, inventory) {
+                Ok(found) => *slot = found,
+                Err(Several) => policy.problem(Problem::Ambiguous(text, excludes)),
+            }
+        }
+    }
+}
+
+/// More than one device has the name.
+struct Several;
+
+fn find(name: &Name<'_>, root: &dyn Root, inventory: &Inventory) -> Result<Option<Slot>, Several> {
+    if let Name::Slot(name) = name {
+        return Ok(slot(root, name));
+    }
+    // Every function of a device may have its serial number; all else names a single function.
+    let whole = matches!(name, Name::Serial(_));
+    let mut found = None;
+    for (_, function) in inventory.iter() {
+        let address = function.address;
+        let has_it = match name {
+            Name::Path(path) => path.leads_to(root, address),
+            Name::Serial(number) => serial(root, address) == Some(*number),
+            Name::Label(label) => attribute_is(root, address, "label", label),
+            Name::Acpi(node) => attribute_is(root, address, "firmware_node/path", node),
+            Name::Slot(_) => false,
+        };
+        let Address {
+            domain,
+            bus,
+            device,
+            function,
+        } = address;
+        let place = Slot {
+            domain,
+            bus,
+            device,
+            function: (!whole).then_some(function),
+        };
+        if has_it && found.replace(place).is_some_and(|other| other != place) {
+            return Err(Several);
+        }
+    }
+    Ok(found)
+}
+
+/// The device in a physical slot; none where the kernel knows only its bus, or no such slot.
+fn slot(root: &dyn Root, name: &[u8]) -> Option<Slot> {
+    let mut buffer = [0; 64];
+    let file = path(format_args!("sys/bus/pci/slots/{}/address", Text(name)));
+    Slot::parse(root.read(&file, &mut buffer).ok()?.trim_ascii_end()).ok()
+}
+
+fn attribute_is(root: &dyn Root, address: Address, name: &str, wanted: &[u8]) -> bool {
+    let mut buffer = [0; 256];
+    let value = root.read(&attribute(address, name), &mut buffer);
+    value.is_ok_and(|value| value.trim_ascii_end() == wanted)
+}
+
+/// The size of a PCIe function's configuration space, and where its extended part starts.
+const CONFIG: usize = 4096;
+const EXTENDED: usize = 256;
+/// The extended capability with the Device Serial Number (PCI Express Base Specification, 7.9.3).
+const SERIAL_NUMBER: u32 = 3;
+
+/// The Device Serial Number of a function that has one.
+fn serial(root: &dyn Root, address: Address) -> Option<u64> {
+    let mut buffer = [0; CONFIG];
+    let config = root.read(&attribute(address, "config"), &mut buffer).ok()?;
+    let word = |at: usize| {
+        let bytes = config.get(at..at.checked_add(4)?)?;
+        bytes.try_into().ok().map(u32::from_le_bytes)
+    };
+    let mut at = EXTENDED;
+    // As many as there is room for, so that a list that runs in a circle comes to an end.
+    for _ in 0..CONFIG.div_euclid(8) {
+        let header = word(at)?;
+        if header & 0xffff == SERIAL_NUMBER {
+            let low = word(at.checked_add(4)?)?;
+            let high = word(at.checked_add(8)?)?;
+            return Some((u64::from(high) << 32) | u64::from(low));
+        }
+        // The upper twelve bits: where the next one is, a multiple of four.
+        at = usize::try_from(header >> 20).ok()? & !3;
+        if at < EXTENDED {
+            return None;
+        }
+    }
+    None
+}

@@ -1,0 +1,295 @@
+//! Selectors that only a machine can resolve, and what is protected.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::support::{Card, Machine};
+use vfio_bind::outcome::Fate;
+use vfio_bind::plan::{Decision, Refusal, unmatched};
+use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
+use vfio_bind::run;
+
+const NIC: &str = "0000:03:00.0";
+const SECOND: &str = "0000:03:00.1";
+const TWIN: &str = "0000:04:00.0";
+const DISK: &str = "0000:05:00.0";
+
+/// A NIC with two functions and its twin, each behind a root port, and a disk in a group with an
+/// encoder that nobody needs.
+fn machine() -> Machine {
+    let machine = Machine::new(&[
+        Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3),
+        Card::new(SECOND, 0x8086, 0x1572, 0x02_0000, 4),
+        Card::new(TWIN, 0x8086, 0x1572, 0x02_0000, 5),
+        Card::new(DISK, 0x144d, 0xa808, 0x01_0802, 6).on("nvme"),
+        Card::new("0000:05:00.1", 0x144d, 0xa809, 0x12_0000, 6),
+    ]);
+    for (address, port) in [
+        (NIC, "0000:00:1c.0"),
+        (SECOND, "0000:00:1c.0"),
+        (TWIN, "0000:00:1d.0"),
+        (DISK, "0000:00:1e.0"),
+    ] {
+        // As sysfs has it: the entry is a link into the tree of bridges.
+        let entry = machine.path("sys/bus/pci/devices").join(address);
+        let real = machine.path(&format!("sys/devices/pci0000:00/{port}/{address}"));
+        fs::create_dir_all(real.parent().unwrap()).unwrap();
+        fs::rename(&entry, &real).unwrap();
+        symlink(
+            format!("../../../devices/pci0000:00/{port}/{address}"),
+            &entry,
+        )
+        .unwrap();
+        // The links in it were relative to its old place.
+        let group = fs::read_link(real.join("iommu_group")).unwrap();
+        let group = machine
+            .path("sys/kernel/iommu_groups")
+            .join(group.file_name().unwrap());
+        fs::remove_file(real.join("iommu_group")).unwrap();
+        symlink(group, real.join("iommu_group")).unwrap();
+    }
+    machine
+}
+
+fn write(machine: &Machine, path: &str, content: impl AsRef<[u8]>) {
+    let path = machine.path(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// A configuration space with a serial number behind another extended capability.
+fn config(serial: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    bytes[0x100..0x104].copy_from_slice(&0x1401_0001u32.to_le_bytes());
+    bytes[0x140..0x144].copy_from_slice(&0x0001_0003u32.to_le_bytes());
+    bytes[0x144..0x14c].copy_from_slice(&serial.to_le_bytes());
+    bytes
+}
+
+struct Result {
+    exit: u8,
+    bound: Vec<String>,
+    refusals: Vec<Refusal>,
+    unmatched: Vec<String>,
+    problems: Vec<String>,
+}
+
+fn run(machine: &Machine, line: &str) -> Result {
+    let mut result = None;
+    run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
+        let steps = || record.plan.steps.iter().zip(&record.outcomes.steps);
+        let bound = steps().filter(|(_, outcome)| outcome.fate == Fate::Bound);
+        result = Some(Result {
+            exit: record.exit(),
+            bound: bound
+                .map(|(step, _)| {
+                    record
+                        .inventory
+                        .get(step.function)
+                        .unwrap()
+                        .address
+                        .to_string()
+                })
+                .collect(),
+            refusals: steps()
+                .filter_map(|(step, _)| match step.decision {
+                    Decision::Refuse(refusal) => Some(refusal),
+                    _ => None,
+                })
+                .collect(),
+            unmatched: unmatched(record.policy, record.inventory)
+                .map(|unmatched| unmatched.to_string())
+                .collect(),
+            problems: record
+                .policy
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        });
+        record.exit()
+    });
+    result.unwrap()
+}
+
+#[test]
+fn every_name_finds_its_place() {
+    for (selector, expected) in [
+        ("00:1c.0/00.0", &[NIC][..]),
+        ("0000:00:1c.0/00.1", &[SECOND]),
+        ("00:1d.0/00.0@8086:1572", &[TWIN]),
+        ("dsn:00-11-22-ff-ff-33-44-55", &[NIC, SECOND]),
+        ("dsn:00-11-22-ff-ff-33-44-56", &[TWIN]),
+        ("slot:4", &[NIC, SECOND]),
+        ("label:Onboard", &[TWIN]),
+        ("acpi:\\_SB_.PCI0.RP05.PXSX", &[NIC]),
+        ("class:02", &[NIC, SECOND, TWIN]),
+        ("class:02,!slot:4", &[TWIN]),
+    ] {
+        let machine = machine();
+        let devices = "sys/bus/pci/devices";
+        write(
+            &machine,
+            &format!("{devices}/{NIC}/config"),
+            config(0x0011_22ff_ff33_4455),
+        );
+        write(
+            &machine,
+            &format!("{devices}/{SECOND}/config"),
+            config(0x0011_22ff_ff33_4455),
+        );
+        write(
+            &machine,
+            &format!("{devices}/{TWIN}/config"),
+            config(0x0011_22ff_ff33_4456),
+        );
+        write(&machine, "sys/bus/pci/slots/4/address", "0000:03:00\n");
+        write(&machine, "sys/bus/pci/slots/5/address", "0000:04\n");
+        write(&machine, &format!("{devices}/{TWIN}/label"), "Onboard\n");
+        write(
+            &machine,
+            &format!("{devices}/{NIC}/firmware_node/path"),
+            "\\_SB_.PCI0.RP05.PXSX\n",
+        );
+        let result = run(&machine, &format!("vfio.bind={selector}"));
+        assert_eq!(result.bound, expected, "{selector}");
+        assert_eq!(result.exit, EXIT_DONE, "{selector}");
+    }
+}
+
+#[test]
+fn a_name_of_two_devices_means_neither() {
+    let line = "vfio.bind=dsn:00-11-22-ff-ff-33-44-55,0000:05:00.1";
+    let both = |line: &str| {
+        let machine = machine();
+        for address in [NIC, TWIN] {
+            let file = format!("sys/bus/pci/devices/{address}/config");
+            write(&machine, &file, config(0x0011_22ff_ff33_4455));
+        }
+        run(&machine, line)
+    };
+    let result = both(line);
+    assert_eq!(result.bound, [DISK, "0000:05:00.1"]);
+    assert_eq!(
+        result.problems,
+        [
+            "`dsn:00-11-22-ff-ff-33-44-55` is the name of more than one device of this machine; \
+             use an address"
+        ]
+    );
+    assert_eq!(result.exit, EXIT_NOT_BOUND);
+    // What is to be left alone is not known: nothing may be taken.
+    let result = both("vfio.bind=class:02,!dsn:00-11-22-ff-ff-33-44-55");
+    assert_eq!(result.bound, [""; 0]);
+    assert_eq!(result.refusals, [Refusal::UnclearPolicy; 3]);
+}
+
+#[test]
+fn a_list_of_capabilities_in_a_circle_comes_to_an_end() {
+    let machine = machine();
+    let mut circle = vec![0; 4096];
+    circle[0x100..0x104].copy_from_slice(&0x1001_0001u32.to_le_bytes());
+    for (address, bytes) in [
+        (NIC, circle),
+        (SECOND, vec![0xff; 64]),
+        (TWIN, vec![0xff; 4096]),
+    ] {
+        write(
+            &machine,
+            &format!("sys/bus/pci/devices/{address}/config"),
+            bytes,
+        );
+    }
+    let result = run(&machine, "vfio.bind=dsn:00-11-22-ff-ff-33-44-55");
+    assert_eq!((result.bound.len(), result.exit), (0, EXIT_NOT_BOUND));
+}
+
+#[test]
+fn what_matches_nothing_is_told_with_what_comes_nearest() {
+    for (selector, told) in [
+        ("03:00.7", "; nearest is 0000:03:00.0 (8086:1572)"),
+        (
+            "8086:1572:1458:0001",
+            "; nearest is 0000:03:00.0 (8086:1572)",
+        ),
+        ("0a:00.0@144d:a808", "; nearest is 0000:05:00.0 (144d:a808)"),
+        ("0a:00.0", ""),
+        ("slot:9", ""),
+        ("00:1c.0/01.0", ""),
+    ] {
+        let result = run(&machine(), &format!("vfio.bind={selector}"));
+        let expected = format!("vfio.bind={selector} matches no function of this machine{told}");
+        assert_eq!(result.unmatched, [expected]);
+        assert_eq!(result.exit, EXIT_NOT_BOUND);
+    }
+}
+
+#[test]
+fn something_else_in_its_place_is_refused_with_both_ids() {
+    let machine = machine();
+    let result = run(&machine, "vfio.bind=04:00.0@10de:1b80");
+    assert_eq!(result.refusals, [Refusal::OtherId(0x8086, 0x1572)]);
+    assert_eq!(
+        result.refusals[0].to_string(),
+        "8086:1572 sits there now, which is not what the selector names"
+    );
+    assert_eq!(result.exit, EXIT_NOT_BOUND);
+    assert_eq!(machine.take_events(), [""; 0]);
+}
+
+#[test]
+fn what_is_protected_keeps_its_whole_group() {
+    let conf = "etc/vfio-bind/protected.conf";
+    let other: vfio_bind::address::Address =
+        vfio_bind::address::Address::parse(DISK.as_bytes()).unwrap();
+    for line in [
+        "vfio.bind=05:00.1",
+        "vfio.bind=05:00.1 vfio.group=listed",
+        "vfio.bind=05:00.0,05:00.1",
+        "vfio_pci.ids=144d:a809",
+    ] {
+        let machine = machine();
+        // In the place of the disk sits another one by now: it is left alone all the same.
+        write(&machine, conf, "vfio.protect=00:1e.0/00.0@144d:ffff # /\n");
+        let result = run(&machine, line);
+        assert!(!result.refusals.is_empty(), "{line}");
+        assert!(
+            result
+                .refusals
+                .iter()
+                .all(|r| *r == Refusal::Protected(other)),
+            "{line}"
+        );
+        assert_eq!(result.exit, EXIT_NOT_BOUND, "{line}");
+        assert_eq!(machine.take_events(), [""; 0], "{line}");
+
+        let result = run(&machine, &format!("{line} vfio.force"));
+        assert_eq!(result.exit, EXIT_DONE, "{line}");
+        assert!(result.bound.contains(&"0000:05:00.1".to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn what_is_protected_is_no_reason_to_do_anything() {
+    let machine = machine();
+    write(
+        &machine,
+        "etc/vfio-bind/protected.conf",
+        "vfio.protect=00:1e.0/00.0\n",
+    );
+    let mut quiet = false;
+    run::perform(&machine, b"quiet", &|| 0, &mut |record| {
+        quiet = record.policy.is_empty();
+        record.exit()
+    });
+    assert!(quiet);
+    // A typing error in it may hide the disk.
+    write(
+        &machine,
+        "etc/vfio-bind/protected.conf",
+        "vfio.protect=00:1e.0/00\n",
+    );
+    let result = run(&machine, "vfio.bind=03:00.0");
+    assert_eq!(result.refusals, [Refusal::UnclearPolicy]);
+    assert_eq!(run(&machine, "vfio.force").exit, EXIT_POLICY);
+}
