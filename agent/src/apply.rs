@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
-use crate::host::{DRIVERS_PROBE, Host, Root, attribute, driver_directory, driver_of};
+use crate::host::{DRIVERS_PROBE, Host, attribute, driver_directory, driver_of};
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
 use crate::policy::{OnFailure, Policy};
@@ -27,6 +27,9 @@ pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long the device lock may be held by somebody else.
 pub const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a write is waited for that cannot come to pass before a driver returns that has not.
+const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Carries a plan out.
 pub fn apply(
@@ -86,6 +89,11 @@ struct Job<'a> {
 impl Job<'_> {
     fn address(&self) -> Address {
         self.function.address
+    }
+
+    /// Whether something still runs that holds its device lock.
+    fn is_stuck(&self) -> bool {
+        matches!(self.failure, Some(Failure::System(_, Errno::TIMEDOUT)))
     }
 }
 
@@ -152,7 +160,10 @@ impl<'a, H: Host> Work<'a, H> {
     fn unbind(&mut self, missing: Option<Failure>) {
         let (host, policy) = (self.host, self.policy);
         let take = missing.is_none() || policy.on_failure == OnFailure::Hold;
-        for job in self.sound_jobs() {
+        for at in 0..self.jobs.len() {
+            let Some(job) = self.jobs.get_mut(at).filter(|job| job.failure.is_none()) else {
+                continue;
+            };
             let taken = match driver_of(host, job.address()) {
                 Ok(Some(driver)) if take && driver != policy.driver => {
                     unbind(host, job.address()).map_err(|errno| Failure::of(Act::Unbind, errno))
@@ -161,6 +172,10 @@ impl<'a, H: Host> Work<'a, H> {
                 Err(errno) => Err(Failure::of(Act::Look, errno)),
             };
             job.failure = taken.err().or(missing);
+            if job.is_stuck() {
+                // The rest of its group need not be taken, nor be waited for.
+                self.fail_whole_groups();
+            }
         }
     }
 
@@ -168,7 +183,7 @@ impl<'a, H: Host> Work<'a, H> {
         let host = self.host;
         for job in self.sound_jobs() {
             if driver_of(host, job.address()) == Ok(None) {
-                job.failure = probe(host, job.address())
+                job.failure = probe(host, job.address(), DRIVER_LIMIT)
                     .err()
                     .map(|e| Failure::of(Act::Probe, e));
             }
@@ -226,6 +241,8 @@ impl<'a, H: Host> Work<'a, H> {
             _ if was_there && on_target => Fate::Already,
             None => Fate::Bound,
             Some(Failure::Vanished) => Fate::Failed,
+            // Its driver may have lost the link long before it lets go.
+            Some(_) if job.is_stuck() => Fate::Failed,
             Some(_) if hold && driver.is_none() && held() => Fate::Held,
             // Without a driver before, none now is how it was.
             Some(_)
@@ -244,23 +261,29 @@ impl<'a, H: Host> Work<'a, H> {
 
     /// Undoes what was done to a function. The `driver` link, read afterwards, tells how well.
     fn give_back(&self, job: &Job<'_>) {
-        let (host, address) = (self.host, job.address());
+        let (host, address, stuck) = (self.host, job.address(), job.is_stuck());
+        // What a child writes waits for the device lock, however long that is, and so a driver
+        // that is late finds everything undone. Nobody has to wait for that.
+        let limit = if stuck { QUEUE_LIMIT } else { DRIVER_LIMIT };
         let told = |act, answer: Result<(), Errno>| {
-            if let Err(errno) = answer {
+            if let Err(errno) = answer
+                && !stuck
+            {
                 let failure = Failure::of(act, errno);
                 let failure = failure.told(self.target());
                 error!("{address}: cannot be given back: {failure}");
             }
         };
         if let Some(previous) = &job.previous {
-            told(Act::Restore, put_override(host, job.function, previous));
+            let limit = limit.min(LOCK_LIMIT);
+            told(Act::Restore, put_override(host, address, previous, limit));
         }
         if driver_of(host, address).is_ok_and(|driver| self.is_target(driver.as_ref())) {
             told(Act::Unbind, unbind(host, address));
         }
         // Its native driver takes it now if it is loaded, or else when it comes.
         if driver_of(host, address) == Ok(None) {
-            told(Act::Probe, probe(host, address));
+            told(Act::Probe, probe(host, address, limit));
         }
     }
 }
@@ -269,7 +292,7 @@ impl<'a, H: Host> Work<'a, H> {
 fn replace_override(host: &impl Host, job: &mut Job<'_>, target: &Name) -> Result<(), Errno> {
     let previous = current_override(host, job.address())?;
     if previous != *target {
-        put_override(host, job.function, target)?;
+        put_override(host, job.address(), target, LOCK_LIMIT)?;
         job.previous = Some(previous);
     }
     Ok(())
@@ -280,13 +303,17 @@ fn address_text(address: Address) -> Name {
     clip(format_args!("{address}"))
 }
 
-/// The override in force; empty where there is none, which the kernel shows as `(null)`.
+/// The override in force; empty where there is none, which the kernel shows as `(null)`. To show
+/// it takes the device lock, as to store it does (`driver_override_show` in
+/// drivers/pci/pci-sysfs.c).
 ///
 /// # Errors
-/// What open or read answered.
-pub fn current_override(root: &dyn Root, address: Address) -> Result<Name, Errno> {
+/// What open or read answered; `ETIMEDOUT` where the lock is held.
+pub fn current_override(host: &impl Host, address: Address) -> Result<Name, Errno> {
+    let path = attribute(address, "driver_override");
+    host.read_within(&path, LOCK_LIMIT)?;
     let mut buffer = [0; 256];
-    let text = root.read(&attribute(address, "driver_override"), &mut buffer)?;
+    let text = host.read(&path, &mut buffer)?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     Ok(if text == b"(null)" {
         Name::new()
@@ -296,19 +323,19 @@ pub fn current_override(root: &dyn Root, address: Address) -> Result<Name, Errno
 }
 
 /// Sets or, with an empty value, clears an override. The store takes the device lock, which a
-/// native driver that hangs in its probe holds for ever: so only a function that has no driver is
-/// written to directly.
-fn put_override(host: &impl Host, function: &Function, value: &Name) -> Result<(), Errno> {
-    let path = attribute(function.address, "driver_override");
+/// driver that hangs in its probe or remove function holds for ever.
+fn put_override(
+    host: &impl Host,
+    address: Address,
+    value: &Name,
+    limit: Duration,
+) -> Result<(), Errno> {
     let data = if value.is_empty() {
         b"\n"
     } else {
         value.as_bytes()
     };
-    match function.driver {
-        None => host.write(&path, data),
-        Some(_) => host.write_within(&path, data, LOCK_LIMIT),
-    }
+    host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
 fn unbind(host: &impl Host, address: Address) -> Result<(), Errno> {
@@ -324,9 +351,9 @@ fn unbind(host: &impl Host, address: Address) -> Result<(), Errno> {
     }
 }
 
-fn probe(host: &impl Host, address: Address) -> Result<(), Errno> {
+fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     let text = address_text(address);
-    match host.write_within(DRIVERS_PROBE, text.as_bytes(), DRIVER_LIMIT) {
+    match host.write_within(DRIVERS_PROBE, text.as_bytes(), limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
         Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),
         _ => Ok(()),

@@ -39,18 +39,20 @@ pub trait Root {
 
 /// A machine that can be changed.
 pub trait Host: Root {
-    /// Writes to an existing file in one call.
-    ///
-    /// # Errors
-    /// What open or write answered.
-    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno>;
-
-    /// Like [`Host::write`], but gives up after `limit`: a driver that never returns from its
-    /// remove function, or holds the device lock, would keep the caller for ever.
+    /// Writes to an existing file in one call, but gives up after `limit`: a driver that never
+    /// returns from its remove function, or holds the device lock, would keep the caller for ever.
+    /// The write itself may still come to pass then.
     ///
     /// # Errors
     /// What open or write answered; `ETIMEDOUT` at the limit.
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno>;
+
+    /// Reads a file and drops what it says, but gives up after `limit`: to show some attributes
+    /// takes the device lock, too.
+    ///
+    /// # Errors
+    /// What open or read answered; `ETIMEDOUT` at the limit.
+    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno>;
 
     /// Loads a module with modprobe, so that modprobe.d counts.
     ///

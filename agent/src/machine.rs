@@ -60,27 +60,12 @@ impl Root for Machine {
 }
 
 impl Host for Machine {
-    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
-        self.tree.write(path, data)
+    fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
+        within(limit, &|| self.tree.write(path, data))
     }
 
-    fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
-        let child = match sys::fork()? {
-            Forked::Parent(child) => child,
-            Forked::Child => {
-                let answer = self.tree.write(path, data);
-                // Linux errno values are below 134 and fit into an exit status.
-                let raw = answer.err().map_or(0, Errno::raw_os_error);
-                sys::exit(u8::try_from(raw).unwrap_or(u8::MAX));
-            }
-        };
-        // A child that is stuck in the kernel cannot be killed: it is left behind.
-        let status = wait(child, limit)?.ok_or(Errno::TIMEDOUT)?;
-        match status.exit_status() {
-            Some(0) => Ok(()),
-            Some(raw) => Err(Errno::from_raw_os_error(raw)),
-            None => Err(Errno::INTR),
-        }
+    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno> {
+        within(limit, &|| self.tree.read(path, &mut [0; 256]).map(drop))
     }
 
     fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
@@ -151,6 +136,25 @@ fn kernels_choice<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b CStr> {
     CStr::from_bytes_until_nul(buffer)
         .ok()
         .filter(|choice| !choice.is_empty())
+}
+
+/// Calls in a child what may never return. One that is stuck in the kernel cannot be killed: it is
+/// left behind.
+fn within(limit: Duration, call: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    let child = match sys::fork()? {
+        Forked::Parent(child) => child,
+        Forked::Child => {
+            // Linux errno values are below 134 and fit into an exit status.
+            let raw = call().err().map_or(0, Errno::raw_os_error);
+            sys::exit(u8::try_from(raw).unwrap_or(u8::MAX));
+        }
+    };
+    let status = wait(child, limit)?.ok_or(Errno::TIMEDOUT)?;
+    match status.exit_status() {
+        Some(0) => Ok(()),
+        Some(raw) => Err(Errno::from_raw_os_error(raw)),
+        None => Err(Errno::INTR),
+    }
 }
 
 /// Waits for a child, but no longer than `limit`; `None` if it still runs then.

@@ -1,5 +1,7 @@
 //! What is written to a machine, in which order, and what is left behind.
 
+use std::time::Duration;
+
 use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
 use vfio_bind::outcome::Fate;
@@ -372,24 +374,79 @@ fn hold_keeps_what_the_driver_refused_and_what_it_took() {
     assert_eq!(result.fate(AUDIO), Some(Fate::Held));
 }
 
-#[test]
-fn a_driver_that_does_not_let_go_is_told_and_left() {
+fn stalling_cards() -> Machine {
     let trouble = Trouble {
         stuck: vec![GPU.to_owned()],
         ..Trouble::default()
     };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    Machine::new(&native_cards()).with(trouble)
+}
+
+#[test]
+fn a_driver_that_does_not_let_go_is_told_and_left() {
+    let machine = stalling_cards();
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
+        machine.take_events(),
+        [
+            "0000:42:00.0/driver_override = vfio-pci",
+            "0000:42:00.1/driver_override = vfio-pci",
+            "modprobe vfio-pci",
+            "0000:42:00.0/driver/unbind = 0000:42:00.0",
+            "0000:42:00.1/driver_override = \\n",
+        ],
+        "its sibling keeps its driver"
+    );
+    assert_eq!(drivers(&machine), on(["", "snd_hda_intel", "nvme"]));
+    assert_eq!(machine.waited(), Duration::from_millis(10_200));
+    assert_eq!(
+        result.reasons,
+        [
+            "its driver did not let go within 10 s and still has it; keep that driver from loading",
+            "0000:42:00.0 of the same IOMMU group could not be bound",
+        ]
+    );
+    assert_eq!(result.fate(GPU), Some(Fate::Failed));
+    assert_eq!(result.fate(AUDIO), Some(Fate::Returned));
+    assert_eq!(result.exit, EXIT_NOT_BOUND);
+    machine.let_go();
+    assert_eq!(
         drivers(&machine),
-        on(["bochs-drm", "snd_hda_intel", "nvme"])
+        on(["bochs-drm", "snd_hda_intel", "nvme"]),
+        "everything was undone for a driver that is late"
     );
     assert_eq!(overrides(&machine), ["", "", ""]);
+}
+
+#[test]
+fn hold_waits_no_longer_and_keeps_the_override() {
+    let machine = stalling_cards();
+    let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
+    assert_eq!(machine.waited(), Duration::from_secs(10));
+    assert_eq!(result.fate(GPU), Some(Fate::Failed), "its driver has it");
+    assert_eq!(result.fate(AUDIO), Some(Fate::Bound));
+    assert_eq!(drivers(&machine), on(["", "vfio-pci", "nvme"]));
+    machine.let_go();
+    assert_eq!(overrides(&machine), ["vfio-pci", "vfio-pci", ""]);
+}
+
+#[test]
+fn a_second_run_does_not_hang_on_a_held_lock() {
+    let machine = stalling_cards();
+    run(&machine, "vfio.bind=42:00.0");
+    let before = machine.waited();
+    machine.take_events();
+    let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
-        result.reasons[0],
-        "its driver did not let go within 10 s; keep that driver from loading"
+        machine.take_events(),
+        [
+            "0000:42:00.1/driver_override = vfio-pci",
+            "0000:42:00.1/driver_override = \\n"
+        ]
     );
-    assert_eq!(result.exit, EXIT_NOT_BOUND);
+    assert_eq!(machine.waited() - before, Duration::from_millis(2_100));
+    assert_eq!(result.fate(GPU), Some(Fate::Failed));
+    assert_eq!(result.fate(AUDIO), Some(Fate::Returned));
 }
 
 #[test]

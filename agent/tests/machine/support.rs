@@ -1,6 +1,6 @@
 //! A machine in a directory: the tree that sysfs would show, and a kernel that reacts to writes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
@@ -60,7 +60,7 @@ pub struct Trouble {
     pub no_modprobe: bool,
     /// The driver's probe refuses these.
     pub probe_refuses: Vec<String>,
-    /// The native driver of these never lets go.
+    /// The native driver of these does not let go before [`Machine::let_go`].
     pub stuck: Vec<String>,
     /// These vanish with the first write to them.
     pub vanishing: Vec<String>,
@@ -83,6 +83,12 @@ pub struct Machine {
     /// Native drivers and what they take when they are loaded.
     native: RefCell<BTreeMap<String, String>>,
     events: RefCell<Vec<String>>,
+    /// Functions whose device lock is held.
+    locked: RefCell<Vec<String>>,
+    /// Writes of children that wait for such a lock.
+    queued: RefCell<Vec<(String, Vec<u8>)>>,
+    /// The sum of the limits that were reached.
+    waited: Cell<Duration>,
 }
 
 impl Machine {
@@ -95,6 +101,9 @@ impl Machine {
             trouble: Trouble::default(),
             native: RefCell::default(),
             events: RefCell::default(),
+            locked: RefCell::default(),
+            queued: RefCell::default(),
+            waited: Cell::default(),
         };
         for path in [
             "sys/bus/pci/devices",
@@ -206,6 +215,42 @@ impl Machine {
         self.events.take()
     }
 
+    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
+        let short = path
+            .trim_start_matches("sys/bus/pci/")
+            .trim_start_matches("devices/");
+        let text = String::from_utf8_lossy(data).escape_debug().to_string();
+        self.events.borrow_mut().push(format!("{short} = {text}"));
+        self.react(path, data)
+    }
+
+    /// How long was waited in vain.
+    pub fn waited(&self) -> Duration {
+        self.waited.get()
+    }
+
+    /// The stuck drivers return after all, and what waited for the device locks is done.
+    pub fn let_go(&self) {
+        self.locked.take();
+        for (path, data) in self.queued.take() {
+            self.react(&path, &data).unwrap();
+        }
+    }
+
+    /// Whether a call on this path, or with this address as its data, waits for a device lock.
+    fn waits(&self, path: &str, data: &[u8]) -> bool {
+        let locked = self.locked.borrow();
+        locked.iter().any(|address| {
+            data == address.as_bytes() || path.contains(&format!("/{address}/driver_override"))
+        })
+    }
+
+    /// What happens after `limit` of waiting.
+    fn give_up(&self, limit: Duration) -> Result<(), Errno> {
+        self.waited.set(self.waited.get() + limit);
+        Err(Errno::TIMEDOUT)
+    }
+
     fn addresses(&self) -> Vec<String> {
         let mut addresses: Vec<_> = fs::read_dir(self.path("sys/bus/pci/devices"))
             .unwrap()
@@ -264,10 +309,11 @@ impl Machine {
                 fs::write(self.device(address).join(file), format!("{shown}\n")).unwrap();
                 Ok(())
             }
-            "driver/unbind" if self.trouble.stuck.iter().any(|a| a == address) => {
-                Err(Errno::TIMEDOUT)
-            }
+            // The link goes before the driver is asked to let go (`__device_release_driver`).
             "driver/unbind" => {
+                if self.trouble.stuck.iter().any(|a| a == address) {
+                    self.locked.borrow_mut().push(address.to_owned());
+                }
                 fs::remove_file(self.device(address).join("driver")).map_err(|_| Errno::NOENT)
             }
             _ => panic!("nobody may write to {path}"),
@@ -319,17 +365,24 @@ impl Root for Machine {
 }
 
 impl Host for Machine {
-    fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
-        let short = path
-            .trim_start_matches("sys/bus/pci/")
-            .trim_start_matches("devices/");
-        let text = String::from_utf8_lossy(data).escape_debug().to_string();
-        self.events.borrow_mut().push(format!("{short} = {text}"));
-        self.react(path, data)
+    fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
+        if self.waits(path, data) {
+            self.queued
+                .borrow_mut()
+                .push((path.to_owned(), data.to_owned()));
+            return self.give_up(limit);
+        }
+        let answer = self.write(path, data);
+        // Only now the driver that was to let go holds its lock.
+        let stuck = path.ends_with("driver/unbind") && self.waits("", data);
+        if stuck { self.give_up(limit) } else { answer }
     }
 
-    fn write_within(&self, path: &str, data: &[u8], _: Duration) -> Result<(), Errno> {
-        self.write(path, data)
+    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno> {
+        if self.waits(path, b"") {
+            return self.give_up(limit);
+        }
+        self.tree.read(path, &mut [0; 256]).map(drop)
     }
 
     fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
