@@ -19,7 +19,7 @@ use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{DRIVERS_PROBE, Host, attribute, driver_directory, driver_of};
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
-use crate::policy::{OnFailure, Policy};
+use crate::policy::{OnFailure, Policy, VFIO_PCI};
 use crate::text::{Name, clip, name};
 
 /// How long a native driver may take to let go of a function, or a probe to end.
@@ -50,7 +50,9 @@ pub fn apply(
             let job = Job {
                 at,
                 function,
+                driver: plan.driver(step, policy),
                 previous: None,
+                missing: None,
                 failure: None,
             };
             // There are at most as many jobs as steps.
@@ -59,11 +61,11 @@ pub fn apply(
     }
     work.set_overrides();
     work.fail_whole_groups();
-    let missing = work.load_driver(plan.without_kernel_ids);
-    if missing.is_none() && work.sound_jobs().next().is_some() {
+    work.load_drivers(plan.without_kernel_ids);
+    if work.sound_jobs().any(|job| job.missing.is_none()) {
         work.load_container_part();
     }
-    work.unbind(missing);
+    work.unbind();
     work.fail_whole_groups();
     work.probe();
     work.check();
@@ -81,14 +83,26 @@ struct Job<'a> {
     /// The place of its step in the plan.
     at: usize,
     function: &'a Function,
+    /// The driver to bind.
+    driver: &'a Name,
     /// The override that was there before, once it has been replaced.
     previous: Option<Name>,
+    /// Why its driver is not registered.
+    missing: Option<Failure>,
     failure: Option<Failure>,
 }
 
 impl Job<'_> {
     fn address(&self) -> Address {
         self.function.address
+    }
+
+    fn is_target(&self, driver: Option<&Name>) -> bool {
+        driver == Some(self.driver)
+    }
+
+    fn was_there(&self) -> bool {
+        self.is_target(self.function.driver.as_ref())
     }
 
     /// Whether something still runs that holds its device lock.
@@ -104,14 +118,6 @@ struct Work<'a, H> {
 }
 
 impl<'a, H: Host> Work<'a, H> {
-    fn target(&self) -> &Name {
-        &self.policy.driver
-    }
-
-    fn is_target(&self, driver: Option<&Name>) -> bool {
-        driver == Some(self.target())
-    }
-
     /// The jobs that nothing has gone wrong with.
     fn sound_jobs(&mut self) -> impl Iterator<Item = &mut Job<'a>> {
         self.jobs.iter_mut().filter(|job| job.failure.is_none())
@@ -119,28 +125,37 @@ impl<'a, H: Host> Work<'a, H> {
 
     fn set_overrides(&mut self) {
         for job in &mut self.jobs {
-            job.failure = replace_override(self.host, job, &self.policy.driver)
+            job.failure = replace_override(self.host, job)
                 .err()
                 .map(|errno| Failure::of(Act::Override, errno));
         }
     }
 
-    /// Sees to it that the driver is registered; returns why it is not.
-    fn load_driver(&self, without_ids: bool) -> Option<Failure> {
-        let target = self.target();
-        let idle =
-            |job: &Job<'_>| job.failure.is_some() || self.is_target(job.function.driver.as_ref());
-        let directory = driver_directory(target);
-        if self.jobs.iter().all(idle) || self.host.exists(&directory) {
-            return None;
+    /// Sees to it that the drivers are registered, and remembers where one is not.
+    fn load_drivers(&mut self, without_ids: bool) {
+        for at in 0..self.jobs.len() {
+            let Some((earlier, [job, ..])) = self.jobs.split_at_mut_checked(at) else {
+                continue;
+            };
+            let directory = driver_directory(job.driver);
+            if job.failure.is_some() || job.was_there() || self.host.exists(&directory) {
+                continue;
+            }
+            let tried = earlier
+                .iter()
+                .find(|other| other.driver == job.driver && other.missing.is_some());
+            job.missing = tried.map_or_else(
+                || {
+                    // A later `ids=` replaces an earlier one, and what modprobe is given comes after
+                    // what it has from the kernel command line and from modprobe.d.
+                    let no_ids = without_ids && job.driver == VFIO_PCI;
+                    let loaded = self.host.load_module(job.driver, no_ids.then_some("ids="));
+                    let there = self.host.exists(&directory);
+                    (!there).then_some(Failure::NoDriver(loaded.err()))
+                },
+                |other| other.missing,
+            );
         }
-        // A later `ids=` replaces an earlier one, and what modprobe is given comes after what it
-        // has from the kernel command line and from modprobe.d.
-        let loaded = self.host.load_module(target, without_ids.then_some("ids="));
-        if self.host.exists(&directory) {
-            return None;
-        }
-        Some(Failure::NoDriver(loaded.err()))
     }
 
     /// A container (`/dev/vfio/vfio`) maps nothing without this module. vfio asks for it by a soft
@@ -157,21 +172,20 @@ impl<'a, H: Host> Work<'a, H> {
 
     /// Takes functions from other drivers. Where the driver to be bound is missing, only
     /// `vfio.onfail=hold` wants that.
-    fn unbind(&mut self, missing: Option<Failure>) {
-        let (host, policy) = (self.host, self.policy);
-        let take = missing.is_none() || policy.on_failure == OnFailure::Hold;
+    fn unbind(&mut self) {
+        let (host, hold) = (self.host, self.policy.on_failure == OnFailure::Hold);
         for at in 0..self.jobs.len() {
             let Some(job) = self.jobs.get_mut(at).filter(|job| job.failure.is_none()) else {
                 continue;
             };
             let taken = match driver_of(host, job.address()) {
-                Ok(Some(driver)) if take && driver != policy.driver => {
+                Ok(Some(driver)) if driver != *job.driver && (hold || job.missing.is_none()) => {
                     unbind(host, job.address()).map_err(|errno| Failure::of(Act::Unbind, errno))
                 }
                 Ok(_) => Ok(()),
                 Err(errno) => Err(Failure::of(Act::Look, errno)),
             };
-            job.failure = taken.err().or(missing);
+            job.failure = taken.err().or(job.missing);
             if job.is_stuck() {
                 // The rest of its group need not be taken, nor be waited for.
                 self.fail_whole_groups();
@@ -191,10 +205,10 @@ impl<'a, H: Host> Work<'a, H> {
     }
 
     fn check(&mut self) {
-        let (host, policy) = (self.host, self.policy);
+        let host = self.host;
         for job in self.sound_jobs() {
             job.failure = match driver_of(host, job.address()) {
-                Ok(Some(driver)) if driver == policy.driver => None,
+                Ok(Some(driver)) if driver == *job.driver => None,
                 Ok(_) => Some(Failure::NotBound),
                 Err(errno) => Some(Failure::of(Act::Look, errno)),
             };
@@ -227,7 +241,7 @@ impl<'a, H: Host> Work<'a, H> {
     /// Leaves a function in the state it shall stay in, and tells which that is.
     fn settle(&self, job: &Job<'_>) -> Outcome {
         let (host, hold) = (self.host, self.policy.on_failure == OnFailure::Hold);
-        let was_there = self.is_target(job.function.driver.as_ref());
+        let was_there = job.was_there();
         if job.failure.is_some() && !hold && !was_there {
             self.give_back(job);
         }
@@ -235,8 +249,8 @@ impl<'a, H: Host> Work<'a, H> {
             Ok(driver) => (driver, job.failure),
             Err(errno) => (None, Some(Failure::of(Act::Look, errno))),
         };
-        let on_target = self.is_target(driver.as_ref());
-        let held = || current_override(host, job.address()).is_ok_and(|now| now == *self.target());
+        let on_target = job.is_target(driver.as_ref());
+        let held = || current_override(host, job.address()).is_ok_and(|now| now == *job.driver);
         let fate = match failure {
             _ if was_there && on_target => Fate::Already,
             None => Fate::Bound,
@@ -270,7 +284,7 @@ impl<'a, H: Host> Work<'a, H> {
                 && !stuck
             {
                 let failure = Failure::of(act, errno);
-                let failure = failure.told(self.target());
+                let failure = failure.told(job.driver);
                 error!("{address}: cannot be given back: {failure}");
             }
         };
@@ -278,7 +292,7 @@ impl<'a, H: Host> Work<'a, H> {
             let limit = limit.min(LOCK_LIMIT);
             told(Act::Restore, put_override(host, address, previous, limit));
         }
-        if driver_of(host, address).is_ok_and(|driver| self.is_target(driver.as_ref())) {
+        if driver_of(host, address).is_ok_and(|driver| job.is_target(driver.as_ref())) {
             told(Act::Unbind, unbind(host, address));
         }
         // Its native driver takes it now if it is loaded, or else when it comes.
@@ -289,10 +303,10 @@ impl<'a, H: Host> Work<'a, H> {
 }
 
 /// Sets the override of a job, unless it has it, and remembers what it replaced.
-fn replace_override(host: &impl Host, job: &mut Job<'_>, target: &Name) -> Result<(), Errno> {
+fn replace_override(host: &impl Host, job: &mut Job<'_>) -> Result<(), Errno> {
     let previous = current_override(host, job.address())?;
-    if previous != *target {
-        put_override(host, job.address(), target, LOCK_LIMIT)?;
+    if previous != *job.driver {
+        put_override(host, job.address(), job.driver, LOCK_LIMIT)?;
         job.previous = Some(previous);
     }
     Ok(())

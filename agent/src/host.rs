@@ -21,6 +21,13 @@ pub trait Root {
     /// What open or read answered.
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno>;
 
+    /// Reads from a place in a file: less than `buffer` holds only at the file's end.
+    ///
+    /// # Errors
+    /// What open or pread answered.
+    fn read_at<'b>(&self, path: &str, offset: u32, buffer: &'b mut [u8])
+    -> Result<&'b [u8], Errno>;
+
     /// Reads a symbolic link; `ENOENT` where there is none.
     ///
     /// # Errors

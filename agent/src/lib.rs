@@ -51,3 +51,4 @@ pub mod show;
 pub mod tell;
 pub mod text;
 pub mod tree;
+pub mod variant;

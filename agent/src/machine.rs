@@ -46,6 +46,15 @@ impl Root for Machine {
         self.tree.read(path, buffer)
     }
 
+    fn read_at<'b>(
+        &self,
+        path: &str,
+        offset: u32,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
+        self.tree.read_at(path, offset, buffer)
+    }
+
     fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
         self.tree.link(path, buffer)
     }

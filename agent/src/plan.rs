@@ -9,6 +9,7 @@ use crate::device_id::IdPattern;
 use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
 use crate::selector::{Selector, Source, Target};
+use crate::text::Name;
 
 /// What is to be done with one function, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +20,8 @@ pub struct Step {
     pub why: Why,
     /// What is to be done.
     pub decision: Decision,
+    /// The place in [`Plan::variants`] of a driver that suits it better than the policy's.
+    pub variant: Option<u8>,
 }
 
 /// Why a plan speaks of a function.
@@ -139,9 +142,23 @@ pub struct Plan {
     /// vfio-pci must be loaded without its `ids=`: they would take a function that this plan
     /// leaves alone.
     pub without_kernel_ids: bool,
+    /// Vfio drivers for single models, as [`crate::variant`] found them.
+    pub variants: Vec<Name, MAX_VARIANTS>,
 }
 
+/// The most different vfio drivers of one plan.
+pub const MAX_VARIANTS: usize = 8;
+
 impl Plan {
+    /// The driver that a step binds.
+    #[must_use]
+    pub fn driver<'a>(&'a self, step: &Step, policy: &'a Policy<'_>) -> &'a Name {
+        let own = step
+            .variant
+            .and_then(|at| self.variants.get(usize::from(at)));
+        own.unwrap_or(&policy.driver)
+    }
+
     /// The functions that are to be bound.
     pub fn bound(&self) -> impl Iterator<Item = &Step> {
         self.steps
@@ -244,6 +261,7 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
                 function: index,
                 why,
                 decision,
+                variant: None,
             });
         }
     }

@@ -67,8 +67,10 @@ pub struct Policy<'a> {
     pub off: bool,
     /// `vfio.group=`
     pub group: GroupPolicy,
-    /// `vfio.driver=`
+    /// `vfio.driver=`; vfio-pci where that is `auto`.
     pub driver: Name,
+    /// `vfio.driver=auto`, the default: a function with a vfio driver of its own gets that one.
+    pub auto: bool,
     /// `vfio.onfail=`
     pub on_failure: OnFailure,
     /// `vfio.dry_run`: plan and report only.
@@ -88,6 +90,7 @@ impl Default for Policy<'_> {
             off: false,
             group: GroupPolicy::default(),
             driver: name(VFIO_PCI.as_bytes()),
+            auto: true,
             on_failure: OnFailure::default(),
             dry_run: false,
             force: false,
@@ -226,12 +229,11 @@ impl<'a> Policy<'a> {
             },
             Word::Driver => match value {
                 Some(b"auto") => {
-                    self.problem(Problem::Unsupported {
-                        name: b"vfio.driver=auto",
-                        instead: Instead::Uses(VFIO_PCI),
-                    });
+                    (self.auto, self.driver) = (true, driver_name(VFIO_PCI.as_bytes()))
                 }
-                Some(driver) if is_driver_name(driver) => self.driver = driver_name(driver),
+                Some(driver) if is_driver_name(driver) => {
+                    (self.auto, self.driver) = (false, driver_name(driver));
+                }
                 _ => self.problem(bad("the name of a driver", Instead::BindsNothing)),
             },
             Word::OnFail => match value {
@@ -460,7 +462,11 @@ mod tests {
         assert_eq!(policy.driver, "mlx5_vfio_pci");
         assert_eq!(policy.on_failure, OnFailure::Hold);
         assert!(policy.dry_run && policy.off && problems(&policy).is_empty());
+        assert!(!policy.auto);
         assert_eq!(read(b"vfio.driver=vfio_pci").driver, "vfio-pci");
+        assert!(!read(b"vfio.driver=vfio_pci").auto && read(b"").auto);
+        let last = read(b"vfio.driver=mlx5_vfio_pci vfio.driver=auto");
+        assert!(last.auto && last.driver == "vfio-pci");
     }
 
     #[test]
@@ -509,11 +515,6 @@ mod tests {
             "vfio.driver=a/b",
             &["vfio.driver=`a/b`: expected the name of a driver; nothing is bound"],
             true,
-        ),
-        (
-            "vfio.driver=auto",
-            &["vfio.driver=auto is not supported by this version; vfio-pci is used"],
-            false,
         ),
         (
             "vfio.dry_run=maybe",

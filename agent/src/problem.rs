@@ -58,13 +58,6 @@ pub enum Problem<'a> {
         /// What is done instead.
         instead: Instead,
     },
-    /// A parameter that DESIGN names and this version does not know.
-    Unsupported {
-        /// The parameter.
-        name: &'a [u8],
-        /// What is done instead.
-        instead: Instead,
-    },
     /// A parameter that begins like ours and is none.
     UnknownName(&'a [u8]),
     /// A text that was not read to its end.
@@ -92,9 +85,7 @@ impl Problem<'_> {
             }
             Self::Ambiguous(_, excludes) => *excludes,
             Self::TooManySelectors | Self::TooLong(_) => true,
-            Self::Unsupported { instead, .. } | Self::BadValue { instead, .. } => {
-                *instead == Instead::BindsNothing
-            }
+            Self::BadValue { instead, .. } => *instead == Instead::BindsNothing,
             _ => false,
         }
     }
@@ -117,8 +108,6 @@ pub enum Instead {
     BindsNothing,
     /// This value counts.
     Uses(&'static str),
-    /// The parameter has no effect.
-    Ignores,
 }
 
 const NOTHING_IS_BOUND: &str = "nothing is bound";
@@ -128,7 +117,6 @@ impl fmt::Display for Instead {
         match self {
             Self::BindsNothing => f.write_str(NOTHING_IS_BOUND),
             Self::Uses(value) => write!(f, "{value} is used"),
-            Self::Ignores => f.write_str("it is ignored"),
         }
     }
 }
@@ -194,13 +182,6 @@ impl fmt::Display for Problem<'_> {
                     None => f.write_str(" has no value")?,
                 }
                 write!(f, ": expected {expected}; {instead}")
-            }
-            Self::Unsupported { name, instead } => {
-                write!(
-                    f,
-                    "{} is not supported by this version; {instead}",
-                    Text(name)
-                )
             }
             Self::UnknownName(name) => write!(
                 f,

@@ -6,9 +6,10 @@ use core::fmt;
 use crate::function::Inventory;
 use crate::iommu::{Advice, Kind};
 use crate::outcome::{Fate, Outcomes};
-use crate::plan::{Decision, Plan, Why, unmatched};
+use crate::plan::{Decision, Plan, Step, Why, unmatched};
 use crate::policy::Policy;
 use crate::selector::Source;
+use crate::text::Name;
 
 /// How a run ended, in a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +71,12 @@ pub const EXIT_NOT_BOUND: u8 = 1;
 pub const EXIT_POLICY: u8 = 2;
 
 impl Record<'_> {
+    /// The driver that a step binds.
+    #[must_use]
+    pub fn driver(&self, step: &Step) -> &Name {
+        self.plan.driver(step, self.policy)
+    }
+
     /// The exit status: what is not bound weighs more than what was written wrongly.
     #[must_use]
     pub fn exit(&self) -> u8 {

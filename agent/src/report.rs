@@ -61,7 +61,8 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
 fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, '_>) {
     json.key("policy");
     json.open("{");
-    json.text("driver", &policy.driver);
+    let driver = if policy.auto { "auto" } else { &policy.driver };
+    json.text("driver", &driver);
     json.text("group", &policy.group);
     json.text("onfail", &policy.on_failure);
     json.field("dry_run", Value::Truth(policy.dry_run));
@@ -157,7 +158,7 @@ fn write_function(
     json.field("driver_now", driver_name(&outcome.driver));
     json.text("outcome", &outcome.fate);
     match (&outcome.failure, &step.decision) {
-        (Some(failure), _) => json.text("reason", &failure.told(&record.policy.driver)),
+        (Some(failure), _) => json.text("reason", &failure.told(record.driver(step))),
         (None, Decision::Refuse(refusal)) => json.text("reason", refusal),
         (None, Decision::Leave(leave)) => json.text("reason", leave),
         (None, Decision::Bind) => json.text("reason", &""),

@@ -9,7 +9,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::{self, Policy, Sources};
 use crate::problem::Problem;
 use crate::record::{Record, State};
-use crate::{apply, modprobe_conf, resolve, scan};
+use crate::{apply, modprobe_conf, resolve, scan, variant};
 
 /// Reads the policy, looks at the machine and plans; writes nothing.
 ///
@@ -80,6 +80,9 @@ fn run(
     } else {
         resolve::resolve(&mut policy, root, &inventory);
         drafted = plan(&policy, &inventory);
+        if policy.auto {
+            variant::choose(root, &inventory, &mut drafted);
+        }
         outcomes.rehearse(&inventory, &drafted);
         (!inventory.has_groups()).then_some(State::NoIommu)
     };

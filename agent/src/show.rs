@@ -25,7 +25,7 @@ pub fn show(record: &Record<'_>, output: &mut Output<'_>) -> fmt::Result {
         inventory.len(),
         record.groups,
         record.iommu,
-        policy.driver,
+        if policy.auto { "auto" } else { &policy.driver },
         policy.group,
         policy.on_failure
     )?;
@@ -84,7 +84,7 @@ fn show_member(
     };
     match step.decision {
         Decision::Bind if outcome.fate == Fate::Planned => {
-            write!(output, "-> {}", record.policy.driver)?;
+            write!(output, "-> {}", record.driver(step))?;
         }
         Decision::Bind => write!(output, "{}", outcome.fate)?,
         Decision::Refuse(refusal) => write!(output, "refused: {refusal}")?,

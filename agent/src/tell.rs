@@ -82,7 +82,7 @@ fn tell_steps(record: &Record<'_>) {
             (Fate::Planned, ..) => {
                 info!(
                     "{address}: {before} -> {} planned ({why})",
-                    record.policy.driver
+                    record.driver(step)
                 );
             }
             (Fate::Bound, ..) => info!("{address}: {before} -> {now} ({why})"),
@@ -91,7 +91,7 @@ fn tell_steps(record: &Record<'_>) {
             (_, Decision::Leave(leave), _) => tell_left(*address, id, leave),
             (fate, _, Some(failure)) => {
                 let end = ending(fate, outcome);
-                let failure = failure.told(&record.policy.driver);
+                let failure = failure.told(record.driver(step));
                 error!("{address}: not bound: {failure}; {end} ({why})");
             }
             (fate, _, None) => error!("{address}: {fate}, now {now} ({why})"),
@@ -161,7 +161,11 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             .iter()
             .filter(|outcome| matches!(outcome.fate, Fate::Bound | Fate::Already))
             .count();
-        let driver = &record.policy.driver;
+        let driver = if record.plan.variants.is_empty() {
+            &record.policy.driver
+        } else {
+            "their vfio drivers"
+        };
         let us = record.elapsed_us;
         if record.state == State::DryRun {
             write!(

@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use heapless::Vec;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RawDir};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 use crate::host::Root;
@@ -91,7 +91,19 @@ impl Tree {
 
 impl Root for Tree {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.read_at(path, 0, buffer)
+    }
+
+    fn read_at<'b>(
+        &self,
+        path: &str,
+        offset: u32,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
         let file = self.open_file(path, OFlags::RDONLY)?;
+        if offset > 0 {
+            rustix::fs::seek(&file, SeekFrom::Start(offset.into()))?;
+        }
         let mut filled = 0usize;
         while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
             let count = retry(|| rustix::io::read(&file, &mut *room))?;

@@ -6,3 +6,4 @@ mod property;
 mod report;
 mod selection;
 mod support;
+mod variant;

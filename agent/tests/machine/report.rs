@@ -44,7 +44,7 @@ fn everything_that_was_done_is_in_it() {
             "state": "applied",
             "iommu": {"kind": "intel", "groups": 1, "advice": null},
             "policy": {
-                "driver": "vfio-pci",
+                "driver": "auto",
                 "group": "endpoints",
                 "onfail": "hold",
                 "dry_run": false,

@@ -1,0 +1,280 @@
+//! Which vfio driver suits a function best: `vfio.driver=auto`.
+//!
+//! Drivers that know more of a device than vfio-pci does have aliases of their own, such as
+//! `vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i*` (`PCI_DRIVER_OVERRIDE_DEVICE_VFIO`, since 5.16). The
+//! one with the fewest wildcards is the best, and vfio-pci matches everything
+//! (Documentation/driver-api/vfio-pci-device-specific-driver-acceptance.rst).
+//!
+//! They are looked up in `modules.alias.bin`: the text form is not in every image. It is a radix
+//! tree in a file, written by depmod (libkmod-index.c and depmod.c of kmod, format 2.1), with all
+//! numbers big-endian. A node is reached by an offset whose upper bits tell what it has:
+//! a prefix that ends in 0; the first and last letter of its children, and an offset for each; a
+//! count of values, each a priority and a text that ends in 0.
+
+use heapless::{String, Vec};
+use rustix::io::Errno;
+
+use crate::device_id::DeviceId;
+use crate::function::Inventory;
+use crate::host::{Path, Root, path};
+use crate::misread::split_once;
+use crate::plan::{Decision, MAX_VARIANTS, Plan};
+use crate::policy::VFIO_PCI;
+use crate::text::{Name, clip, name};
+
+const MAGIC: u32 = 0xb007_f457;
+const VERSION: u32 = 0x0002_0001;
+const HAS_PREFIX: u32 = 0x8000_0000;
+const HAS_VALUES: u32 = 0x4000_0000;
+const HAS_CHILDREN: u32 = 0x2000_0000;
+const OFFSET: u32 = 0x0fff_ffff;
+
+/// What all aliases of vfio drivers begin with.
+const KIND: &[u8] = b"vfio_pci:";
+
+/// The longest alias that is understood: a full one has 75 letters.
+const KEY: usize = 96;
+/// A node with a long prefix, a child for each letter and a few values.
+const NODE: usize = 1024;
+/// The most nodes that are looked at; ten times as many as all vfio drivers of 7.2 have.
+const MAX_NODES: u32 = 4096;
+
+/// Gives each function that is to be bound the driver that suits it best.
+pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
+    let Some(aliases) = Aliases::open(root) else {
+        return;
+    };
+    for step in &mut plan.steps {
+        let Some(function) = inventory.get(step.function) else {
+            continue;
+        };
+        if step.decision != Decision::Bind {
+            continue;
+        }
+        let driver = match aliases.best(&function.id) {
+            Ok(Some(driver)) => driver,
+            Ok(None) => continue,
+            Err(errno) => {
+                let answer = crate::errno::Answer(errno);
+                warn!("{}: {answer}; {VFIO_PCI} is used", aliases.file);
+                return;
+            }
+        };
+        let known = plan.variants.iter().position(|other| *other == driver);
+        let at = known.unwrap_or(plan.variants.len());
+        if known.is_none() && plan.variants.push(driver).is_err() {
+            warn!(
+                "{}: more than {MAX_VARIANTS} vfio drivers; {VFIO_PCI} is used",
+                function.address
+            );
+            continue;
+        }
+        step.variant = u8::try_from(at).ok();
+    }
+}
+
+/// The index of the running kernel's modules.
+pub struct Aliases<'a> {
+    root: &'a dyn Root,
+    file: Path,
+    start: u32,
+}
+
+impl<'a> Aliases<'a> {
+    /// Opens the index; `None` where the image has none that is understood.
+    #[must_use]
+    pub fn open(root: &'a dyn Root) -> Option<Self> {
+        let mut buffer = [0; 128];
+        let release = root.read("proc/sys/kernel/osrelease", &mut buffer).ok()?;
+        let release: Name64 = clip(format_args!(
+            "{}",
+            crate::text::Text(release.trim_ascii_end())
+        ));
+        let file = path(format_args!("lib/modules/{release}/modules.alias.bin"));
+        let mut header = [0; 12];
+        let mut bytes = root.read_at(&file, 0, &mut header).ok()?;
+        let known = (take_u32(&mut bytes)?, take_u32(&mut bytes)?) == (MAGIC, VERSION);
+        let start = take_u32(&mut bytes).filter(|_| known)?;
+        Some(Self { root, file, start })
+    }
+
+    /// The best driver for a function; `None` where that is vfio-pci.
+    ///
+    /// # Errors
+    /// What open or read answered; `EBADMSG` where the index is not what its header promises.
+    pub fn best(&self, id: &DeviceId) -> Result<Option<Name>, Errno> {
+        let DeviceId {
+            vendor,
+            device,
+            subvendor,
+            subdevice,
+            class,
+        } = id;
+        let wanted: String<KEY> = clip(format_args!(
+            "vfio_pci:v{vendor:08X}d{device:08X}sv{subvendor:08X}sd{subdevice:08X}bc{:02X}sc{:02X}i{:02X}",
+            class >> 16,
+            (class >> 8) & 0xff,
+            class & 0xff,
+        ));
+        let mut search = Search {
+            aliases: self,
+            wanted: wanted.as_bytes(),
+            best: None,
+            nodes: MAX_NODES,
+        };
+        search.visit(self.start, &mut Vec::new())?;
+        let best = search.best.map(|(_, driver)| driver);
+        // The module vfio_pci has the driver vfio-pci; the others are called alike
+        // (`.name = KBUILD_MODNAME`).
+        Ok(best.filter(|driver| driver != "vfio_pci" && driver != VFIO_PCI))
+    }
+}
+
+type Name64 = String<64>;
+type Key = Vec<u8, KEY>;
+
+struct Search<'a> {
+    aliases: &'a Aliases<'a>,
+    wanted: &'a [u8],
+    /// Its wildcards, and the driver.
+    best: Option<(usize, Name)>,
+    nodes: u32,
+}
+
+impl Search<'_> {
+    /// Looks at a node and at what is below it. `key` is what leads to it.
+    ///
+    /// The depth is that of the key, which grows with each step.
+    fn visit(&mut self, place: u32, key: &mut Key) -> Result<(), Errno> {
+        self.nodes = self.nodes.checked_sub(1).ok_or(Errno::BADMSG)?;
+        let mut buffer = [0; NODE];
+        let Aliases { root, file, .. } = self.aliases;
+        let mut node = root.read_at(file, place & OFFSET, &mut buffer)?;
+        let before = key.len();
+        let found = self.read(place, &mut node, key);
+        key.truncate(before);
+        found.unwrap_or(Err(Errno::BADMSG))
+    }
+
+    /// `None` where the node ends too early.
+    fn read(&mut self, place: u32, node: &mut &[u8], key: &mut Key) -> Option<Result<(), Errno>> {
+        if place & HAS_PREFIX != 0 {
+            let (prefix, rest) = split_once(node, 0)?;
+            *node = rest;
+            // A longer key is none of a vfio driver.
+            if key.extend_from_slice(prefix).is_err() {
+                return Some(Ok(()));
+            }
+        }
+        if !key.iter().zip(KIND).all(|(letter, kind)| letter == kind) {
+            return Some(Ok(()));
+        }
+        if place & HAS_CHILDREN != 0 {
+            let (first, last) = (take(node)?, take(node)?);
+            for letter in first..=last {
+                let child = take_u32(node)?;
+                if child & OFFSET == 0 || key.push(letter).is_err() {
+                    continue;
+                }
+                let below = self.visit(child, key);
+                key.pop();
+                if below.is_err() {
+                    return Some(below);
+                }
+            }
+        }
+        if place & HAS_VALUES != 0 && matches(key, self.wanted) {
+            let wildcards = key.iter().filter(|letter| **letter == b'*').count();
+            for _ in 0..take_u32(node)? {
+                take_u32(node)?;
+                let (module, rest) = split_once(node, 0)?;
+                *node = rest;
+                if self
+                    .best
+                    .as_ref()
+                    .is_none_or(|(least, _)| wildcards < *least)
+                {
+                    self.best = Some((wildcards, name(module)));
+                }
+            }
+        }
+        Some(Ok(()))
+    }
+}
+
+fn take(bytes: &mut &[u8]) -> Option<u8> {
+    let (first, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(*first)
+}
+
+fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u32::from_be_bytes(*number))
+}
+
+/// Whether `text` fits a pattern in which `*` stands for any letters.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut pattern, mut text) = (pattern, text);
+    let mut retry = None;
+    loop {
+        match (pattern.split_first(), text.split_first()) {
+            (None, None) => return true,
+            (Some((b'*', rest)), _) => {
+                pattern = rest;
+                retry = Some((rest, text));
+            }
+            (Some((p, pattern_rest)), Some((t, text_rest))) if p.eq_ignore_ascii_case(t) => {
+                (pattern, text) = (pattern_rest, text_rest);
+            }
+            // Back to the last `*`, which takes one letter more: as often as there are letters.
+            _ => match retry {
+                Some((rest, [_, after @ ..])) => {
+                    (pattern, text) = (rest, after);
+                    retry = Some((rest, after));
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("a", "", false),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "abc", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abbcd", false),
+            ("v*d0000101E*", "v000015B3d0000101Esv1", true),
+            ("*ab*ab", "aababxab", true),
+            ("vABCD", "vabcd", true),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_made_of_a_text_fits_it(text in "[ab]{0,12}", cut in 0usize..12, to in 0usize..12) {
+            let (from, to) = (cut.min(text.len()), to.clamp(cut.min(text.len()), text.len().max(cut)));
+            let to = to.min(text.len());
+            let pattern = std::format!("{}*{}", &text[..from], &text[to..]);
+            prop_assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+        }
+    }
+}
