@@ -111,7 +111,7 @@ impl Failure {
         fmt::from_fn(move |f| match self {
             Self::System(Act::Unbind, Errno::TIMEDOUT) => write!(
                 f,
-                "its driver did not let go within {} s and still has it; keep that driver from loading",
+                "its driver did not let go within {} s and may never; keep that driver from loading",
                 DRIVER_LIMIT.as_secs()
             ),
             Self::System(act, errno) => write!(f, "{act}: {}", Answer(*errno)),

@@ -13,6 +13,9 @@ pub struct Snapshot {
     pub functions: Vec<Function>,
 }
 
+/// Stands for what the kernel shows under the device lock, where something holds that.
+pub const LOCKED: &str = "(the device lock is held)";
+
 /// One PCI function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
@@ -28,7 +31,7 @@ pub struct Function {
     pub group: Option<u32>,
     /// The driver that it is bound to.
     pub driver: Option<String>,
-    /// The only driver that may bind to it, where one is set.
+    /// The only driver that may bind to it, where one is set; [`LOCKED`] where that cannot be told.
     pub driver_override: Option<String>,
 }
 

@@ -30,7 +30,7 @@ pub struct Orders {
 /// One thing the guest does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    /// Load modules with the image's own modprobe.
+    /// Load modules with the image's own modprobe, each with the parameters behind its name.
     Load(Vec<String>),
     /// Record every PCI function.
     Snapshot(String),

@@ -11,6 +11,9 @@ pub const BEFORE: &str = "before the agent";
 /// The label of the snapshot after the native drivers came.
 pub const NATIVES: &str = "after the native drivers";
 
+/// The test module whose driver takes `address=` and never returns from its remove function.
+pub const STALL: &str = "vfio_bind_stall";
+
 /// A boot, and what must be true of it.
 ///
 /// What a scenario does not mention must not happen: a device without an outcome ends up with its
@@ -26,7 +29,7 @@ pub struct Scenario {
     pub cmdline: Cow<'static, str>,
     /// The machine's IOMMU.
     pub iommu: Iommu,
-    /// Modules that are loaded before the agent runs.
+    /// Modules that are loaded before the agent runs, with their parameters.
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
@@ -59,6 +62,8 @@ pub struct Run {
     pub warnings: Vec<&'static str>,
     /// Pieces of what the log must say, each anywhere in one line.
     pub says: Vec<&'static str>,
+    /// The least and the most milliseconds that it may take.
+    pub time: Option<(u64, u64)>,
     /// Whether anything may be written into sysfs.
     pub writes: bool,
     /// Whether it leaves a record, and words in the log.
@@ -79,6 +84,7 @@ impl Run {
             errors: Vec::new(),
             warnings: Vec::new(),
             says: Vec::new(),
+            time: None,
             writes: true,
             traces: true,
         }
@@ -88,6 +94,13 @@ impl Run {
     #[must_use]
     pub fn under(mut self, cmdline: impl Into<String>) -> Self {
         self.cmdline = Some(cmdline.into());
+        self
+    }
+
+    /// With an end after `least` to `most` milliseconds.
+    #[must_use]
+    pub fn time(mut self, least: u64, most: u64) -> Self {
+        self.time = Some((least, most));
         self
     }
 
@@ -256,6 +269,12 @@ impl Scenario {
     #[must_use]
     pub fn is_usable(&self, address: &str) -> bool {
         !self.unusable.contains(&address)
+    }
+
+    /// Whether it needs the test module [`STALL`].
+    #[must_use]
+    pub fn needs_stall(&self) -> bool {
+        self.preload.iter().any(|module| module.starts_with(STALL))
     }
 
     /// What the guest has to do.

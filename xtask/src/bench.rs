@@ -12,10 +12,11 @@ use qemu_tests::scenario::Scenario;
 
 use crate::cache::Cache;
 use crate::cargo::Executable;
-use crate::image::{self, Programs};
+use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
 use crate::progress::say;
-use crate::tools::{self, DEPMOD, DPKG_DEB, QEMU, Tool, XZ};
+use crate::stall;
+use crate::tools::{self, DEPMOD, DPKG_DEB, GCC, MAKE, QEMU, Tool, XZ};
 use crate::userland;
 use crate::vm::Boot;
 
@@ -45,7 +46,7 @@ impl Options {
     pub fn tools(&self) -> Vec<Tool> {
         let mut tools = vec![QEMU, DEPMOD];
         if self.modules.is_none() {
-            tools.extend([DPKG_DEB, XZ]);
+            tools.extend([DPKG_DEB, XZ, GCC, MAKE]);
         }
         tools
     }
@@ -66,9 +67,14 @@ pub struct Bench {
     pub logs: PathBuf,
     /// Where images are made.
     pub folder: tempfile::TempDir,
-    /// Images without orders, by the modules that they lack.
-    images: Mutex<BTreeMap<Vec<&'static str>, PathBuf>>,
+    /// What packages were unpacked to.
+    cache: Cache,
+    /// Images without orders.
+    images: Mutex<BTreeMap<ImageKey, PathBuf>>,
 }
+
+/// The modules that an image lacks, and whether it has the test module.
+type ImageKey = (Vec<&'static str>, bool);
 
 /// What came of a scenario.
 #[derive(Clone, Debug)]
@@ -119,8 +125,19 @@ impl Bench {
             logs,
             // Here and not in /tmp: `cargo clean` removes what a killed run leaves.
             folder: tempfile::tempdir_in(&work).context("a folder for images")?,
+            cache,
             images: Mutex::default(),
         })
+    }
+
+    /// Why a scenario cannot be run here, if it cannot.
+    #[must_use]
+    pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
+        let own = self.kernel.debian.is_none();
+        (own && scenario.needs_stall()).then_some(
+            "its test module is built with the headers of a packaged kernel, and --modules names \
+             another",
+        )
     }
 
     /// Boots a scenario and judges it; shows `watch` the console as it grows.
@@ -129,7 +146,7 @@ impl Bench {
     /// Where no machine could be started: that says nothing about the agent.
     pub fn run(&self, scenario: &Scenario, watch: impl FnMut(&str)) -> Result<Outcome> {
         let machine = scenario.machine();
-        let base = self.base_image(machine.natives, scenario.without)?;
+        let base = self.base_image(machine.natives, scenario)?;
         let image = self.folder.path().join(format!("{}.cpio", scenario.name));
         image::write_with_orders(&image, &base, &scenario.orders())?;
         let log = self.logs.join(format!("{}.log", scenario.name));
@@ -157,17 +174,27 @@ impl Bench {
     }
 
     /// The image without orders, made when it is first wanted.
-    fn base_image(&self, natives: &[&str], without: &[&'static str]) -> Result<PathBuf> {
+    fn base_image(&self, natives: &[&str], scenario: &Scenario) -> Result<PathBuf> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = images.get(without) {
+        let key = (scenario.without.to_vec(), scenario.needs_stall());
+        if let Some(path) = images.get(&key) {
             return Ok(path.clone());
         }
         let path = self
             .folder
             .path()
             .join(format!("base-{}.cpio", images.len()));
-        image::write_base(&path, &self.kernel, &self.programs, natives, without)?;
-        images.insert(without.to_vec(), path.clone());
+        let stall = scenario
+            .needs_stall()
+            .then(|| stall::build(&self.kernel, &self.cache))
+            .transpose()?;
+        let choice = Choice {
+            natives,
+            without: scenario.without,
+            extra: stall.as_deref(),
+        };
+        image::write_base(&path, &self.kernel, &self.programs, &choice)?;
+        images.insert(key, path.clone());
         Ok(path)
     }
 }

@@ -31,6 +31,8 @@ enum Verdict {
     Failed,
     /// The machine itself went wrong: that says nothing about the agent.
     Broken,
+    /// It cannot be run here.
+    Skipped,
 }
 
 /// How many passed and failed.
@@ -81,7 +83,10 @@ pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) 
             scope.spawn(move || {
                 let next = || queue.lock().ok().and_then(|mut queue| queue.next());
                 while let Some(scenario) = next() {
-                    let line = Line::new(scenario, bench.run(scenario, |_| {}));
+                    let line = match bench.obstacle(scenario) {
+                        Some(reason) => Line::skipped(scenario, reason),
+                        None => Line::new(scenario, bench.run(scenario, |_| {})),
+                    };
                     if sender.send(line).is_err() {
                         return;
                     }
@@ -115,11 +120,12 @@ pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) 
     };
     lines.sort_by_key(place);
     print!("{}", report(&lines, must_fail));
+    let skipped = lines.iter().filter(|line| line.is_skipped()).count();
     let passed = lines.iter().filter(|line| line.is_good(must_fail)).count();
     Ok(Count {
         passed,
-        failed: lines.len() - passed,
-        skipped: 0,
+        failed: lines.len() - passed - skipped,
+        skipped,
     })
 }
 
@@ -148,6 +154,19 @@ impl Line {
         }
     }
 
+    fn skipped(scenario: &Scenario, reason: &str) -> Self {
+        Self {
+            name: scenario.name,
+            verdict: Verdict::Skipped,
+            time: 0.0,
+            details: vec![reason.to_owned()],
+        }
+    }
+
+    fn is_skipped(&self) -> bool {
+        self.verdict == Verdict::Skipped
+    }
+
     fn is_good(&self, must_fail: bool) -> bool {
         self.verdict
             == if must_fail {
@@ -162,6 +181,7 @@ impl Line {
             (Verdict::Passed, false) => "passed",
             (Verdict::Failed, false) => "FAILED",
             (Verdict::Broken, _) => "BROKEN",
+            (Verdict::Skipped, _) => "SKIPPED",
             (Verdict::Failed, true) => "failed, as it must",
             (Verdict::Passed, true) => "PASSED WITHOUT AN AGENT",
         }
@@ -264,6 +284,7 @@ mod tests {
             (Verdict::Failed, true),
             (Verdict::Passed, false),
             (Verdict::Broken, false),
+            (Verdict::Skipped, false),
         ] {
             assert_eq!(line("x", verdict).is_good(true), good, "{verdict:?}");
         }

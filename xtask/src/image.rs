@@ -43,8 +43,18 @@ pub struct Programs {
     pub kmod: Files,
 }
 
-/// Writes an image for `kernel` with the native drivers `natives` but without the modules
-/// `without`, and without orders.
+/// The modules of an image, besides those of VFIO.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice<'a> {
+    /// Native drivers.
+    pub natives: &'a [&'a str],
+    /// Modules that are left out, whoever needs them.
+    pub without: &'a [&'a str],
+    /// A module that the kernel's package does not have.
+    pub extra: Option<&'a Path>,
+}
+
+/// Writes an image for `kernel` with modules of one's `choice`, and without orders.
 ///
 /// # Errors
 /// Where something cannot be read or written, or the kernel lacks a module.
@@ -52,10 +62,9 @@ pub fn write_base(
     path: &Path,
     kernel: &Kernel,
     programs: &Programs,
-    natives: &[&str],
-    without: &[&str],
+    choice: &Choice<'_>,
 ) -> Result<()> {
-    let staged = stage_modules(kernel, natives, without)?;
+    let staged = stage_modules(kernel, choice)?;
     let mut archive = Archive::create(path)?;
     for folder in ["usr", "usr/bin", "usr/lib", "usr/sbin"] {
         archive.add(folder, FOLDER, b"")?;
@@ -105,11 +114,12 @@ pub fn write_with_orders(path: &Path, base: &Path, orders: &Orders) -> Result<()
 ///
 /// # Errors
 /// Where a file cannot be copied, or the kernel lacks a module.
-pub fn stage_modules(
-    kernel: &Kernel,
-    natives: &[&str],
-    without: &[&str],
-) -> Result<tempfile::TempDir> {
+pub fn stage_modules(kernel: &Kernel, choice: &Choice<'_>) -> Result<tempfile::TempDir> {
+    let Choice {
+        natives,
+        without,
+        extra,
+    } = *choice;
     let staged = tempfile::tempdir().context("a folder for modules")?;
     let folder = staged.path().join("lib/modules").join(&kernel.release);
     let index = Index::read(&kernel.modules)?;
@@ -122,6 +132,11 @@ pub fn stage_modules(
         fs::create_dir_all(to.parent().unwrap_or(&folder))?;
         fs::copy(&from, &to)
             .with_context(|| format!("copy({}, {})", from.display(), to.display()))?;
+    }
+    if let Some(extra) = extra {
+        let to = folder.join(extra.file_name().unwrap_or_default());
+        fs::copy(extra, &to)
+            .with_context(|| format!("copy({}, {})", extra.display(), to.display()))?;
     }
     let mut depmod = DEPMOD.command()?;
     command::output(depmod.arg("-b").arg(staged.path()).arg(&kernel.release))?;

@@ -20,6 +20,8 @@ pub struct Kernel {
     pub image: PathBuf,
     /// The folder with `modules.dep`.
     pub modules: PathBuf,
+    /// The release of Debian that it comes from, if it does.
+    pub debian: Option<&'static str>,
 }
 
 /// A kernel that Debian packages.
@@ -96,6 +98,7 @@ impl Kernel {
             release,
             image: image.to_owned(),
             modules,
+            debian: None,
         })
     }
 
@@ -145,7 +148,10 @@ impl Packaged {
             }
             Ok(())
         })?;
-        Kernel::unpacked(&root)
+        Ok(Kernel {
+            debian: Some(self.debian),
+            ..Kernel::unpacked(&root)?
+        })
     }
 }
 

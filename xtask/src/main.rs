@@ -17,6 +17,7 @@ mod install;
 mod kernel;
 mod modules;
 mod progress;
+mod stall;
 mod table;
 mod tools;
 mod userland;

@@ -37,6 +37,16 @@ pub const XZ: Tool = Tool {
     program: "xz",
     package: "xz-utils",
 };
+/// Compiles the test module.
+pub const GCC: Tool = Tool {
+    program: "gcc",
+    package: "gcc",
+};
+/// Runs the kernel's build system for it.
+pub const MAKE: Tool = Tool {
+    program: "make",
+    package: "make",
+};
 /// Fetches kernels.
 pub const APT_GET: Tool = Tool {
     program: "apt-get",

@@ -183,6 +183,7 @@ mod tests {
             release: "6.1".to_owned(),
             image: "vmlinuz".into(),
             modules: "modules".into(),
+            debian: None,
         }
     }
 

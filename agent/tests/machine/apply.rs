@@ -402,7 +402,7 @@ fn a_driver_that_does_not_let_go_is_told_and_left() {
     assert_eq!(
         result.reasons,
         [
-            "its driver did not let go within 10 s and still has it; keep that driver from loading",
+            "its driver did not let go within 10 s and may never; keep that driver from loading",
             "0000:42:00.0 of the same IOMMU group could not be bound",
         ]
     );

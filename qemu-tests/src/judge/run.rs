@@ -59,6 +59,7 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
         let actual = format_args!("{:?}", seen.ending);
         failures.add("its end", format_args!("{expected:?}"), actual);
     }
+    check_time(run, seen, &mut failures);
     check_log(run, seen, &mut failures);
     check_writes(run, seen, &mut failures);
     if !run.writes {
@@ -85,6 +86,16 @@ fn around<'a>(scenario: &Scenario, run: &Run, records: &'a Records) -> Option<Ar
         before: records.snapshot(before)?,
         after: records.snapshot(&run.label)?,
     })
+}
+
+/// What must be waited for is, and no longer.
+fn check_time(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
+    if let Some((least, most)) = run.time {
+        let time = seen.elapsed_ms;
+        if !(least..=most).contains(&time) {
+            failures.add("its time", format_args!("{least} to {most} ms"), time);
+        }
+    }
 }
 
 /// The log: what must be said is said, in lines that the kernel keeps whole.

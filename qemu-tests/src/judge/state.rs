@@ -1,7 +1,7 @@
 //! Whether every function of the machine is where it belongs.
 
 use super::{Failures, Records, list};
-use crate::function::{Function, Snapshot, name};
+use crate::function::{Function, LOCKED, Snapshot, name};
 use crate::machine::Device;
 use crate::report::Outcome;
 use crate::scenario::{BEFORE, NATIVES, Scenario};
@@ -80,6 +80,7 @@ fn check_end(scenario: &Scenario, device: &Device, natives: &Snapshot, failures:
     let (driver, overridden) = match scenario.outcome(device.address) {
         Some(outcome) if outcome.is_vfio() => (Some(VFIO), Some(VFIO)),
         Some(Outcome::Held) => (None, Some(VFIO)),
+        Some(Outcome::Failed) => (None, Some(LOCKED)),
         _ => (Some(device.native), None),
     };
     let expected = Function {

@@ -5,6 +5,7 @@ mod ids;
 mod malformed;
 mod policy;
 mod selection;
+mod stall;
 mod takeover;
 mod trouble;
 
@@ -15,6 +16,7 @@ use crate::scenario::{Run, Scenario};
 pub fn all(seed: u64) -> Vec<Scenario> {
     // The longest first, so that no machine runs alone at the end.
     let mut all = ids::scenarios(seed);
+    all.extend(stall::scenarios());
     all.extend(selection::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());

@@ -17,7 +17,7 @@ use crate::bench::Bench;
 use crate::cache::Cache;
 use crate::cargo::Executable;
 use crate::command;
-use crate::image;
+use crate::image::{self, Choice};
 use crate::install;
 use crate::progress::say;
 
@@ -63,12 +63,16 @@ impl<'a> Builds<'a> {
     pub fn new(bench: &'a Bench) -> Result<Self> {
         // The last two are what mkinitcpio's `systemd` asks for by name.
         let natives = [&FORCED[..], &ROOT, &["nvme", "lz4", "lzo"]].concat();
+        let choice = Choice {
+            natives: &natives,
+            ..Choice::default()
+        };
         let crash = Executable::guest("crash").build()?;
         Ok(Self {
             bench,
             cache: Cache::open()?,
             // All modules of a kernel would only make images slow to build and to boot.
-            modules: image::stage_modules(&bench.kernel, &natives, &[])?,
+            modules: image::stage_modules(&bench.kernel, &choice)?,
             crash: fs::read(&crash).with_context(|| format!("read({})", crash.display()))?,
             images: Mutex::default(),
         })

@@ -14,10 +14,10 @@ use crate::agent::finish;
 /// Probing a whole bus in an emulated machine takes seconds, not more.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// Loads a module and what it needs.
+/// Loads a module, with the parameters behind its name, and what it needs.
 pub(crate) fn load(module: &str) -> Result<Loaded> {
     let mut child = Command::new("/sbin/modprobe")
-        .arg(module)
+        .args(module.split_whitespace())
         .spawn()
         .with_context(|| format!("spawn(modprobe {module})"))?;
     let error = match finish(&mut child, LOAD_LIMIT)? {

@@ -1,15 +1,21 @@
 //! PCI functions as sysfs shows them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::function::{Function, Snapshot};
+use qemu_tests::function::{Function, LOCKED, Snapshot};
 
 use crate::files;
 
 /// One directory per function.
 pub(crate) const DEVICES: &str = "/sys/bus/pci/devices";
+
+/// After this time somebody holds a device lock who does not give it back.
+const LOCK_LIMIT: Duration = Duration::from_secs(3);
 
 /// Every function, now.
 pub(crate) fn snapshot(label: &str) -> Result<Snapshot> {
@@ -26,6 +32,16 @@ pub(crate) fn snapshot(label: &str) -> Result<Snapshot> {
         uevents,
         functions,
     })
+}
+
+/// The text of a file that the kernel shows under the device lock, or [`LOCKED`].
+fn read_locked(path: PathBuf) -> Result<String> {
+    let (sender, receiver) = mpsc::channel();
+    // It cannot be ended while it waits for the lock; the machine ends before it.
+    thread::spawn(move || sender.send(files::read(path)));
+    receiver
+        .recv_timeout(LOCK_LIMIT)
+        .unwrap_or_else(|_| Ok(LOCKED.to_owned()))
 }
 
 /// One function.
@@ -48,7 +64,7 @@ fn function(path: &Path) -> Result<Function> {
         config.len()
     );
     let group = files::link_name(path.join("iommu_group")).map(|number| number.parse());
-    let override_text = files::read(path.join("driver_override"))?;
+    let override_text = read_locked(path.join("driver_override"))?;
     Ok(Function {
         ids: format!(
             "{}:{}:{}:{}",

@@ -1,0 +1,34 @@
+//! A driver that never lets go of its function.
+
+use crate::machine::{GPU, GPU_AUDIO};
+use crate::report::Outcome;
+use crate::scenario::{Run, Scenario};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    // The agent's limit is 10 s of pauses, and an emulated machine's pauses are longer than asked.
+    let stalled = || {
+        Run::new("agent")
+            .outcome(Outcome::Failed, &[GPU])
+            .exit(1)
+            .time(10_000, 15_000)
+            .says("0000:42:00.0: not bound: its driver did not let go within 10 s")
+    };
+    let preload = &["snd_hda_intel", "vfio_bind_stall address=0000:42:00.0"];
+    vec![
+        Scenario::new(
+            "stalled-unbind",
+            "a driver that never lets go costs 10 s: its group stays native, the boot goes on",
+            "vfio.bind=0000:42:00.0",
+            stalled().outcome(Outcome::Returned, &[GPU_AUDIO]),
+        )
+        .preload(preload),
+        Scenario::new(
+            "stalled-unbind-hold",
+            "nor does it cost more with `hold`, which takes the rest of the group nevertheless",
+            "vfio.bind=0000:42:00.0 vfio.onfail=hold",
+            stalled().outcome(Outcome::Bound, &[GPU_AUDIO]),
+        )
+        .preload(preload)
+        .unusable(&[GPU_AUDIO]),
+    ]
+}

@@ -1,0 +1,118 @@
+//! The test module whose driver never lets go, built for a packaged kernel.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::scenario::STALL;
+
+use crate::apt::Apt;
+use crate::cache::Cache;
+use crate::command;
+use crate::kernel::{ARCHITECTURE, Kernel};
+use crate::tools::{GCC, MAKE};
+
+/// The files of its source.
+const SOURCE: [(&str, &str); 2] = [
+    (
+        "vfio_bind_stall.c",
+        include_str!("../../qemu-tests/modules/vfio_bind_stall/vfio_bind_stall.c"),
+    ),
+    (
+        "Kbuild",
+        include_str!("../../qemu-tests/modules/vfio_bind_stall/Kbuild"),
+    ),
+];
+
+/// The module for `kernel`, from the cache or built with this machine's compiler and the headers
+/// of the kernel's package.
+///
+/// # Errors
+/// Where the headers cannot be had or the module not be built.
+pub fn build(kernel: &Kernel, cache: &Cache) -> Result<PathBuf> {
+    let release = &kernel.release;
+    let debian = kernel
+        .debian
+        .with_context(|| format!("no package of headers is known for {release}"))?;
+    let mut hasher = DefaultHasher::new();
+    SOURCE.hash(&mut hasher);
+    let file = format!("{STALL}.ko");
+    let check = |root: &Path| {
+        ensure!(root.join(&file).is_file(), "no {file}");
+        Ok(())
+    };
+    let name = format!("{STALL}-{release}-{:016x}", hasher.finish());
+    let built = cache.folder(&name, check, |root| {
+        let headers = headers(debian, release, cache)?;
+        let work = tempfile::tempdir().context("a folder for a module")?;
+        for (name, text) in SOURCE {
+            fs::write(work.path().join(name), text).with_context(|| format!("write({name})"))?;
+        }
+        // Named in full, for the packages' own makefiles speak of /usr/src.
+        let source = headers.join("usr/src");
+        let mut make = MAKE.command()?;
+        make.arg("-C")
+            .arg(source.join(format!("linux-headers-{release}")));
+        let common = common(release).context("a release without a flavour")?;
+        make.arg("-f").arg(source.join(common).join("Makefile"));
+        make.arg(format!("CC={}", GCC.program));
+        make.arg(format!("M={}", work.path().display()))
+            .arg("modules");
+        // Some of the kernel's build programs need it.
+        make.env("LD_LIBRARY_PATH", headers.join("usr/lib/x86_64-linux-gnu"));
+        command::output(&mut make)?;
+        let from = work.path().join(&file);
+        fs::copy(&from, root.join(&file)).with_context(|| format!("copy({})", from.display()))?;
+        Ok(())
+    })?;
+    Ok(built.join(file))
+}
+
+/// The package of what all flavours of a release share: `linux-headers-6.1.0-56-common`.
+fn common(release: &str) -> Option<String> {
+    let (base, _flavour) = release.rsplit_once('-')?;
+    Some(format!("linux-headers-{base}-common"))
+}
+
+/// The headers of a kernel, unpacked.
+fn headers(debian: &'static str, release: &str, cache: &Cache) -> Result<PathBuf> {
+    let package = format!("linux-headers-{release}");
+    let check = |root: &Path| {
+        let symbols = root.join("usr/src").join(&package).join("Module.symvers");
+        ensure!(symbols.is_file(), "no {}", symbols.display());
+        Ok(())
+    };
+    let name = format!("debian-{debian}-{ARCHITECTURE}-{package}");
+    cache.folder(&name, check, |root| {
+        let apt = Apt::update(debian, ARCHITECTURE)?;
+        let dependency = |prefix| {
+            apt.dependency(&package, prefix).with_context(|| {
+                format!(
+                    "Debian's archive has no {package} any more: remove the kernel {release} from \
+                     the cache to get the current one"
+                )
+            })
+        };
+        let (common, kbuild) = (dependency("linux-headers-")?, dependency("linux-kbuild-")?);
+        let packages = [package.clone(), common, kbuild, "libelf1".to_owned()];
+        apt.unpack(&packages, root)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_flavours_of_a_release_share_a_package() {
+        let expected = "linux-headers-6.1.0-56-common";
+        assert_eq!(common("6.1.0-56-amd64").as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn the_module_is_called_as_scenarios_call_it() {
+        assert_eq!(SOURCE[1].1.trim(), format!("obj-m := {STALL}.o"));
+        assert!(SOURCE[0].1.contains(&format!(".name = \"{STALL}\"")));
+    }
+}
