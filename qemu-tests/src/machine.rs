@@ -73,6 +73,20 @@ pub const ISA: &str = "0000:00:1f.0";
 /// The chipset's SMBus, in the group of [`SATA`].
 pub const SMBUS: &str = "0000:00:1f.3";
 
+/// What came with [`with_more_cards`]: another network card of the make of [`NIC`], at the address
+/// that that one had.
+pub const ADDED: &str = "0000:01:01.0";
+/// Where [`NIC`] is then.
+pub const NIC_MOVED: &str = "0000:02:01.0";
+/// Where [`SOUND`] is then.
+pub const SOUND_MOVED: &str = "0000:02:02.0";
+/// Where [`CARD_READER`] is then.
+pub const CARD_READER_MOVED: &str = "0000:02:03.0";
+/// Where [`NVME`] is then.
+pub const NVME_MOVED: &str = "0000:03:00.0";
+/// A network card with a serial number, labelled by the firmware.
+pub const LAN: &str = "0000:00:06.0";
+
 const fn device(
     address: &'static str,
     name: &'static str,
@@ -108,12 +122,34 @@ const DEVICES: [Device; 15] = [
     device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
 ];
 
-const NATIVES: [&str; 11] = [
+#[rustfmt::skip]
+const MORE_DEVICES: [Device; 17] = [
+    DEVICES[0],
+    device(LAN, "network card", "8086:10d3:8086:0000", "020000", "e1000e"),
+    DEVICES[1],
+    DEVICES[2],
+    DEVICES[3],
+    DEVICES[4],
+    DEVICES[5],
+    DEVICES[6],
+    device(ADDED, "network card", "8086:100e:1af4:1100", "020000", "e1000"),
+    device(NIC_MOVED, "network card", "8086:100e:1af4:1100", "020000", "e1000"),
+    device(SOUND_MOVED, "sound card", "1274:5000:4942:4c4c", "040100", "snd_ens1370"),
+    device(CARD_READER_MOVED, "card reader", "1b36:0007:1af4:1100", "080501", "sdhci-pci"),
+    device(NVME_MOVED, "NVMe disk", "1b36:0010:1af4:1100", "010802", "nvme"),
+    DEVICES[11],
+    DEVICES[12],
+    DEVICES[13],
+    DEVICES[14],
+];
+
+const NATIVES: [&str; 12] = [
     "lpc_ich",
     "i2c_i801",
     "bochs",
     "snd_hda_intel",
     "e1000",
+    "e1000e",
     "snd_ens1370",
     "nvme",
     "sdhci_pci",
@@ -193,6 +229,32 @@ pub fn pc(iommu: Iommu) -> Machine {
         devices: &DEVICES,
         natives: &NATIVES,
     }
+}
+
+/// The same with two cards added. The bridge of one comes first, so that all bus numbers below
+/// move; no bridge that was there has another place.
+///
+/// ```text
+/// 0000:00 ─┬─ 01.0  bridge to PCI ── 01 ─── 01.0  network card  a group of its own
+///          ├─ 03.0  bridge to PCI ── 02 ─┬─ 01.0 02.0 03.0
+///          ├─ 04.0  root port ────── 03 ─── 00.0  NVMe
+///          └─ 06.0  network card                     a group of its own
+/// ```
+#[must_use]
+#[rustfmt::skip]
+pub fn with_more_cards(iommu: Iommu) -> Machine {
+    let mut machine = pc(iommu);
+    machine.arguments.extend([
+        "-device", "pcie-pci-bridge,id=added,bus=pcie.0,addr=01.0",
+        "-device", "e1000,bus=added,addr=01.0,romfile=",
+        // The serial number is made of the hardware address. QEMU labels only what is on bus 0.
+        "-device", "e1000e,id=lan,bus=pcie.0,addr=06.0,romfile=,mac=52:54:00:12:34:56",
+        // Slots are the root ports' own then, under the number in their capability.
+        "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+        "-smbios", "type=41,designation=Onboard LAN,instance=1,kind=ethernet,pcidev=lan",
+    ]);
+    machine.devices = &MORE_DEVICES;
+    machine
 }
 
 impl Machine {

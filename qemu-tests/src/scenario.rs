@@ -29,6 +29,8 @@ pub struct Scenario {
     pub cmdline: Cow<'static, str>,
     /// The machine's IOMMU.
     pub iommu: Iommu,
+    /// On [`machine::with_more_cards`].
+    pub more_cards: bool,
     /// Modules that are loaded before the agent runs, with their parameters.
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
@@ -198,6 +200,7 @@ impl Scenario {
             proves,
             cmdline: cmdline.into(),
             iommu: Iommu::Intel,
+            more_cards: false,
             preload: &[],
             without: &[],
             runs: vec![run],
@@ -210,6 +213,13 @@ impl Scenario {
     #[must_use]
     pub fn iommu(mut self, iommu: Iommu) -> Self {
         self.iommu = iommu;
+        self
+    }
+
+    /// On a machine with two cards more, where bus numbers have moved.
+    #[must_use]
+    pub fn with_more_cards(mut self) -> Self {
+        self.more_cards = true;
         self
     }
 
@@ -244,7 +254,11 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        machine::pc(self.iommu)
+        if self.more_cards {
+            machine::with_more_cards(self.iommu)
+        } else {
+            machine::pc(self.iommu)
+        }
     }
 
     /// What becomes of the function at `address` in the end, by the last run that says.

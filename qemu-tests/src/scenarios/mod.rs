@@ -3,6 +3,7 @@
 mod first;
 mod ids;
 mod malformed;
+mod named;
 mod policy;
 mod selection;
 mod stall;
@@ -18,6 +19,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     let mut all = ids::scenarios(seed);
     all.extend(stall::scenarios());
     all.extend(selection::scenarios());
+    all.extend(named::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());
     all.extend(first::scenarios());
