@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::apply::DRIVER_LIMIT;
 use crate::errno::Answer;
 use crate::function::{Inventory, MAX_FUNCTIONS};
-use crate::host::{Host, LoadError, Root, driver_of};
+use crate::host::{Host, LoadError, Root, driver_of, path};
 use crate::plan::{Decision, Plan};
 use crate::text::Name;
 
@@ -152,6 +152,9 @@ pub struct GroupStatus {
     pub group: u32,
     /// Whether VFIO calls it viable; `None` where the kernel offers no way to ask.
     pub viable: Option<bool>,
+    /// A member that appeared after the machine was looked at: a native driver may take it, and
+    /// nothing of this plan keeps it off.
+    pub late: Option<Address>,
 }
 
 /// What became of a plan.
@@ -222,10 +225,29 @@ pub(crate) fn ask_groups(
                 None
             }
         };
-        if groups.push(GroupStatus { group, viable }).is_err() {
+        let late = late_member(host, inventory, group);
+        let status = GroupStatus {
+            group,
+            viable,
+            late,
+        };
+        if groups.push(status).is_err() {
             *more_groups = more_groups.saturating_add(1);
         }
     }
+}
+
+/// A member of a group that is not in the inventory.
+fn late_member(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Address> {
+    let mut late = None;
+    let devices = path(format_args!("sys/kernel/iommu_groups/{group}/devices"));
+    // Without the list nothing is known of it, as before.
+    let _ = root.list(&devices, &mut |entry| {
+        let member = Address::parse(entry);
+        let known = |address| inventory.iter().any(|(_, f)| f.address == address);
+        late = late.or(member.filter(|address| !known(*address)));
+    });
+    late
 }
 
 /// What keeps a group from being viable: its members with a driver that VFIO does not accept.

@@ -102,7 +102,7 @@ impl Record<'_> {
             .outcomes
             .groups
             .iter()
-            .any(|status| status.viable == Some(false));
+            .any(|status| status.viable == Some(false) || status.late.is_some());
         let unmatched =
             unmatched(self.policy, self.inventory).any(|u| u.selector.source == Source::Bind);
         missed || unusable || unmatched || self.inventory.beyond_limit > 0

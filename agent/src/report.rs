@@ -179,6 +179,8 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
         json.open("{");
         json.field("group", Value::Number(status.group.into()));
         json.field("viable", status.viable.map_or(Value::Null, Value::Truth));
+        let late = status.late.as_ref();
+        json.field("late", late.map_or(Value::Null, |late| Value::Text(late)));
         json.key("blockers");
         json.open("[");
         if status.viable == Some(false) {

@@ -119,6 +119,12 @@ fn driver(name: Option<&Name>) -> &str {
 
 fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
     let group = status.group;
+    if let Some(address) = status.late {
+        error!(
+            "group {group}: {address} appeared while the others were bound and is not; run \
+             vfio-bind-agent again"
+        );
+    }
     match status.viable {
         Some(true) => info!("group {group} is viable, says VFIO"),
         None => info!("group {group}: this kernel has no node to ask whether it is viable"),

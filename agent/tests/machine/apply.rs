@@ -93,6 +93,26 @@ fn run(machine: &Machine, line: &str) -> Result {
 }
 
 #[test]
+fn a_sibling_that_appears_late_is_told() {
+    let machine = Machine::new(&cards());
+    for member in [GPU, AUDIO, "0000:42:00.2"] {
+        let entry = format!("sys/kernel/iommu_groups/15/devices/{member}");
+        std::fs::create_dir_all(machine.path(&entry)).unwrap();
+    }
+    let mut late = None;
+    let exit = run::perform(&machine, b"vfio.bind=42:00.0", &|| 0, &mut |record| {
+        late = record.outcomes.groups.first().and_then(|group| group.late);
+        record.exit()
+    });
+    assert_eq!(
+        late.map(|address| address.to_string()).as_deref(),
+        Some("0000:42:00.2")
+    );
+    assert_eq!(exit, EXIT_NOT_BOUND);
+    assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
+}
+
+#[test]
 fn the_container_gets_the_part_that_maps_memory() {
     let machine = Machine::new(&cards());
     std::fs::create_dir_all(machine.path("dev/vfio")).unwrap();
