@@ -149,6 +149,7 @@ impl<'m> Walk<'m> {
                 }
             }
             "overlay" => self.overlay(mount, layers),
+            "tmpfs" | "ramfs" | "rootfs" => self.memory = true,
             "autofs" => self.unresolved(
                 "an automount that has not mounted anything yet: look into it, and try again"
                     .to_owned(),

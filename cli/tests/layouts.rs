@@ -247,6 +247,8 @@ fn btrfs_over_two_disks() {
         );
     }
     system.write("sys/fs/btrfs/features/compress_zstd", "0\n");
+    // Another file system, with a member that ours has not.
+    system.link("sys/fs/btrfs/0a7d11c2/devices/sdb1", "sys/class/block/sdb1");
     system
         .mount("0:27 / btrfs /dev/sda1 rw,subvol=/@")
         .mount("0:27 /boot btrfs /dev/sda1");
@@ -378,7 +380,10 @@ fn files_that_hold_a_disk() {
 }
 
 #[test]
-fn swap_in_memory_needs_nothing() {
+fn what_is_in_memory_needs_nothing() {
+    let system = System::nvme();
+    system.mount("0:30 / tmpfs none");
+    expect(&system.protected(), &[]);
     let system = System::nvme();
     system.mount("259:2 / ext4 /dev/nvme0n1p2");
     system
@@ -401,7 +406,7 @@ fn what_is_not_known_is_told_and_the_rest_is_printed() {
             &["/: ", "container"][..],
         ),
         ("0:41 / nfs4 server:/root", &["/: ", "nfs4", "server:/root"]),
-        ("0:42 / tmpfs none", &["/: ", "tmpfs", "0:42"]),
+        ("0:42 / fuse.x y", &["/: ", "fuse.x", "0:42"]),
         ("0:43 / ext4 /dev/gone", &["/: ", "/dev/gone"]),
         ("0:44 / btrfs /dev/gone", &["/: ", "/dev/gone"]),
         ("0:45 / autofs systemd-1", &["/: ", "automount"]),
