@@ -3,6 +3,7 @@
 # The agent in a dracut image. Written for dracut 059 and dracut-ng 10x.
 
 agent=/usr/bin/vfio-bind-agent
+command=/usr/bin/vfio-bind
 
 # What does not pass here ends the build, for dracut.conf.d asks for this module by name.
 check() {
@@ -21,11 +22,30 @@ installkernel() {
     hostonly='' instmods -s vfio vfio_iommu_type1 vfio_virqfd vfio_pci_core vfio_pci
 }
 
+# The controllers that this system boots from, for the agent to leave alone. Without the list the
+# image is of use all the same.
+install_protected() {
+    local conf=$initdir/etc/vfio-bind/protected.conf
+
+    if [[ ${dracutsysrootdir-} ]]; then
+        dwarn "vfio-bind: the image does not protect its boot disk: which one a system in" \
+            "$dracutsysrootdir boots from is not known here"
+    elif [[ ! -x $command ]]; then
+        dwarn "vfio-bind: the image does not protect the boot disk: install $command"
+    else
+        mkdir -p "${conf%/*}"
+        "$command" protected > "$conf" && return
+        rm -f "$conf"
+        dwarn "vfio-bind: the image does not protect the boot disk: '$command protected' failed"
+    fi
+}
+
 install() {
     local conf
 
     inst_multiple "$agent" modprobe
     inst_multiple -o /etc/vfio-bind/policy.conf
+    install_protected
     for conf in "${dracutsysrootdir-}"/{usr/lib,usr/local/lib,etc}/modprobe.d/*.conf; do
         if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci' "$conf"; then
             inst_simple "${conf#"${dracutsysrootdir-}"}"

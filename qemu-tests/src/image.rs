@@ -11,6 +11,8 @@ pub const FORCED: [&str; 2] = ["bochs", "snd_hda_intel"];
 pub const ROOT: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 /// The policy of an image that has one.
 pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\n";
+/// What the builder of an image is told of the machine that boots it: the root's disk.
+pub const PROTECTED: &str = "vfio.protect=0000:00:05.0@1af4:1001  # /: vda\n";
 /// What modprobe.d of such an image says: both cards.
 pub const MODPROBE: &str = "options vfio-pci ids=1234:1111\n";
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, ROOT};
+use anyhow::{Context, Result, anyhow, ensure};
+use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, PROTECTED, ROOT};
 
 use super::repack::{self, Instead};
 use super::root::{self, link_tree};
@@ -18,8 +18,11 @@ use crate::cache::Cache;
 use crate::cargo::Executable;
 use crate::command;
 use crate::image::{self, Choice};
-use crate::install;
+use crate::install::{self, Executables};
 use crate::progress::say;
+
+/// Where an image has the functions that its builder's system needs to boot.
+const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
 
 /// What an image holds of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +55,8 @@ pub struct Builds<'a> {
     cache: Cache,
     modules: tempfile::TempDir,
     crash: Vec<u8>,
+    /// Stands in for the command, which would tell of this machine and not of the one that boots.
+    command: PathBuf,
     images: Mutex<Images>,
 }
 
@@ -68,12 +73,17 @@ impl<'a> Builds<'a> {
             ..Choice::default()
         };
         let crash = Executable::guest("crash").build()?;
+        let command = bench.folder.path().join("vfio-bind");
+        let script =
+            format!("#!/bin/sh\n[ \"$*\" = protected ] || exit 1\ncat <<'END'\n{PROTECTED}END\n");
+        install::write(&command, script.as_bytes(), 0o755)?;
         Ok(Self {
             bench,
             cache: Cache::open()?,
             // All modules of a kernel would only make images slow to build and to boot.
             modules: image::stage_modules(&bench.kernel, &choice)?,
             crash: fs::read(&crash).with_context(|| format!("read({})", crash.display()))?,
+            command,
             images: Mutex::default(),
         })
     }
@@ -123,10 +133,17 @@ impl<'a> Builds<'a> {
         const HARNESS: &[u8] = include_bytes!("documented.sh");
         let root = self.bench.folder.path().join("hooks.root");
         link_tree(&Tool::InitramfsTools.recipe().get(&self.cache)?, &root)?;
-        install::install(&self.bench.programs.agent, &root)?;
+        install::install(self.executables(), &root)?;
         install::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
         command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;
         fs::remove_dir_all(&root).with_context(|| format!("remove({})", root.display()))
+    }
+
+    fn executables(&self) -> Executables<'_> {
+        Executables {
+            agent: &self.bench.programs.agent,
+            command: &self.command,
+        }
     }
 
     fn build(&self, tool: &Tool, variant: Variant) -> Result<Built> {
@@ -137,7 +154,7 @@ impl<'a> Builds<'a> {
         tool.add_kernel(&root, &self.bench.kernel, self.modules.path())?;
         tool.configure(&root)?;
         if variant != Variant::Bare && *tool != Tool::Cpio {
-            install::install(&self.bench.programs.agent, &root)?;
+            install::install(self.executables(), &root)?;
         }
         let policy = root.join("etc/vfio-bind/policy.conf");
         if variant == Variant::Configured {
@@ -159,6 +176,14 @@ impl<'a> Builds<'a> {
         let path = folder.join(format!("{name}.img"));
         fs::rename(root.join(IMAGE), &path)
             .with_context(|| format!("rename({IMAGE}, {})", path.display()))?;
+        if variant != Variant::Bare && *tool != Tool::Cpio {
+            let list = repack::content(&path, PROTECTED_PLACE)?;
+            ensure!(
+                list == PROTECTED.as_bytes(),
+                "{PROTECTED_PLACE} in the image is not what vfio-bind printed: {}",
+                String::from_utf8_lossy(&list)
+            );
+        }
         if *tool == Tool::Cpio && variant != Variant::Bare {
             let policy = (variant == Variant::Configured).then_some(policy.as_path());
             self.append_archive(&path, policy)?;
