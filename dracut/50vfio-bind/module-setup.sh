@@ -3,7 +3,6 @@
 # The agent in a dracut image. Written for dracut 059 and dracut-ng 10x.
 
 agent=/usr/bin/vfio-bind-agent
-command=/usr/bin/vfio-bind
 
 # What does not pass here ends the build, for dracut.conf.d asks for this module by name.
 check() {
@@ -24,8 +23,8 @@ installkernel() {
 
 # The controllers that this system boots from, for the agent to leave alone. Without the list the
 # image is of use all the same.
-install_protected() {
-    local conf=$initdir/etc/vfio-bind/protected.conf
+vfio_bind_protected() {
+    local command=/usr/bin/vfio-bind conf=$initdir/etc/vfio-bind/protected.conf
 
     if [[ ${dracutsysrootdir-} ]]; then
         dwarn "vfio-bind: the image does not protect its boot disk: which one a system in" \
@@ -45,7 +44,7 @@ install() {
 
     inst_multiple "$agent" modprobe
     inst_multiple -o /etc/vfio-bind/policy.conf
-    install_protected
+    vfio_bind_protected
     for conf in "${dracutsysrootdir-}"/{usr/lib,usr/local/lib,etc}/modprobe.d/*.conf; do
         if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci' "$conf"; then
             inst_simple "${conf#"${dracutsysrootdir-}"}"

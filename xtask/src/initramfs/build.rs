@@ -29,9 +29,9 @@ const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
 enum Variant {
     /// Nothing.
     Bare,
-    /// Our module.
+    /// Our module, without the command that tells what to protect.
     Ours,
-    /// Our module, a policy and modprobe.d.
+    /// Our module and the command, a policy and modprobe.d.
     Configured,
 }
 
@@ -156,6 +156,10 @@ impl<'a> Builds<'a> {
         if variant != Variant::Bare && *tool != Tool::Cpio {
             install::install(self.executables(), &root)?;
         }
+        if variant == Variant::Ours && *tool != Tool::Cpio {
+            let command = root.join(install::COMMAND);
+            fs::remove_file(&command).with_context(|| format!("remove({})", command.display()))?;
+        }
         let policy = root.join("etc/vfio-bind/policy.conf");
         if variant == Variant::Configured {
             let conf = root.join("etc/modprobe.d/vfio.conf");
@@ -165,10 +169,13 @@ impl<'a> Builds<'a> {
         }
         let started = Instant::now();
         let words = tool.command(&self.bench.kernel.release);
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let words = ["sh", "-c", "exec \"$0\" \"$@\" 2>&1"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str));
+        let words: Vec<_> = words.collect();
         let said = command::output(&mut root::command(&root, &words)?);
         let time = started.elapsed();
-        said.with_context(|| format!("{} builds no image", tool.name()))?;
+        let said = said.with_context(|| format!("{} builds no image", tool.name()))?;
         say(format_args!(
             "built the image {name} in {:.1} s",
             time.as_secs_f64()
@@ -176,13 +183,8 @@ impl<'a> Builds<'a> {
         let path = folder.join(format!("{name}.img"));
         fs::rename(root.join(IMAGE), &path)
             .with_context(|| format!("rename({IMAGE}, {})", path.display()))?;
-        if variant != Variant::Bare && *tool != Tool::Cpio {
-            let list = repack::content(&path, PROTECTED_PLACE)?;
-            ensure!(
-                list == PROTECTED.as_bytes(),
-                "{PROTECTED_PLACE} in the image is not what vfio-bind printed: {}",
-                String::from_utf8_lossy(&list)
-            );
+        if *tool != Tool::Cpio {
+            check_protected(&path, variant, &said)?;
         }
         if *tool == Tool::Cpio && variant != Variant::Bare {
             let policy = (variant == Variant::Configured).then_some(policy.as_path());
@@ -203,4 +205,21 @@ impl<'a> Builds<'a> {
         };
         append().with_context(|| format!("append({})", image.display()))
     }
+}
+
+/// Whether an image has the list of protected functions, or its builder has warned that it has not.
+fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
+    let list = repack::content(image, PROTECTED_PLACE)?;
+    let list = list.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let expected = (variant == Variant::Configured).then_some(PROTECTED);
+    ensure!(
+        list.as_deref() == expected,
+        "{PROTECTED_PLACE} in the image is {list:?}, not {expected:?}; its builder said:\n{said}"
+    );
+    let warned = said.contains("vfio-bind: the image does not protect the boot disk");
+    ensure!(
+        warned == (variant == Variant::Ours),
+        "the builder of an image with the list {list:?} said:\n{said}"
+    );
+    Ok(())
 }

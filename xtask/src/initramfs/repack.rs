@@ -66,11 +66,12 @@ pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The content of a file in an uncompressed image, by its path without a slash in front.
+/// The content of a file in an uncompressed image, by its path without a slash in front; `None`
+/// where it has no such file.
 ///
 /// # Errors
-/// Where the image is not an archive, or has no such file.
-pub fn content(image: &Path, wanted: &str) -> Result<Vec<u8>> {
+/// Where the image is not an archive.
+pub fn content(image: &Path, wanted: &str) -> Result<Option<Vec<u8>>> {
     let mut found = None;
     entries(image, |entry, content| {
         if place(entry) == wanted {
@@ -79,7 +80,7 @@ pub fn content(image: &Path, wanted: &str) -> Result<Vec<u8>> {
         }
         Ok(())
     })?;
-    found.with_context(|| format!("{} has no file {wanted}", image.display()))
+    Ok(found)
 }
 
 /// Where an entry goes.
@@ -160,8 +161,9 @@ mod tests {
         std::fs::write(path("e"), two.concat()).unwrap();
         replace(&path("e"), &path("f"), Instead::Nothing).unwrap();
         assert_eq!(text("f").matches("policy.conf").count(), 2);
-        assert_eq!(content(&path("e"), AGENT).unwrap(), b"the agent");
-        content(&path("f"), AGENT).unwrap_err();
+        let agent = |name: &str| content(&path(name), AGENT).unwrap();
+        assert_eq!(agent("e").as_deref(), Some(&b"the agent"[..]));
+        assert_eq!(agent("f"), None);
         // Now there is none to replace.
         replace(&path("c"), &path("d"), Instead::Nothing).unwrap_err();
     }
