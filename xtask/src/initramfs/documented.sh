@@ -93,7 +93,8 @@ expect_call 'behind udev' "error HOOKS: 'udev'"
 declare -A _runhooks=([early]=' udev vfio-bind lvm2')
 run_build after-udev
 (( failed == 0 )) || wrong 'behind udev, with a list' 'success' "${calls[*]}"
-[[ ${_runhooks[early]} == ' vfio-bind udev lvm2 ' ]] ||
+read -ra order <<<"${_runhooks[early]}"
+[[ ${order[*]} == 'vfio-bind udev lvm2' ]] ||
     wrong 'behind udev, with a list' 'vfio-bind first' "${_runhooks[early]}"
 unset _runhooks
 for file in "$agent" /usr/lib/systemd/system/vfio-bind.service; do
