@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use vfio_bind::policy::{Policy, Sources};
 use vfio_bind_cli::protected::{Protected, find};
 
 /// A system that is a directory.
@@ -160,6 +161,14 @@ fn expect_lines(protected: &Protected, lines: &[(&str, &str)]) {
         .map(|(head, comment)| format!("{head}{comment}"))
         .collect();
     assert_eq!(protected.lines, expected);
+    // The agent takes each line as one selector, and finds nothing wrong with it.
+    let text = protected.lines.join("\n");
+    let policy = Policy::read(&Sources {
+        protected: text.as_bytes(),
+        ..Sources::default()
+    });
+    assert!(policy.problems.is_empty(), "{:?}", policy.problems);
+    assert_eq!(policy.selectors.len(), lines.len());
 }
 
 /// A single problem, with all of these words, and no line.

@@ -163,7 +163,10 @@ impl<'a> Builds<'a> {
         let policy = root.join("etc/vfio-bind/policy.conf");
         if variant == Variant::Configured {
             let conf = root.join("etc/modprobe.d/vfio.conf");
-            install::write(&policy, POLICY.as_bytes(), 0o644)?;
+            // An archive has no builder to ask: its owner puts the list into the policy.
+            let list = if *tool == Tool::Cpio { PROTECTED } else { "" };
+            let text = format!("{POLICY}{list}");
+            install::write(&policy, text.as_bytes(), 0o644)?;
             install::write(&conf, MODPROBE.as_bytes(), 0o644)?;
             tool.list_hook_last(&root)?;
         }
