@@ -21,11 +21,30 @@ installkernel() {
     hostonly='' instmods -s vfio vfio_iommu_type1 vfio_virqfd vfio_pci_core vfio_pci
 }
 
+# The controllers that this system boots from, for the agent to leave alone. Without the list the
+# image is of use all the same.
+vfio_bind_protected() {
+    local command=/usr/bin/vfio-bind conf=$initdir/etc/vfio-bind/protected.conf
+
+    if [[ ${dracutsysrootdir-} ]]; then
+        dwarn "vfio-bind: the image does not protect its boot disk: which one a system in" \
+            "$dracutsysrootdir boots from is not known here"
+    elif [[ ! -x $command ]]; then
+        dwarn "vfio-bind: the image does not protect the boot disk: install $command"
+    else
+        mkdir -p "${conf%/*}"
+        "$command" protected > "$conf" && return
+        rm -f "$conf"
+        dwarn "vfio-bind: the image does not protect the boot disk: '$command protected' failed"
+    fi
+}
+
 install() {
     local conf
 
     inst_multiple "$agent" modprobe
     inst_multiple -o /etc/vfio-bind/policy.conf
+    vfio_bind_protected
     for conf in "${dracutsysrootdir-}"/{usr/lib,usr/local/lib,etc}/modprobe.d/*.conf; do
         if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci' "$conf"; then
             inst_simple "${conf#"${dracutsysrootdir-}"}"

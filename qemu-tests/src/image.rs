@@ -9,8 +9,12 @@ pub const FORCED: [&str; 2] = ["bochs", "snd_hda_intel"];
 /// The modules without which an image does not find its root file system. ext4 asks for crc32c by
 /// an alias, which `modules.dep` does not tell.
 pub const ROOT: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
-/// The policy of an image that has one.
-pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\n";
+/// The policy of an image that has one: a disk, and, which must be refused, that of the root.
+pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\nvfio.bind=0000:00:05.0\n";
+/// The disk of the root file system.
+const ROOT_DISK: &str = "0000:00:05.0";
+/// What the builder of an image is told of the machine that boots it: the root's disk.
+pub const PROTECTED: &str = "vfio.protect=0000:00:05.0@1af4:1001  # /: vda\n";
 /// What modprobe.d of such an image says: both cards.
 pub const MODPROBE: &str = "options vfio-pci ids=1234:1111\n";
 
@@ -65,7 +69,7 @@ impl Case {
             Self::Asked => "one card is VFIO's and usable before the forced drivers take its twin",
             Self::WithoutUs => "without us the forced drivers win: the test's test",
             Self::Configured => {
-                "the policy and modprobe.d come into the image and count without a command line"
+                "policy, modprobe.d and the list of what the root needs come into the image and count"
             }
             Self::NoAgent => "the agent's file is gone: the boot goes on",
             Self::NotExecutable => "the agent's file is not executable: the boot goes on",
@@ -88,6 +92,15 @@ impl Case {
         match self {
             Self::Asked => vec![GPU, GPU_AUDIO],
             Self::Configured => [&[NVME][..], &CARDS].concat(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The functions that are asked for and must be left alone.
+    #[must_use]
+    pub fn refused(self) -> Vec<&'static str> {
+        match self {
+            Self::Configured => vec![ROOT_DISK],
             _ => Vec::new(),
         }
     }
@@ -120,6 +133,13 @@ impl Case {
 mod tests {
     use super::*;
     use crate::machine::{Iommu, pc};
+
+    #[test]
+    fn the_policy_asks_for_what_the_list_protects() {
+        let asked = format!("vfio.bind={ROOT_DISK}\n");
+        let protected = format!("vfio.protect={ROOT_DISK}@");
+        assert!(POLICY.contains(&asked) && PROTECTED.starts_with(&protected));
+    }
 
     #[test]
     fn every_forced_driver_has_a_function_in_every_case() {

@@ -54,6 +54,19 @@ impl Executable {
         }
     }
 
+    /// The command for the owner of a machine, for this machine's C library.
+    #[must_use]
+    pub fn command() -> Self {
+        Self {
+            package: "vfio-bind",
+            bin: "vfio-bind",
+            features: None,
+            release: true,
+            target: None,
+            flags: Vec::new(),
+        }
+    }
+
     /// A program for test guests: static, for there are no libraries.
     #[must_use]
     pub fn guest(bin: &'static str) -> Self {
@@ -178,6 +191,15 @@ mod tests {
              -C llvm-args=-enable-machine-outliner=always -C link-self-contained=no -C link-arg=-nostartfiles \
              -C link-arg=-nostdlib -C link-arg=-static -C link-arg=-Wl,--no-eh-frame-hdr \
              -C link-arg=-Wl,-T,agent/link.ld -C link-arg=-Wl,-z,norelro"
+        );
+    }
+
+    #[test]
+    fn the_command() {
+        assert_eq!(
+            Executable::command().arguments().join(" "),
+            "rustc --message-format=json-render-diagnostics --release --package vfio-bind \
+             --bin vfio-bind --"
         );
     }
 

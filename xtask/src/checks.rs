@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::workspace;
 use crate::cargo::{self, Executable};
@@ -17,13 +17,14 @@ use crate::tools::{self, SHELLCHECK};
 pub type Check = (&'static str, fn() -> Result<String>);
 
 /// All of them, the quick ones first.
-pub const CHECKS: [Check; 6] = [
+pub const CHECKS: [Check; 7] = [
     ("format", format),
     ("shell scripts", shell_scripts),
     ("clippy", clippy),
     ("clippy, freestanding agent", clippy_agent),
     ("unit and property tests", unit_tests),
     ("the agent is static and small", agent),
+    ("the command tells of this machine", command),
 ];
 
 fn format() -> Result<String> {
@@ -80,6 +81,18 @@ fn agent() -> Result<String> {
     let path = Executable::agent(None).build()?;
     let size = elf::check_agent(&path)?;
     Ok(format!("{:.1} KiB", size as f64 / 1024.0))
+}
+
+/// Built as it is installed: alone, without what other packages want of its dependencies.
+fn command() -> Result<String> {
+    let path = Executable::command().build()?;
+    let lines = command::output(Command::new(path).arg("protected"))?;
+    let is_ours = |line: &str| line.starts_with("vfio.protect=");
+    ensure!(
+        lines.lines().all(is_ours),
+        "these are no lines of a policy:\n{lines}"
+    );
+    Ok(format!("{} functions to protect", lines.lines().count()))
 }
 
 fn shell_scripts() -> Result<String> {

@@ -11,11 +11,23 @@ use crate::bench::workspace;
 /// Where the agent goes; hooks, unit and archive name it.
 pub const AGENT: &str = "usr/bin/vfio-bind-agent";
 
+/// Where the command goes; what builds an image runs it there.
+pub const COMMAND: &str = "usr/bin/vfio-bind";
+
+/// What cargo builds and an installation holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Executables<'a> {
+    /// The agent.
+    pub agent: &'a Path,
+    /// The command `vfio-bind`.
+    pub command: &'a Path,
+}
+
 /// A file: where it is in the repository, where it goes, and its mode.
 type Place = (&'static str, &'static str, u32);
 
-/// Everything but the agent.
-const FILES: [Place; 10] = [
+/// Everything but the executables.
+const FILES: [Place; 11] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -67,24 +79,27 @@ const FILES: [Place; 10] = [
         "usr/share/man/man8/vfio-bind-agent.8",
         0o644,
     ),
+    ("man/vfio-bind.8", "usr/share/man/man8/vfio-bind.8", 0o644),
 ];
 
-/// The files of an installation with this agent: from where, to where under the root, and the mode.
+/// The files of an installation: from where, to where under the root, and the mode.
 #[must_use]
-pub fn files(agent: &Path) -> Vec<(PathBuf, &'static str, u32)> {
+pub fn files(executables: Executables<'_>) -> Vec<(PathBuf, &'static str, u32)> {
     let rest = FILES
         .iter()
         .map(|(from, to, mode)| (workspace().join(from), *to, *mode));
-    let agent = std::iter::once((agent.to_owned(), AGENT, 0o755));
-    agent.chain(rest).collect()
+    let Executables { agent, command } = executables;
+    let built = [(agent, AGENT), (command, COMMAND)];
+    let built = built.map(|(from, to)| (from.to_owned(), to, 0o755));
+    built.into_iter().chain(rest).collect()
 }
 
 /// Lays every file in its place under `root`.
 ///
 /// # Errors
 /// Where one cannot be read or written.
-pub fn install(agent: &Path, root: &Path) -> Result<()> {
-    for (from, to, mode) in files(agent) {
+pub fn install(executables: Executables<'_>, root: &Path) -> Result<()> {
+    for (from, to, mode) in files(executables) {
         let content = fs::read(&from).with_context(|| format!("read({})", from.display()))?;
         write(&root.join(to), &content, mode)?;
     }
@@ -116,31 +131,50 @@ mod tests {
     #[test]
     fn everything_lands_where_the_scripts_look_for_it() {
         let root = tempfile::tempdir().unwrap();
-        let agent = root.path().join("built");
-        fs::write(&agent, "agent").unwrap();
-        install(&agent, root.path()).unwrap();
+        let [agent, command] = ["agent", "command"].map(|name| {
+            let path = root.path().join(name);
+            fs::write(&path, name).unwrap();
+            path
+        });
+        let executables = Executables {
+            agent: &agent,
+            command: &command,
+        };
+        install(executables, root.path()).unwrap();
         // A second time over the first.
-        install(&agent, root.path()).unwrap();
-        let installed = root.path().join(AGENT);
-        assert_eq!(fs::read(&installed).unwrap(), b"agent");
+        install(executables, root.path()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&installed), 0o755);
-        for (from, to, expected) in files(&agent) {
+        for (place, content) in [(AGENT, b"agent".as_slice()), (COMMAND, b"command")] {
+            let installed = root.path().join(place);
+            assert_eq!(fs::read(&installed).unwrap(), content);
+            assert_eq!(mode(&installed), 0o755);
+        }
+        for (from, to, expected) in files(executables) {
             let path = root.path().join(to);
             assert_eq!(mode(&path), expected, "{to}");
             assert_eq!(fs::read(from).unwrap(), fs::read(path).unwrap(), "{to}");
         }
         let left: Vec<_> = fs::read_dir(root.path().join("usr/bin")).unwrap().collect();
-        assert_eq!(left.len(), 1);
+        assert_eq!(left.len(), 2);
     }
 
     #[test]
-    fn every_script_names_the_agent_by_its_place() {
-        for (from, to, _) in files(Path::new("/dev/null")) {
-            let text = fs::read_to_string(&from).unwrap();
+    fn every_script_names_the_executables_by_their_places() {
+        for (from, to, _) in FILES {
+            let text = fs::read_to_string(workspace().join(from)).unwrap();
             let runs = ["scripts/init-top", "hooks/", "vfio-bind.sh", ".service"];
             if runs.iter().any(|piece| to.contains(piece)) {
-                assert!(text.contains("/usr/bin/vfio-bind-agent"), "{to}");
+                assert!(text.contains(&format!("/{AGENT}")), "{to}");
+            }
+            let builds = [
+                "module-setup.sh",
+                "initramfs-tools/hooks",
+                "initcpio/install",
+            ];
+            if builds.iter().any(|piece| to.contains(piece)) {
+                let ends = [" ", "\n", ";"];
+                let names = |end| text.contains(&format!("/{COMMAND}{end}"));
+                assert!(ends.iter().any(names), "{to}");
             }
         }
     }

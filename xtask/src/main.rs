@@ -33,6 +33,7 @@ use qemu_tests::scenarios;
 use bench::{Bench, Options};
 use campaign::Count;
 use cargo::Executable;
+use install::Executables;
 use progress::say;
 use tools::SHELLCHECK;
 
@@ -63,6 +64,9 @@ enum Task {
         /// An agent to install instead of building one.
         #[arg(long, value_name = "PATH")]
         agent: Option<PathBuf>,
+        /// A command `vfio-bind` to install instead of building one.
+        #[arg(long, value_name = "PATH")]
+        command: Option<PathBuf>,
     },
     /// Write an archive that brings the agent into an image that cannot be rebuilt.
     ///
@@ -146,7 +150,8 @@ fn run(task: Task) -> Result<bool> {
             root,
             dry_run,
             agent,
-        } => install(&root, dry_run, agent),
+            command,
+        } => install(&root, dry_run, agent, command),
         Task::Cpio {
             file,
             policy,
@@ -210,12 +215,22 @@ fn agent_or_build(path: Option<PathBuf>) -> Result<PathBuf> {
     }
 }
 
-fn install(root: &Path, dry_run: bool, agent: Option<PathBuf>) -> Result<bool> {
+fn install(
+    root: &Path,
+    dry_run: bool,
+    agent: Option<PathBuf>,
+    command: Option<PathBuf>,
+) -> Result<bool> {
     let agent = agent_or_build(agent)?;
+    let command = command.map_or_else(|| Executable::command().build(), Ok)?;
+    let executables = Executables {
+        agent: &agent,
+        command: &command,
+    };
     if !dry_run {
-        install::install(&agent, root)?;
+        install::install(executables, root)?;
     }
-    for (_, place, mode) in install::files(&agent) {
+    for (_, place, mode) in install::files(executables) {
         println!("{mode:o} {}", root.join(place).display());
     }
     Ok(true)

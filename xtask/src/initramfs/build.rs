@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, ROOT};
+use anyhow::{Context, Result, anyhow, ensure};
+use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, PROTECTED, ROOT};
 
 use super::repack::{self, Instead};
 use super::root::{self, link_tree};
@@ -18,17 +18,20 @@ use crate::cache::Cache;
 use crate::cargo::Executable;
 use crate::command;
 use crate::image::{self, Choice};
-use crate::install;
+use crate::install::{self, Executables};
 use crate::progress::say;
+
+/// Where an image has the functions that its builder's system needs to boot.
+const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
 
 /// What an image holds of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Variant {
     /// Nothing.
     Bare,
-    /// Our module.
+    /// Our module, without the command that tells what to protect.
     Ours,
-    /// Our module, a policy and modprobe.d.
+    /// Our module and the command, a policy and modprobe.d.
     Configured,
 }
 
@@ -52,6 +55,8 @@ pub struct Builds<'a> {
     cache: Cache,
     modules: tempfile::TempDir,
     crash: Vec<u8>,
+    /// Stands in for the command, which would tell of this machine and not of the one that boots.
+    command: PathBuf,
     images: Mutex<Images>,
 }
 
@@ -68,12 +73,17 @@ impl<'a> Builds<'a> {
             ..Choice::default()
         };
         let crash = Executable::guest("crash").build()?;
+        let command = bench.folder.path().join("vfio-bind");
+        let script =
+            format!("#!/bin/sh\n[ \"$*\" = protected ] || exit 1\ncat <<'END'\n{PROTECTED}END\n");
+        install::write(&command, script.as_bytes(), 0o755)?;
         Ok(Self {
             bench,
             cache: Cache::open()?,
             // All modules of a kernel would only make images slow to build and to boot.
             modules: image::stage_modules(&bench.kernel, &choice)?,
             crash: fs::read(&crash).with_context(|| format!("read({})", crash.display()))?,
+            command,
             images: Mutex::default(),
         })
     }
@@ -123,10 +133,17 @@ impl<'a> Builds<'a> {
         const HARNESS: &[u8] = include_bytes!("documented.sh");
         let root = self.bench.folder.path().join("hooks.root");
         link_tree(&Tool::InitramfsTools.recipe().get(&self.cache)?, &root)?;
-        install::install(&self.bench.programs.agent, &root)?;
+        install::install(self.executables(), &root)?;
         install::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
         command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;
         fs::remove_dir_all(&root).with_context(|| format!("remove({})", root.display()))
+    }
+
+    fn executables(&self) -> Executables<'_> {
+        Executables {
+            agent: &self.bench.programs.agent,
+            command: &self.command,
+        }
     }
 
     fn build(&self, tool: &Tool, variant: Variant) -> Result<Built> {
@@ -137,21 +154,31 @@ impl<'a> Builds<'a> {
         tool.add_kernel(&root, &self.bench.kernel, self.modules.path())?;
         tool.configure(&root)?;
         if variant != Variant::Bare && *tool != Tool::Cpio {
-            install::install(&self.bench.programs.agent, &root)?;
+            install::install(self.executables(), &root)?;
+        }
+        if variant == Variant::Ours && *tool != Tool::Cpio {
+            let command = root.join(install::COMMAND);
+            fs::remove_file(&command).with_context(|| format!("remove({})", command.display()))?;
         }
         let policy = root.join("etc/vfio-bind/policy.conf");
         if variant == Variant::Configured {
             let conf = root.join("etc/modprobe.d/vfio.conf");
-            install::write(&policy, POLICY.as_bytes(), 0o644)?;
+            // An archive has no builder to ask: its owner puts the list into the policy.
+            let list = if *tool == Tool::Cpio { PROTECTED } else { "" };
+            let text = format!("{POLICY}{list}");
+            install::write(&policy, text.as_bytes(), 0o644)?;
             install::write(&conf, MODPROBE.as_bytes(), 0o644)?;
             tool.list_hook_last(&root)?;
         }
         let started = Instant::now();
         let words = tool.command(&self.bench.kernel.release);
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let words = ["sh", "-c", "exec \"$0\" \"$@\" 2>&1"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str));
+        let words: Vec<_> = words.collect();
         let said = command::output(&mut root::command(&root, &words)?);
         let time = started.elapsed();
-        said.with_context(|| format!("{} builds no image", tool.name()))?;
+        let said = said.with_context(|| format!("{} builds no image", tool.name()))?;
         say(format_args!(
             "built the image {name} in {:.1} s",
             time.as_secs_f64()
@@ -159,6 +186,9 @@ impl<'a> Builds<'a> {
         let path = folder.join(format!("{name}.img"));
         fs::rename(root.join(IMAGE), &path)
             .with_context(|| format!("rename({IMAGE}, {})", path.display()))?;
+        if *tool != Tool::Cpio {
+            check_protected(&path, variant, &said)?;
+        }
         if *tool == Tool::Cpio && variant != Variant::Bare {
             let policy = (variant == Variant::Configured).then_some(policy.as_path());
             self.append_archive(&path, policy)?;
@@ -178,4 +208,21 @@ impl<'a> Builds<'a> {
         };
         append().with_context(|| format!("append({})", image.display()))
     }
+}
+
+/// Whether an image has the list of protected functions, or its builder has warned that it has not.
+fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
+    let list = repack::content(image, PROTECTED_PLACE)?;
+    let list = list.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let expected = (variant == Variant::Configured).then_some(PROTECTED);
+    ensure!(
+        list.as_deref() == expected,
+        "{PROTECTED_PLACE} in the image is {list:?}, not {expected:?}; its builder said:\n{said}"
+    );
+    let warned = said.contains("vfio-bind: the image does not protect the boot disk");
+    ensure!(
+        warned == (variant == Variant::Ours),
+        "the builder of an image with the list {list:?} said:\n{said}"
+    );
+    Ok(())
 }

@@ -6,6 +6,7 @@
 install=/usr/lib/initcpio/install/vfio-bind
 runtime=/usr/lib/initcpio/hooks/vfio-bind
 agent=/usr/bin/vfio-bind-agent
+command=/usr/bin/vfio-bind
 status=0
 calls=()
 
@@ -17,6 +18,7 @@ wrong() {
 # Each function does as little as its documentation promises.
 # It fails, and bash shows a RETURN trap the status before `return N`, not N.
 error() { calls+=("error $*") && return 1; }
+warning() { calls+=("warning $*"); }
 add_binary() { calls+=("add_binary $*"); }
 add_module() { calls+=("add_module $*"); }
 add_dir() { mkdir -p "$BUILDROOT$1"; }
@@ -53,6 +55,28 @@ done
 [[ " ${calls[*]}" != *policy.conf* ]] || wrong 'no policy' 'no policy.conf' "${calls[*]}"
 [[ ! -e $BUILDROOT/etc/vfio-bind/modprobe-ids ]] || wrong 'no modprobe.d' 'no mark' 'one'
 
+# expect_protected CASE: the list is as the command printed it, and nothing was said of it.
+expect_protected() {
+    [[ $("$command" protected) == "$(<"$BUILDROOT/etc/vfio-bind/protected.conf")" ]] ||
+        wrong "$1" 'what the command printed' 'something else'
+    [[ " ${calls[*]}" != *warning* ]] || wrong "$1" 'no warning' "${calls[*]}"
+}
+# expect_unprotected CASE: a warning, no list, and a build that succeeds.
+expect_unprotected() {
+    (( failed == 0 )) || wrong "$1" 'success' "${calls[*]}"
+    expect_call "$1" 'warning vfio-bind: the image does not protect the boot disk'
+    [[ ! -e $BUILDROOT/etc/vfio-bind/protected.conf ]] || wrong "$1" 'no list' 'one'
+}
+
+expect_protected 'a whole installation'
+mv "$command" "$command.away"
+run_build
+expect_unprotected 'without the command'
+printf '#!/bin/sh\necho half\nexit 1\n' >"$command" && chmod 755 "$command"
+run_build
+expect_unprotected 'a command that fails'
+mv "$command.away" "$command"
+
 mkdir -p /etc/vfio-bind /etc/modprobe.d
 echo 'vfio.bind=1234:1111' >/etc/vfio-bind/policy.conf
 echo 'options vfio-pci ids=1234:1111' >/etc/modprobe.d/vfio.conf
@@ -60,6 +84,7 @@ run_build
 expect_call 'a policy' 'add_file /etc/vfio-bind/policy.conf'
 expect_call 'modprobe.d' 'add_file /etc/modprobe.d/vfio.conf'
 [[ -e $BUILDROOT/etc/vfio-bind/modprobe-ids ]] || wrong 'modprobe.d' 'a mark' 'none'
+expect_protected 'a policy and modprobe.d'
 
 # Not documented: the order of early hooks. Without it, a wrong place fails the build.
 run_build after-udev
@@ -68,7 +93,8 @@ expect_call 'behind udev' "error HOOKS: 'udev'"
 declare -A _runhooks=([early]=' udev vfio-bind lvm2')
 run_build after-udev
 (( failed == 0 )) || wrong 'behind udev, with a list' 'success' "${calls[*]}"
-[[ ${_runhooks[early]} == ' vfio-bind udev lvm2 ' ]] ||
+read -ra order <<<"${_runhooks[early]}"
+[[ ${order[*]} == 'vfio-bind udev lvm2' ]] ||
     wrong 'behind udev, with a list' 'vfio-bind first' "${_runhooks[early]}"
 unset _runhooks
 for file in "$agent" /usr/lib/systemd/system/vfio-bind.service; do

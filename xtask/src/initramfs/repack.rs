@@ -1,4 +1,4 @@
-//! An image with something else in the place of the agent.
+//! What is in an image, and images with something else in the place of the agent.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -24,24 +24,22 @@ pub enum Instead<'a> {
 /// Where the image is not an archive, or has not exactly one agent.
 pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
     let whole = || format!("copy({}, {})", from.display(), to.display());
-    let file = File::open(from).with_context(|| format!("open({})", from.display()))?;
-    let mut input = BufReader::new(file);
     let file = File::create(to).with_context(|| format!("create({})", to.display()))?;
     let mut output = BufWriter::new(file);
     let mut agents = 0;
-    loop {
-        let mut reader = newc::Reader::new(input).with_context(whole)?;
-        let entry = reader.entry();
-        if entry.is_trailer() {
-            input = reader.finish().with_context(whole)?;
-            // An image may be several archives, with zeros between them.
-            if skip_zeros(&mut input).with_context(whole)? {
-                continue;
+    entries(from, |entry, mut content| {
+        let mut mode = entry.mode();
+        if place(entry) == AGENT {
+            agents += 1;
+            match instead {
+                Instead::Nothing => return Ok(()),
+                Instead::File(other, bytes) => {
+                    mode = other;
+                    content = bytes.to_vec();
+                }
             }
-            break;
         }
-        let is_agent = entry.name().trim_start_matches("./") == AGENT;
-        let mut builder = newc::Builder::new(entry.name())
+        let builder = newc::Builder::new(entry.name())
             .ino(entry.ino())
             .uid(entry.uid())
             .gid(entry.gid())
@@ -51,25 +49,12 @@ pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
             .dev_minor(entry.dev_minor())
             .rdev_major(entry.rdev_major())
             .rdev_minor(entry.rdev_minor())
-            .mode(entry.mode());
-        let mut content = Vec::new();
-        reader.read_to_end(&mut content).with_context(whole)?;
-        input = reader.finish().with_context(whole)?;
-        if is_agent {
-            agents += 1;
-            match instead {
-                Instead::Nothing => continue,
-                Instead::File(mode, other) => {
-                    builder = builder.mode(mode);
-                    content = other.to_vec();
-                }
-            }
-        }
+            .mode(mode);
         let size = u32::try_from(content.len()).context("an entry's size")?;
-        let mut writer = builder.write(output, size);
+        let mut writer = builder.write(&mut output, size);
         writer.write_all(&content).with_context(whole)?;
-        output = writer.finish().with_context(whole)?;
-    }
+        writer.finish().map(drop).with_context(whole)
+    })?;
     newc::trailer(output)
         .and_then(|mut out| out.flush())
         .with_context(whole)?;
@@ -79,6 +64,50 @@ pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
         from.display()
     );
     Ok(())
+}
+
+/// The content of a file in an uncompressed image, by its path without a slash in front; `None`
+/// where it has no such file.
+///
+/// # Errors
+/// Where the image is not an archive.
+pub fn content(image: &Path, wanted: &str) -> Result<Option<Vec<u8>>> {
+    let mut found = None;
+    entries(image, |entry, content| {
+        if place(entry) == wanted {
+            // As the kernel unpacks it, the last one counts.
+            found = Some(content);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Where an entry goes.
+fn place(entry: &newc::Entry) -> &str {
+    entry.name().trim_start_matches("./")
+}
+
+/// Calls `each` with every entry of an uncompressed image and its content.
+fn entries(image: &Path, mut each: impl FnMut(&newc::Entry, Vec<u8>) -> Result<()>) -> Result<()> {
+    let whole = || format!("read({})", image.display());
+    let file = File::open(image).with_context(|| format!("open({})", image.display()))?;
+    let mut input = BufReader::new(file);
+    loop {
+        let mut reader = newc::Reader::new(input).with_context(whole)?;
+        if reader.entry().is_trailer() {
+            input = reader.finish().with_context(whole)?;
+            // An image may be several archives, with zeros between them.
+            if skip_zeros(&mut input).with_context(whole)? {
+                continue;
+            }
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).with_context(whole)?;
+        each(reader.entry(), bytes)?;
+        input = reader.finish().with_context(whole)?;
+    }
 }
 
 /// Skips zeros: whether anything else follows.
@@ -132,6 +161,9 @@ mod tests {
         std::fs::write(path("e"), two.concat()).unwrap();
         replace(&path("e"), &path("f"), Instead::Nothing).unwrap();
         assert_eq!(text("f").matches("policy.conf").count(), 2);
+        let agent = |name: &str| content(&path(name), AGENT).unwrap();
+        assert_eq!(agent("e").as_deref(), Some(&b"the agent"[..]));
+        assert_eq!(agent("f"), None);
         // Now there is none to replace.
         replace(&path("c"), &path("d"), Instead::Nothing).unwrap_err();
     }

@@ -1,0 +1,63 @@
+//! `vfio-bind`: the command for the owner of the machine.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use vfio_bind_cli::{protected, zpool};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "vfio-bind", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
+    ///
+    /// These are the controllers behind /, /usr, /boot, the EFI system partition and swap. Images
+    /// carry the lines as /etc/vfio-bind/protected.conf. What could not be found is said on
+    /// standard error.
+    Protected {
+        /// A directory with the `proc`, `sys` and `dev` of another system.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vfio-bind: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let Command::Protected { root } = command;
+    let elsewhere = |_: &str| {
+        let reason = "zpool tells of the running system only, not of one under --root";
+        Err(reason.to_owned())
+    };
+    let members: protected::Zpool<'_> = if root == Path::new("/") {
+        &zpool::members
+    } else {
+        &elsewhere
+    };
+    let protected = protected::find(&root, members)?;
+    for problem in &protected.unresolved {
+        eprintln!("vfio-bind: {problem}");
+    }
+    let mut out = std::io::stdout().lock();
+    for line in &protected.lines {
+        writeln!(out, "{line}").context("write(standard output)")?;
+    }
+    out.flush().context("write(standard output)")
+}

@@ -1,0 +1,208 @@
+//! What is mounted and what is swapped to, as /proc tells it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// A file system that is mounted: a line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// `major:minor` of the device; the major number is 0 for a file system without one of its own.
+    pub device: String,
+    /// Where it is mounted.
+    pub point: PathBuf,
+    /// The same as the kernel escapes it: without white space.
+    pub shown: String,
+    /// The type of the file system.
+    pub kind: String,
+    /// What was mounted: mostly a device's path.
+    pub source: PathBuf,
+    /// The file system's own options, still escaped.
+    pub options: String,
+}
+
+/// Something that is swapped to: a line of `/proc/swaps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// A block device.
+    Device(PathBuf),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Reads `/proc/self/mountinfo`; a line that is none is left out.
+#[must_use]
+pub fn mounts(mountinfo: &str) -> Vec<Mount> {
+    mountinfo.lines().filter_map(mount).collect()
+}
+
+fn mount(line: &str) -> Option<Mount> {
+    // Optional fields stand between the two halves, and escapes leave no lone dash elsewhere.
+    let (head, tail) = line.split_once(" - ")?;
+    let mut head = head.split(' ').skip(2);
+    let (device, _root, shown) = (head.next()?, head.next()?, head.next()?);
+    let mut tail = tail.split(' ');
+    Some(Mount {
+        device: device.to_owned(),
+        point: unescape(shown),
+        shown: shown.to_owned(),
+        kind: tail.next()?.to_owned(),
+        source: unescape(tail.next()?),
+        options: tail.next().unwrap_or_default().to_owned(),
+    })
+}
+
+/// Reads `/proc/swaps`.
+#[must_use]
+pub fn swaps(text: &str) -> Vec<Swap> {
+    let swap = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let path = unescape(fields.next()?);
+        match fields.next()? {
+            "partition" => Some(Swap::Device(path)),
+            "file" => Some(Swap::File(path)),
+            _ => None,
+        }
+    };
+    text.lines().filter_map(swap).collect()
+}
+
+/// Undoes the escapes of the kernel's `mangle_path`: a backslash and three octal digits.
+#[must_use]
+pub fn unescape(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        let code = match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+                Some((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'))
+            }
+            _ => None,
+        };
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &rest[4..] } else { others };
+    }
+    OsString::from_vec(bytes).into()
+}
+
+/// The folders of a file system of layers, from its options.
+#[must_use]
+pub fn overlay_folders(options: &str) -> Vec<PathBuf> {
+    let of = |option: &str| match option.split_once('=') {
+        // The names with `+` since 6.8, one folder each.
+        Some(("lowerdir" | "lowerdir+" | "datadir+" | "upperdir", folders)) => {
+            folders.split(':').map(unescape).collect()
+        }
+        _ => Vec::new(),
+    };
+    let folders = options.split(',').flat_map(of);
+    folders.filter(|folder| folder.is_absolute()).collect()
+}
+
+/// Whether the system does not boot, or does not update its boot, without what is mounted here.
+fn is_needed(mount: &Mount) -> bool {
+    let exact = ["/", "/usr"].iter().any(|p| mount.point == Path::new(p));
+    // Distributions mount ESPs as /boot, /boot/efi, /efi and /boot/efi2.
+    exact
+        || ["/boot", "/efi", "/esp"]
+            .iter()
+            .any(|p| mount.point.starts_with(p))
+}
+
+/// The mounts that a boot needs, each by its place in `mounts`, by mount point.
+#[must_use]
+pub fn needed(mounts: &[Mount]) -> Vec<usize> {
+    let mut needed: Vec<_> = mounts
+        .iter()
+        .enumerate()
+        .filter(|(_, mount)| is_needed(mount))
+        // What was mounted later on the same point hides the rest.
+        .filter(|(place, mount)| !mounts[place + 1..].iter().any(|m| m.point == mount.point))
+        .map(|(place, _)| place)
+        .collect();
+    needed.sort_by_key(|place| &mounts[*place].point);
+    needed
+}
+
+/// The mount that holds a file: by its place in `mounts`.
+#[must_use]
+pub fn holding(mounts: &[Mount], file: &Path) -> Option<usize> {
+    let holds = mounts
+        .iter()
+        .enumerate()
+        .filter(|(_, mount)| file.starts_with(&mount.point));
+    // Of equals the last, which hides the others.
+    let deepest = holds.max_by_key(|(_, mount)| mount.point.components().count());
+    deepest.map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+22 1 0:21 / /proc rw - proc proc rw
+23 1 0:20 / / rw - autofs systemd-1 rw
+27 1 254:1 /@ / rw,relatime shared:1 master:2 - ext4 /dev/mapper/a\\040b rw,discard
+28 27 8:1 / /boot/efi\\0402 rw shared:9 - vfat /dev/sda1 rw
+29 27 8:2 / /bootx rw - vfat /dev/sda2 rw
+30 27 8:3 / /usr rw - ext4 /dev/sda3
+nonsense
+";
+
+    #[test]
+    fn lines_are_read_with_their_escapes() {
+        let mounts = mounts(TEXT);
+        assert_eq!(mounts.len(), 6);
+        let root = &mounts[2];
+        assert_eq!(root.device, "254:1");
+        assert_eq!(root.kind, "ext4");
+        assert_eq!(root.source, Path::new("/dev/mapper/a b"));
+        assert_eq!(root.options, "rw,discard");
+        assert_eq!(mounts[3].point, Path::new("/boot/efi 2"));
+        assert_eq!(mounts[3].shown, "/boot/efi\\0402");
+        assert_eq!(unescape("a\\134\\999\\04"), Path::new("a\\\\999\\04"));
+    }
+
+    #[test]
+    fn a_boot_needs_few_of_them() {
+        let mounts = mounts(TEXT);
+        // By mount point, and not the automount below the root.
+        assert_eq!(needed(&mounts), [2, 3, 5]);
+    }
+
+    #[test]
+    fn the_deepest_and_latest_mount_holds_a_file() {
+        let mounts = mounts(TEXT);
+        for (file, place) in [
+            ("/swap", Some(2)),
+            ("/usr/lib/x", Some(5)),
+            ("/usrlocal", Some(2)),
+            ("relative", None),
+        ] {
+            assert_eq!(holding(&mounts, Path::new(file)), place, "{file}");
+        }
+    }
+
+    #[test]
+    fn swaps_are_devices_and_files() {
+        let text = "Filename\t\t\t\tType\t\tSize\n/dev/dm-1  partition\t1\n/a\\040b file 2\n";
+        let expected = [Swap::Device("/dev/dm-1".into()), Swap::File("/a b".into())];
+        assert_eq!(swaps(text), expected);
+    }
+
+    #[test]
+    fn folders_of_layers_are_those_that_can_be_found() {
+        for (options, folders) in [
+            (
+                "rw,lowerdir=/a:/b\\040c,upperdir=/d,workdir=/e",
+                &["/a", "/b c", "/d"][..],
+            ),
+            ("ro,lowerdir+=/a,datadir+=/b", &["/a", "/b"]),
+            ("rw,lowerdir=l/XY:l/Z", &[]),
+        ] {
+            let expected: Vec<_> = folders.iter().map(PathBuf::from).collect();
+            assert_eq!(overlay_folders(options), expected, "{options}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The functions that the running system needs to boot, in the words of the policy file.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use vfio_bind::address::Address;
+use vfio_bind::host::{Root, attribute};
+use vfio_bind::pci_path;
+use vfio_bind::tree::Tree;
+
+use crate::block::Sysfs;
+use crate::mounts::{self, Swap};
+use crate::walk::{Ends, Map, Walk};
+
+/// Tells the members of a ZFS pool, as `zpool list -vHPL` prints them, or why it cannot.
+pub type Zpool<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+/// How many disks a comment names: a pool may have hundreds behind one controller.
+const DISKS_TOLD: usize = 4;
+
+/// What is to be protected, and what could not be found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// `vfio.protect=PATH@VENDOR:DEVICE  # why`, a line for each function, by address.
+    pub lines: Vec<String>,
+    /// A line for each thing that is not protected because its functions are not known.
+    pub unresolved: Vec<String>,
+}
+
+/// Why a function is protected: disks, in the order they were found, each with what is on it.
+#[derive(Default)]
+struct Uses(Vec<(String, Vec<String>)>);
+
+impl Uses {
+    fn add(&mut self, disk: String, user: &str) {
+        let known = self.0.iter().position(|(known, _)| *known == disk);
+        let at = known.unwrap_or_else(|| {
+            self.0.push((disk, Vec::new()));
+            self.0.len() - 1
+        });
+        let users = &mut self.0[at].1;
+        if !users.iter().any(|known| known == user) {
+            users.push(user.to_owned());
+        }
+    }
+
+    /// Without line ends: names come from the kernel, which escapes them in mounts, and block
+    /// devices have none.
+    fn told(&self) -> String {
+        let tell = |(disk, users): &(String, Vec<String>)| format!("{}: {disk}", users.join(", "));
+        let told: Vec<_> = self.0.iter().take(DISKS_TOLD).map(tell).collect();
+        let mut text = told.join("; ");
+        if let Some(more) = self
+            .0
+            .len()
+            .checked_sub(DISKS_TOLD)
+            .filter(|more| *more > 0)
+        {
+            let _ = write!(text, "; and {more} more");
+        }
+        text
+    }
+}
+
+/// Finds the functions that carry /, /usr, /boot, the EFI system partition and swap of the system
+/// whose root directory is `root`.
+///
+/// # Errors
+/// Where `root` or its list of mounts cannot be read.
+pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
+    let root = fs::canonicalize(root).with_context(|| format!("open({})", root.display()))?;
+    let sysfs = Sysfs::of(&root);
+    let read = |path: &str| {
+        let path = sysfs.place(path);
+        let bytes = fs::read(&path).with_context(|| format!("read({})", path.display()))?;
+        // The kernel does not escape what is not UTF-8; it names no device.
+        anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let mounts = mounts::mounts(&read("proc/self/mountinfo")?);
+    let swaps = match read("proc/swaps") {
+        // A kernel without swap.
+        Err(error) if is_not_found(&error) => Vec::new(),
+        text => mounts::swaps(&text?),
+    };
+    let map = Map {
+        sysfs,
+        mounts,
+        zpool,
+    };
+
+    let mut protected = Protected::default();
+    let mut uses: BTreeMap<Address, Uses> = BTreeMap::new();
+    let mut take = |user: &str, ends: Ends| {
+        for (function, disk) in ends.functions {
+            uses.entry(function).or_default().add(disk, user);
+        }
+        let told = ends
+            .unresolved
+            .into_iter()
+            .map(|problem| unprotected(user, &problem));
+        protected.unresolved.extend(told);
+    };
+    let needed = mounts::needed(&map.mounts);
+    if !needed
+        .iter()
+        .any(|place| map.mounts[*place].point == Path::new("/"))
+    {
+        let problem = "not in /proc/self/mountinfo, as in a chroot that is no mount of its own";
+        let problem = problem.to_owned();
+        take(
+            "/",
+            Ends {
+                unresolved: vec![problem],
+                ..Ends::default()
+            },
+        );
+    }
+    for place in needed {
+        take(&map.mounts[place].shown, Walk::from_mount(&map, place));
+    }
+    for swap in swaps {
+        let ends = match swap {
+            Swap::Device(node) => Walk::from_node(&map, &node),
+            Swap::File(file) => Walk::from_file(&map, &file),
+        };
+        take("swap", ends);
+    }
+    let c_root = CString::new(root.as_os_str().as_bytes()).context("a root without NUL")?;
+    let tree = Tree::open(&c_root)
+        .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
+        .with_context(|| format!("open({})", root.display()))?;
+    protected.lines = uses
+        .iter()
+        .map(|(function, uses)| line(&tree, *function, uses))
+        .collect();
+    Ok(protected)
+}
+
+fn is_not_found(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// What to say of something whose functions are not known.
+fn unprotected(user: &str, problem: &str) -> String {
+    format!(
+        "{user}: not protected: {problem}. Name the function with vfio.protect= in \
+         /etc/vfio-bind/policy.conf if there is one"
+    )
+}
+
+fn line(tree: &Tree, function: Address, uses: &Uses) -> String {
+    let mut buffer = [0; 1024];
+    let path = pci_path::of(tree, function, &mut buffer)
+        .map_or_else(|| function.to_string(), |path| path.to_string());
+    let id = |name| {
+        let mut buffer = [0; 16];
+        let text = tree.read(&attribute(function, name), &mut buffer).ok()?;
+        let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+        u16::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+    };
+    let ids = match (id("vendor"), id("device")) {
+        (Some(vendor), Some(device)) => format!("@{vendor:04x}:{device:04x}"),
+        // It is protected all the same.
+        _ => String::new(),
+    };
+    format!("vfio.protect={path}{ids}  # {}", uses.told())
+}
