@@ -6,13 +6,12 @@ use crate::function::{Function, Inventory};
 use crate::outcome::{Fate, Outcome};
 use crate::plan::{Decision, Step};
 use crate::record::Record;
-use crate::tree::Output;
 
 /// Writes the groups that the plan speaks of, with all their endpoints.
 ///
 /// # Errors
 /// When the output takes no more.
-pub fn show(record: &Record<'_>, output: &mut Output<'_>) -> fmt::Result {
+pub fn show(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
     let Record {
         policy,
         inventory,
@@ -65,7 +64,7 @@ fn show_member(
     record: &Record<'_>,
     step: Option<(&Step, &Outcome)>,
     function: &Function,
-    output: &mut Output<'_>,
+    output: &mut dyn Write,
 ) -> fmt::Result {
     let Function {
         address,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use vfio_bind_cli::{protected, zpool};
+use vfio_bind_cli::{plan, protected, zpool};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -18,6 +18,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print what the agent would do, group by group; write nothing.
+    ///
+    /// The exit status is the agent's: 0 all that is asked would be done, 1 a function would not be
+    /// bound, 2 there is an error in what is asked.
+    Plan {
+        /// In place of the kernel command line.
+        #[arg(long, value_name = "TEXT")]
+        cmdline: Option<String>,
+        /// A captured tree with the `sys`, `proc` and `etc` of another system.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
     /// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
     ///
     /// These are the controllers behind /, /usr, /boot, the EFI system partition and swap. Images
@@ -32,7 +44,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => ExitCode::from(exit),
         Err(error) => {
             eprintln!("vfio-bind: {error:#}");
             ExitCode::FAILURE
@@ -40,8 +52,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
-    let Command::Protected { root } = command;
+fn run(command: Command) -> Result<u8> {
+    match command {
+        Command::Plan { cmdline, root } => plan::print(&root, cmdline.as_deref()),
+        Command::Protected { root } => print_protected(&root).map(|()| 0),
+    }
+}
+
+fn print_protected(root: &Path) -> Result<()> {
     let elsewhere = |_: &str| {
         let reason = "zpool tells of the running system only, not of one under --root";
         Err(reason.to_owned())
@@ -51,7 +69,7 @@ fn run(command: Command) -> Result<()> {
     } else {
         &elsewhere
     };
-    let protected = protected::find(&root, members)?;
+    let protected = protected::find(root, members)?;
     for problem in &protected.unresolved {
         eprintln!("vfio-bind: {problem}");
     }

@@ -133,7 +133,7 @@ pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
     }
     let c_root = CString::new(root.as_os_str().as_bytes()).context("a root without NUL")?;
     let tree = Tree::open(&c_root)
-        .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
+        .map_err(crate::system)
         .with_context(|| format!("open({})", root.display()))?;
     protected.lines = uses
         .iter()

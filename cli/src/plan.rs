@@ -1,0 +1,70 @@
+//! What the agent would do, shown for people.
+
+use std::ffi::CString;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use log::{LevelFilter, Log, Metadata, Record as Message};
+use vfio_bind::cmdline::MAX_LEN;
+use vfio_bind::host::Root;
+use vfio_bind::tree::Tree;
+use vfio_bind::{run, show, tell};
+
+/// Prints the plan for the kernel command line `line`, or for that of the system at `root`: a block
+/// for each IOMMU group, then what there is to say. Gives the agent's exit status.
+///
+/// # Errors
+/// Where `root` cannot be opened, its command line not be read, or nothing be written.
+pub fn print(root: &Path, line: Option<&str>) -> Result<u8> {
+    let c_root = CString::new(root.as_os_str().as_bytes()).context("--root: it has a NUL in it")?;
+    let tree = Tree::open(&c_root)
+        .map_err(crate::system)
+        .with_context(|| format!("open({}): --root wants a directory", root.display()))?;
+    let mut buffer = [0; MAX_LEN];
+    let line = match line {
+        Some(line) => line.as_bytes(),
+        None => tree
+            .read("proc/cmdline", &mut buffer)
+            .map_err(crate::system)
+            .with_context(|| {
+                format!(
+                    "read({}): give the line with --cmdline",
+                    root.join("proc/cmdline").display()
+                )
+            })?,
+    };
+    if log::set_logger(&ToOutput).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+    let mut written = Ok(());
+    let exit = run::rehearse(&tree, line, &mut |record| {
+        let mut text = String::new();
+        if !record.inventory.is_empty() {
+            // A string takes everything.
+            let _ = show::show(record, &mut text);
+        }
+        written = io::stdout().write_all(text.as_bytes());
+        tell::tell_rest(record);
+        record.exit()
+    });
+    written.context("write(standard output)")?;
+    Ok(exit)
+}
+
+/// Messages are a part of the plan.
+struct ToOutput;
+
+impl Log for ToOutput {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, message: &Message<'_>) {
+        // Where standard output takes nothing, the plan has said so.
+        let _ = writeln!(io::stdout(), "{}", message.args());
+    }
+
+    fn flush(&self) {}
+}
