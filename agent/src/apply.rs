@@ -1,7 +1,8 @@
 //! Plan -> writes -> what the kernel says afterwards.
 //!
-//! The order is: every `driver_override` of the plan, then the modules, then unbinding what is
-//! bound elsewhere, then `drivers_probe`, then the check, then `vfio.onfail=` for what failed.
+//! The order is: every `driver_override` of the plan, then the console's framebuffer, then the
+//! modules, then unbinding what is bound elsewhere, then `drivers_probe`, then the check, then
+//! `vfio.onfail=` for what failed.
 //! - Overrides come first and all together: with one set no other driver matches, and older kernels
 //!   crash when an override changes under `__driver_attach`.
 //! - Modules come before unbinding: if vfio-pci is not in the image, nothing has been taken from a
@@ -15,6 +16,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::address::Address;
+use crate::console;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{DRIVERS_PROBE, Host, attribute, driver_directory, driver_of};
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
@@ -44,6 +46,7 @@ pub fn apply(
         host,
         policy,
         jobs: Vec::new(),
+        console: None,
     };
     for (at, step) in plan.steps.iter().enumerate() {
         if let (Decision::Bind, Some(function)) = (step.decision, inventory.get(step.function)) {
@@ -59,6 +62,7 @@ pub fn apply(
     }
     work.set_overrides();
     work.fail_whole_groups();
+    work.release_console();
     let missing = work.load_driver(plan.without_kernel_ids);
     work.unbind(missing);
     work.fail_whole_groups();
@@ -98,6 +102,8 @@ struct Work<'a, H> {
     host: &'a H,
     policy: &'a Policy<'a>,
     jobs: Vec<Job<'a>, MAX_FUNCTIONS>,
+    /// The function that lost the firmware's framebuffer, and the driver of that.
+    console: Option<(Address, &'static str)>,
 }
 
 impl<'a, H: Host> Work<'a, H> {
@@ -120,6 +126,19 @@ impl<'a, H: Host> Work<'a, H> {
                 .err()
                 .map(|errno| Failure::of(Act::Override, errno));
         }
+    }
+
+    /// Done before vfio-pci may suspend the function: the kernel must not write to it then.
+    fn release_console(&mut self) {
+        let (host, policy) = (self.host, self.policy);
+        let mut released = None;
+        for job in self.sound_jobs() {
+            if job.function.driver.as_ref() != Some(&policy.driver) {
+                let driver = console::release(host, job.address());
+                released = driver.map(|driver| (job.address(), driver)).or(released);
+            }
+        }
+        self.console = released;
     }
 
     /// Sees to it that the driver is registered; returns why it is not.
@@ -269,6 +288,12 @@ impl<'a, H: Host> Work<'a, H> {
         // Its native driver takes it now if it is loaded, or else when it comes.
         if driver_of(host, address) == Ok(None) {
             told(Act::Probe, probe(host, address, limit));
+        }
+        if let Some((owner, driver)) = self.console
+            && owner == address
+            && driver_of(host, address) == Ok(None)
+        {
+            console::give_back(host, driver);
         }
     }
 }

@@ -134,6 +134,24 @@ impl Machine {
         Self { trouble, ..self }
     }
 
+    /// With `address` as the boot_vga function, and a firmware framebuffer of `driver` in the
+    /// memory of `owner`.
+    pub fn with_framebuffer(self, address: &str, owner: &str, driver: &str) -> Self {
+        fs::write(self.device(address).join("boot_vga"), "1\n").unwrap();
+        let iomem = format!(
+            "00000000-00000fff : Reserved\nc0000000-dfffffff : PCI Bus 0000:41\n  \
+             c0000000-c0ffffff : {owner}\n    c0000000-c02fffff : BOOTFB\n"
+        );
+        fs::write(self.path("proc/iomem"), iomem).unwrap();
+        fs::create_dir_all(self.framebuffer(driver)).unwrap();
+        self
+    }
+
+    /// What stands in the folder of a platform driver while it has a framebuffer.
+    pub fn framebuffer(&self, driver: &str) -> PathBuf {
+        self.path(&format!("sys/bus/platform/drivers/{driver}/{driver}.0"))
+    }
+
     /// With vfio-pci built into the kernel or loaded before.
     pub fn with_vfio_pci(self) -> Self {
         self.register("vfio-pci");
@@ -290,6 +308,19 @@ impl Machine {
         }
         if path == "sys/bus/pci/drivers_probe" {
             self.probe(&text);
+            return Ok(());
+        }
+        if let Some((driver, file)) = path
+            .strip_prefix("sys/bus/platform/drivers/")
+            .and_then(|rest| rest.split_once('/'))
+        {
+            assert_eq!(text, format!("{driver}.0"));
+            let device = self.framebuffer(driver);
+            match file {
+                "bind" => fs::create_dir(device).unwrap(),
+                "unbind" => fs::remove_dir(device).unwrap(),
+                _ => panic!("nobody may write to {path}"),
+            }
             return Ok(());
         }
         let (address, file) = path
