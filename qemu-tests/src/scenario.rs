@@ -33,6 +33,10 @@ pub struct Scenario {
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
+    /// The packaged kernel that it is about, where it is about one.
+    pub kernel: Option<&'static str>,
+    /// Whether it runs on [`machine::framebuffer`], and who holds that memory is looked at.
+    pub framebuffer: bool,
     /// The agent's runs, in order.
     pub runs: Vec<Run>,
     /// Functions that are VFIO's in the end, but in a group that native siblings block.
@@ -200,6 +204,8 @@ impl Scenario {
             iommu: Iommu::Intel,
             preload: &[],
             without: &[],
+            kernel: None,
+            framebuffer: false,
             runs: vec![run],
             unusable: &[],
             ids: Vec::new(),
@@ -227,6 +233,13 @@ impl Scenario {
         self
     }
 
+    /// On a machine whose firmware sets up a framebuffer, with this packaged kernel.
+    #[must_use]
+    pub fn framebuffer(mut self, kernel: &'static str) -> Self {
+        (self.framebuffer, self.kernel) = (true, Some(kernel));
+        self
+    }
+
     /// With functions that are bound but not usable once the native drivers are there.
     #[must_use]
     pub fn unusable(mut self, addresses: &'static [&'static str]) -> Self {
@@ -244,7 +257,11 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        machine::pc(self.iommu)
+        if self.framebuffer {
+            machine::framebuffer()
+        } else {
+            machine::pc(self.iommu)
+        }
     }
 
     /// What becomes of the function at `address` in the end, by the last run that says.
@@ -289,6 +306,11 @@ impl Scenario {
         if !self.ids.is_empty() {
             steps.push(Step::CompareIds(self.ids.clone()));
         }
+        let memory = || {
+            self.framebuffer
+                .then(|| Step::Memory(machine::GPU.to_owned()))
+        };
+        steps.extend(memory());
         for run in &self.runs {
             let (label, cmdline) = (run.label.clone(), run.cmdline.clone());
             steps.push(Step::Agent(AgentOrder {
@@ -297,6 +319,7 @@ impl Scenario {
             }));
             steps.push(Step::Snapshot(label));
         }
+        steps.extend(memory());
         if self.ids.is_empty() {
             steps.push(load(self.machine().natives));
             steps.push(Step::Snapshot(NATIVES.to_owned()));

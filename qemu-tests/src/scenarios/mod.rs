@@ -1,6 +1,7 @@
 //! The tables of scenarios, by what they are about.
 
 mod first;
+mod framebuffer;
 mod ids;
 mod malformed;
 mod policy;
@@ -17,6 +18,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     // The longest first, so that no machine runs alone at the end.
     let mut all = ids::scenarios(seed);
     all.extend(stall::scenarios());
+    all.extend(framebuffer::scenarios());
     all.extend(selection::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());
