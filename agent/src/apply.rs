@@ -46,7 +46,6 @@ pub fn apply(
         host,
         policy,
         jobs: Vec::new(),
-        console: None,
     };
     for (at, step) in plan.steps.iter().enumerate() {
         if let (Decision::Bind, Some(function)) = (step.decision, inventory.get(step.function)) {
@@ -54,6 +53,7 @@ pub fn apply(
                 at,
                 function,
                 previous: None,
+                console: None,
                 failure: None,
             };
             // There are at most as many jobs as steps.
@@ -84,6 +84,8 @@ struct Job<'a> {
     function: &'a Function,
     /// The override that was there before, once it has been replaced.
     previous: Option<Name>,
+    /// The framebuffer's device that it was taken from.
+    console: Option<&'static str>,
     failure: Option<Failure>,
 }
 
@@ -102,8 +104,6 @@ struct Work<'a, H> {
     host: &'a H,
     policy: &'a Policy<'a>,
     jobs: Vec<Job<'a>, MAX_FUNCTIONS>,
-    /// The function that lost the firmware's framebuffer, and the driver of that.
-    console: Option<(Address, &'static str)>,
 }
 
 impl<'a, H: Host> Work<'a, H> {
@@ -130,15 +130,10 @@ impl<'a, H: Host> Work<'a, H> {
 
     /// Done before vfio-pci may suspend the function: the kernel must not write to it then.
     fn release_console(&mut self) {
-        let (host, policy) = (self.host, self.policy);
-        let mut released = None;
+        let host = self.host;
         for job in self.sound_jobs() {
-            if job.function.driver.as_ref() != Some(&policy.driver) {
-                let driver = console::release(host, job.address());
-                released = driver.map(|driver| (job.address(), driver)).or(released);
-            }
+            job.console = console::release(host, job.address());
         }
-        self.console = released;
     }
 
     /// Sees to it that the driver is registered; returns why it is not.
@@ -289,11 +284,10 @@ impl<'a, H: Host> Work<'a, H> {
         if driver_of(host, address) == Ok(None) {
             told(Act::Probe, probe(host, address, limit));
         }
-        if let Some((owner, driver)) = self.console
-            && owner == address
+        if let Some(device) = job.console
             && driver_of(host, address) == Ok(None)
         {
-            console::give_back(host, driver);
+            console::give_back(host, device);
         }
     }
 }

@@ -7,17 +7,18 @@
 //! Only `/proc/iomem` tells in every kernel whose memory the framebuffer lies in: the platform
 //! device has no resources in some, and `boot_vga` alone may also be a guess of the kernel.
 
-use rustix::io::Errno;
-
 use crate::address::Address;
 use crate::apply::DRIVER_LIMIT;
 use crate::errno::Answer;
 use crate::host::{Host, attribute, path};
 use crate::text::{Name, clip};
 
-/// The platform drivers that hold such a framebuffer. Each has one device, of the same name and
-/// with the number 0 (drivers/firmware/efi, drivers/firmware/sysfb.c).
-const DRIVERS: [&str; 3] = ["efi-framebuffer", "simple-framebuffer", "vesa-framebuffer"];
+/// The platform devices of such framebuffers (drivers/firmware/efi, drivers/firmware/sysfb.c).
+const DEVICES: [&str; 3] = [
+    "efi-framebuffer.0",
+    "simple-framebuffer.0",
+    "vesa-framebuffer.0",
+];
 
 /// How `/proc/iomem` ends the line of a framebuffer's memory.
 const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
@@ -25,7 +26,7 @@ const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
 /// The most of `/proc/iomem` that is read. A large two-socket server has 40 KiB.
 const IOMEM_LEN: usize = 64 * 1024;
 
-/// Takes the firmware's framebuffer out of the memory of a function; gives its driver.
+/// Takes the firmware's framebuffer out of the memory of a function; gives its device.
 pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str> {
     if host.read(&attribute(address, "boot_vga"), &mut [0]) != Ok(b"1") {
         return None;
@@ -34,42 +35,32 @@ pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str
     if !lies_in(host.read("proc/iomem", &mut iomem).ok()?, address) {
         return None;
     }
-    let present =
-        |driver: &&str| host.exists(&path(format_args!("{PLATFORM}/{driver}/{driver}.0")));
-    let driver = DRIVERS.into_iter().find(present)?;
-    match hand(host, driver, "unbind") {
-        Ok(()) => {
-            warn!(
-                "{address}: the firmware's framebuffer is released: the console goes dark until a \
-                 driver brings another one"
-            );
-            Some(driver)
+    for device in DEVICES {
+        let unbind = path(format_args!(
+            "sys/bus/platform/devices/{device}/driver/unbind"
+        ));
+        if !host.exists(&unbind) {
+            continue;
         }
-        Err(errno) => {
-            error!(
-                "{address}: the firmware's framebuffer keeps its memory: write({driver}/unbind): {}",
-                Answer(errno)
-            );
-            None
+        match host.write_within(&unbind, device.as_bytes(), DRIVER_LIMIT) {
+            Ok(()) => {
+                warn!(
+                    "{address}: the firmware's framebuffer is released: the console goes dark \
+                     until a driver brings another one"
+                );
+                return Some(device);
+            }
+            Err(errno) => error!("{address}: write({unbind}): {}", Answer(errno)),
         }
     }
+    None
 }
 
-/// Gives the framebuffer back to `driver`, for a function that nobody has taken.
-pub(crate) fn give_back(host: &impl Host, driver: &str) {
+/// Gives the framebuffer back to its driver, for a function that nobody has taken.
+pub(crate) fn give_back(host: &impl Host, device: &str) {
     // Where it fails the console stays dark, as was told.
-    let _ = hand(host, driver, "bind");
-}
-
-const PLATFORM: &str = "sys/bus/platform/drivers";
-
-fn hand(host: &impl Host, driver: &str, file: &str) -> Result<(), Errno> {
-    let device: Name = clip(format_args!("{driver}.0"));
-    host.write_within(
-        &path(format_args!("{PLATFORM}/{driver}/{file}")),
-        device.as_bytes(),
-        DRIVER_LIMIT,
-    )
+    let probe = "sys/bus/platform/drivers_probe";
+    let _ = host.write_within(probe, device.as_bytes(), DRIVER_LIMIT);
 }
 
 /// Whether `/proc/iomem` has a framebuffer inside the memory of a function: further in than its

@@ -497,19 +497,19 @@ fn a_group_that_is_not_viable_is_no_success() {
     assert_eq!(result.exit, EXIT_NOT_BOUND);
 }
 
-const EFI: &str = "efi-framebuffer";
+const EFI: &str = "efi-framebuffer.0";
 
 #[test]
 fn the_console_is_released_before_vfio_pci_comes() {
-    for driver in [EFI, "simple-framebuffer", "vesa-framebuffer"] {
-        let machine = Machine::new(&cards()).with_framebuffer(GPU, GPU, driver);
+    for device in [EFI, "simple-framebuffer.0", "vesa-framebuffer.0"] {
+        let machine = Machine::new(&cards()).with_framebuffer(GPU, GPU, device);
         let result = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(
             machine.take_events(),
             [
                 "0000:42:00.0/driver_override = vfio-pci".to_owned(),
                 "0000:42:00.1/driver_override = vfio-pci".to_owned(),
-                format!("sys/bus/platform/drivers/{driver}/unbind = {driver}.0"),
+                format!("sys/bus/platform/devices/{device}/driver/unbind = {device}"),
                 "modprobe vfio-pci".to_owned(),
             ]
         );
@@ -550,11 +550,11 @@ fn the_console_comes_back_where_nobody_took_its_function() {
         [
             "0000:42:00.0/driver_override = vfio-pci",
             "0000:42:00.1/driver_override = vfio-pci",
-            "sys/bus/platform/drivers/efi-framebuffer/unbind = efi-framebuffer.0",
+            "sys/bus/platform/devices/efi-framebuffer.0/driver/unbind = efi-framebuffer.0",
             "modprobe vfio-pci",
             "0000:42:00.0/driver_override = \\n",
             "drivers_probe = 0000:42:00.0",
-            "sys/bus/platform/drivers/efi-framebuffer/bind = efi-framebuffer.0",
+            "sys/bus/platform/drivers_probe = efi-framebuffer.0",
             "0000:42:00.1/driver_override = \\n",
             "drivers_probe = 0000:42:00.1",
         ]
@@ -574,9 +574,26 @@ fn the_console_comes_back_where_nobody_took_its_function() {
 }
 
 #[test]
+fn the_console_is_released_from_a_function_that_vfio_pci_has_already() {
+    let bound: Vec<_> = cards()
+        .into_iter()
+        .map(|card| match card.address.as_str() {
+            GPU | AUDIO => card.on("vfio-pci"),
+            _ => card,
+        })
+        .collect();
+    let machine = Machine::new(&bound).with_framebuffer(GPU, GPU, EFI);
+    run(&machine, "vfio.bind=42:00.0");
+    assert!(!machine.framebuffer(EFI).exists());
+    machine.take_events();
+    run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(machine.take_events(), [""; 0], "once is enough");
+}
+
+#[test]
 fn a_framebuffer_that_does_not_go_stops_nothing() {
     let trouble = Trouble {
-        writes: vec![("efi-framebuffer/unbind".to_owned(), Errno::NODEV)],
+        writes: vec![("efi-framebuffer.0/driver/unbind".to_owned(), Errno::NODEV)],
         ..Trouble::default()
     };
     let machine = Machine::new(&cards())

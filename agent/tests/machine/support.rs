@@ -134,22 +134,28 @@ impl Machine {
         Self { trouble, ..self }
     }
 
-    /// With `address` as the boot_vga function, and a firmware framebuffer of `driver` in the
-    /// memory of `owner`.
-    pub fn with_framebuffer(self, address: &str, owner: &str, driver: &str) -> Self {
+    /// With `address` as the boot_vga function, and the firmware framebuffer `device` in the memory
+    /// of `owner`.
+    pub fn with_framebuffer(self, address: &str, owner: &str, device: &str) -> Self {
         fs::write(self.device(address).join("boot_vga"), "1\n").unwrap();
         let iomem = format!(
             "00000000-00000fff : Reserved\nc0000000-dfffffff : PCI Bus 0000:41\n  \
              c0000000-c0ffffff : {owner}\n    c0000000-c02fffff : BOOTFB\n"
         );
         fs::write(self.path("proc/iomem"), iomem).unwrap();
-        fs::create_dir_all(self.framebuffer(driver)).unwrap();
+        self.give_framebuffer(device);
         self
     }
 
-    /// What stands in the folder of a platform driver while it has a framebuffer.
-    pub fn framebuffer(&self, driver: &str) -> PathBuf {
-        self.path(&format!("sys/bus/platform/drivers/{driver}/{driver}.0"))
+    fn give_framebuffer(&self, device: &str) {
+        let unbind = self.framebuffer(device);
+        fs::create_dir_all(unbind.parent().unwrap()).unwrap();
+        fs::write(unbind, "").unwrap();
+    }
+
+    /// What is there while a framebuffer's device has its driver.
+    pub fn framebuffer(&self, device: &str) -> PathBuf {
+        self.path(&format!("sys/bus/platform/devices/{device}/driver/unbind"))
     }
 
     /// With vfio-pci built into the kernel or loaded before.
@@ -310,17 +316,13 @@ impl Machine {
             self.probe(&text);
             return Ok(());
         }
-        if let Some((driver, file)) = path
-            .strip_prefix("sys/bus/platform/drivers/")
-            .and_then(|rest| rest.split_once('/'))
-        {
-            assert_eq!(text, format!("{driver}.0"));
-            let device = self.framebuffer(driver);
-            match file {
-                "bind" => fs::create_dir(device).unwrap(),
-                "unbind" => fs::remove_dir(device).unwrap(),
-                _ => panic!("nobody may write to {path}"),
-            }
+        if path.starts_with("sys/bus/platform/devices/") {
+            assert_eq!(self.path(path), self.framebuffer(&text));
+            fs::remove_file(self.path(path)).unwrap();
+            return Ok(());
+        }
+        if path == "sys/bus/platform/drivers_probe" {
+            self.give_framebuffer(&text);
             return Ok(());
         }
         let (address, file) = path
