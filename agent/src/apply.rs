@@ -1,7 +1,8 @@
 //! Plan -> writes -> what the kernel says afterwards.
 //!
-//! The order is: every `driver_override` of the plan, then the modules, then unbinding what is
-//! bound elsewhere, then `drivers_probe`, then the check, then `vfio.onfail=` for what failed.
+//! The order is: every `driver_override` of the plan, then the console's framebuffer, then the
+//! modules, then unbinding what is bound elsewhere, then `drivers_probe`, then the check, then
+//! `vfio.onfail=` for what failed.
 //! - Overrides come first and all together: with one set no other driver matches, and older kernels
 //!   crash when an override changes under `__driver_attach`.
 //! - Modules come before unbinding: if vfio-pci is not in the image, nothing has been taken from a
@@ -15,6 +16,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::address::Address;
+use crate::console;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{DRIVERS_PROBE, Host, attribute, driver_directory, driver_of};
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
@@ -53,6 +55,7 @@ pub fn apply(
                 driver: plan.driver(step, policy),
                 previous: None,
                 missing: None,
+                console: None,
                 failure: None,
             };
             // There are at most as many jobs as steps.
@@ -61,6 +64,7 @@ pub fn apply(
     }
     work.set_overrides();
     work.fail_whole_groups();
+    work.release_console();
     work.load_drivers(plan.without_kernel_ids);
     if work.sound_jobs().any(|job| job.missing.is_none()) {
         work.load_container_part();
@@ -89,6 +93,8 @@ struct Job<'a> {
     previous: Option<Name>,
     /// Why its driver is not registered.
     missing: Option<Failure>,
+    /// The framebuffer's device that it was taken from.
+    console: Option<&'static str>,
     failure: Option<Failure>,
 }
 
@@ -128,6 +134,14 @@ impl<'a, H: Host> Work<'a, H> {
             job.failure = replace_override(self.host, job)
                 .err()
                 .map(|errno| Failure::of(Act::Override, errno));
+        }
+    }
+
+    /// Done before vfio-pci may suspend the function: the kernel must not write to it then.
+    fn release_console(&mut self) {
+        let host = self.host;
+        for job in self.sound_jobs() {
+            job.console = console::release(host, job.address());
         }
     }
 
@@ -298,6 +312,11 @@ impl<'a, H: Host> Work<'a, H> {
         // Its native driver takes it now if it is loaded, or else when it comes.
         if driver_of(host, address) == Ok(None) {
             told(Act::Probe, probe(host, address, limit));
+        }
+        if let Some(device) = job.console
+            && driver_of(host, address) == Ok(None)
+        {
+            console::give_back(host, device);
         }
     }
 }

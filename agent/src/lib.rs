@@ -27,6 +27,7 @@ pub mod message;
 pub mod address;
 pub mod apply;
 pub mod cmdline;
+pub(crate) mod console;
 pub mod device_id;
 pub mod errno;
 pub mod function;

@@ -169,8 +169,10 @@ fn within(limit: Duration, call: &dyn Fn() -> Result<(), Errno>) -> Result<(), E
 /// Waits for a child, but no longer than `limit`; `None` if it still runs then.
 ///
 /// It asks again and again, with pauses of 50 microseconds to 10 milliseconds: signals and pidfds
-/// would need more of the kernel (5.3) and of this program. The limit is on the sum of the pauses.
+/// would need more of the kernel (5.3) and of this program. The pauses, which may be longer than
+/// asked, end it even without a clock.
 pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
+    let end = sys::clock_us().saturating_add(limit.as_micros() as u64);
     let mut left = limit;
     let mut pause_for = Duration::from_micros(50);
     loop {
@@ -179,7 +181,7 @@ pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
             Ok(None) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        if left.is_zero() {
+        if left.is_zero() || sys::clock_us() >= end {
             return Ok(None);
         }
         pause(pause_for);

@@ -3,6 +3,7 @@
 mod ending;
 mod ids;
 mod image;
+mod memory;
 mod record;
 mod run;
 mod state;
@@ -13,7 +14,7 @@ use std::fmt;
 
 use crate::function::Snapshot;
 use crate::image::Case;
-use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Record, Used, Verdict};
+use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Record, Used, Verdict};
 use crate::scenario::Scenario;
 use crate::wire;
 
@@ -87,6 +88,7 @@ struct Records {
     /// The kernel's.
     release: String,
     snapshots: Vec<Snapshot>,
+    memory: Vec<Memory>,
     runs: Vec<AgentRun>,
     loaded: Vec<Loaded>,
     inherited: Vec<Inherited>,
@@ -103,6 +105,7 @@ impl Records {
                 Record::Booted(release) => sorted.release = release,
                 Record::Loaded(loaded) => sorted.loaded.push(loaded),
                 Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
+                Record::Memory(memory) => sorted.memory.push(memory),
                 Record::AgentRun(run) => sorted.runs.push(run),
                 Record::Inherited(inherited) => sorted.inherited.push(inherited),
                 Record::Used(used) => sorted.used.push(used),
@@ -151,6 +154,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
             run::judge(scenario, run, &records, &mut failures);
         }
         ids::judge(scenario, &records, &mut failures);
+        memory::judge(scenario, &records, &mut failures);
     }
     Judgement {
         ended_well,

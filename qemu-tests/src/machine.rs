@@ -257,6 +257,39 @@ pub fn with_more_cards(iommu: Iommu) -> Machine {
     machine
 }
 
+/// The only device that [`framebuffer`]'s scenarios speak of.
+const SCREEN: [Device; 1] = [device(
+    GPU,
+    "screen",
+    "1234:1111:1af4:1100",
+    "030000",
+    "bochs-drm",
+)];
+
+/// A PC whose firmware sets up a framebuffer in the memory of [`GPU`], a VGA card in a group of its
+/// own.
+#[must_use]
+#[rustfmt::skip]
+pub fn framebuffer() -> Machine {
+    Machine {
+        qemu: "qemu-system-x86_64",
+        arguments: vec![
+            "-M", "q35,kernel-irqchip=split",
+            "-cpu", "max,vendor=GenuineIntel",
+            "-m", "512M",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x01",
+            "-device", "intel-iommu,intremap=on,caching-mode=on",
+            "-device", "pxb-pcie,id=second,bus_nr=0x41,bus=pcie.0,addr=08.0",
+            "-device", "pcie-root-port,id=port42,bus=second,addr=00.0,chassis=42,slot=42",
+            // Its ROM is for firmware without EFI.
+            "-device", "VGA,bus=port42,addr=00.0,romfile=",
+        ],
+        kernel_parameters: vec!["console=ttyS0", "no_timer_check", "intel_iommu=on"],
+        devices: &SCREEN,
+        natives: &["bochs"],
+    }
+}
+
 impl Machine {
     /// The device at `address`.
     #[must_use]

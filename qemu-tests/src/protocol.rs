@@ -34,6 +34,8 @@ pub enum Step {
     Load(Vec<String>),
     /// Record every PCI function.
     Snapshot(String),
+    /// Record what lies in the memory of a function.
+    Memory(String),
     /// Run the agent as an initramfs hook does.
     Agent(AgentOrder),
     /// Record what the initramfs left behind, on the real root file system.
@@ -62,6 +64,8 @@ pub enum Record {
     Loaded(Loaded),
     /// Every PCI function at one moment.
     Snapshot(Snapshot),
+    /// What lies in the memory of a function.
+    Memory(Memory),
     /// A run of the agent.
     AgentRun(AgentRun),
     /// What the initramfs left behind.
@@ -72,6 +76,15 @@ pub enum Record {
     IdsCase(IdsCase),
     /// The last record, exactly one.
     Verdict(Verdict),
+}
+
+/// What lies in the memory of a function, as `/proc/iomem` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The lines below those of the function, as they are: `c0000000-c02fffff : efifb`.
+    pub inside: Vec<String>,
+    /// The platform devices that are framebuffers, as `efi-framebuffer.0 DRIVER`.
+    pub framebuffers: Vec<String>,
 }
 
 /// How loading a module went.

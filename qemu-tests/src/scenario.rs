@@ -35,6 +35,10 @@ pub struct Scenario {
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
+    /// The packaged kernel that it is about, where it is about one.
+    pub kernel: Option<&'static str>,
+    /// Whether it runs on [`machine::framebuffer`], and who holds that memory is looked at.
+    pub framebuffer: bool,
     /// The agent's runs, in order.
     pub runs: Vec<Run>,
     /// Functions that are VFIO's in the end, but in a group that native siblings block.
@@ -203,6 +207,8 @@ impl Scenario {
             more_cards: false,
             preload: &[],
             without: &[],
+            kernel: None,
+            framebuffer: false,
             runs: vec![run],
             unusable: &[],
             ids: Vec::new(),
@@ -237,6 +243,13 @@ impl Scenario {
         self
     }
 
+    /// On a machine whose firmware sets up a framebuffer, with this packaged kernel.
+    #[must_use]
+    pub fn framebuffer(mut self, kernel: &'static str) -> Self {
+        (self.framebuffer, self.kernel) = (true, Some(kernel));
+        self
+    }
+
     /// With functions that are bound but not usable once the native drivers are there.
     #[must_use]
     pub fn unusable(mut self, addresses: &'static [&'static str]) -> Self {
@@ -254,7 +267,9 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        if self.more_cards {
+        if self.framebuffer {
+            machine::framebuffer()
+        } else if self.more_cards {
             machine::with_more_cards(self.iommu)
         } else {
             machine::pc(self.iommu)
@@ -303,6 +318,11 @@ impl Scenario {
         if !self.ids.is_empty() {
             steps.push(Step::CompareIds(self.ids.clone()));
         }
+        let memory = || {
+            self.framebuffer
+                .then(|| Step::Memory(machine::GPU.to_owned()))
+        };
+        steps.extend(memory());
         for run in &self.runs {
             let (label, cmdline) = (run.label.clone(), run.cmdline.clone());
             steps.push(Step::Agent(AgentOrder {
@@ -311,6 +331,7 @@ impl Scenario {
             }));
             steps.push(Step::Snapshot(label));
         }
+        steps.extend(memory());
         if self.ids.is_empty() {
             steps.push(load(self.machine().natives));
             steps.push(Step::Snapshot(NATIVES.to_owned()));

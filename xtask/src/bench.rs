@@ -12,6 +12,7 @@ use qemu_tests::scenario::Scenario;
 
 use crate::cache::Cache;
 use crate::cargo::Executable;
+use crate::firmware;
 use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
 use crate::progress::say;
@@ -69,12 +70,15 @@ pub struct Bench {
     pub folder: tempfile::TempDir,
     /// What packages were unpacked to.
     cache: Cache,
+    /// The kernels of scenarios that want one of their own, by version.
+    kernels: Mutex<BTreeMap<&'static str, Kernel>>,
     /// Images without orders.
     images: Mutex<BTreeMap<ImageKey, PathBuf>>,
 }
 
-/// The modules that an image lacks, and whether it has the test module.
-type ImageKey = (Vec<&'static str>, bool);
+/// The kernel of an image, the native drivers in it, the modules that it lacks, and whether it has
+/// the test module.
+type ImageKey = (String, Vec<&'static str>, Vec<&'static str>, bool);
 
 /// What came of a scenario.
 #[derive(Clone, Debug)]
@@ -126,6 +130,7 @@ impl Bench {
             // Here and not in /tmp: `cargo clean` removes what a killed run leaves.
             folder: tempfile::tempdir_in(&work).context("a folder for images")?,
             cache,
+            kernels: Mutex::default(),
             images: Mutex::default(),
         })
     }
@@ -133,11 +138,29 @@ impl Bench {
     /// Why a scenario cannot be run here, if it cannot.
     #[must_use]
     pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
-        let own = self.kernel.debian.is_none();
-        (own && scenario.needs_stall()).then_some(
-            "its test module is built with the headers of a packaged kernel, and --modules names \
-             another",
-        )
+        if self.kernel.debian.is_some() {
+            None
+        } else if scenario.needs_stall() {
+            Some("its test module is built with the headers of a packaged kernel: omit --modules")
+        } else if scenario.kernel.is_some() || scenario.framebuffer {
+            Some("it is about certain packages of kernel and firmware: omit --modules")
+        } else {
+            None
+        }
+    }
+
+    /// The kernel of a scenario, got when it is first wanted.
+    fn kernel_of(&self, scenario: &Scenario) -> Result<Kernel> {
+        let Some(version) = scenario.kernel else {
+            return Ok(self.kernel.clone());
+        };
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(version) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Kernel::get(version, None, &self.cache)?;
+        kernels.insert(version, kernel.clone());
+        Ok(kernel)
     }
 
     /// Boots a scenario and judges it; shows `watch` the console as it grows.
@@ -146,14 +169,20 @@ impl Bench {
     /// Where no machine could be started: that says nothing about the agent.
     pub fn run(&self, scenario: &Scenario, watch: impl FnMut(&str)) -> Result<Outcome> {
         let machine = scenario.machine();
-        let base = self.base_image(machine.natives, scenario)?;
+        let kernel = self.kernel_of(scenario)?;
+        let base = self.base_image(&kernel, machine.natives, scenario)?;
+        let firmware = scenario
+            .framebuffer
+            .then(|| firmware::ovmf(&self.cache))
+            .transpose()?;
         let image = self.folder.path().join(format!("{}.cpio", scenario.name));
         image::write_with_orders(&image, &base, &scenario.orders())?;
         let log = self.logs.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,
-            kernel: &self.kernel,
+            kernel: &kernel,
             image: &image,
+            firmware: firmware.as_deref(),
             disk: None,
             cmdline: &scenario.cmdline,
             accelerator: &self.accelerator,
@@ -174,9 +203,19 @@ impl Bench {
     }
 
     /// The image without orders, made when it is first wanted.
-    fn base_image(&self, natives: &[&str], scenario: &Scenario) -> Result<PathBuf> {
+    fn base_image(
+        &self,
+        kernel: &Kernel,
+        natives: &'static [&'static str],
+        scenario: &Scenario,
+    ) -> Result<PathBuf> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (scenario.without.to_vec(), scenario.needs_stall());
+        let key = (
+            kernel.release.clone(),
+            natives.to_vec(),
+            scenario.without.to_vec(),
+            scenario.needs_stall(),
+        );
         if let Some(path) = images.get(&key) {
             return Ok(path.clone());
         }
@@ -186,14 +225,14 @@ impl Bench {
             .join(format!("base-{}.cpio", images.len()));
         let stall = scenario
             .needs_stall()
-            .then(|| stall::build(&self.kernel, &self.cache))
+            .then(|| stall::build(kernel, &self.cache))
             .transpose()?;
         let choice = Choice {
             natives,
             without: scenario.without,
             extra: stall.as_deref(),
         };
-        image::write_base(&path, &self.kernel, &self.programs, &choice)?;
+        image::write_base(&path, kernel, &self.programs, &choice)?;
         images.insert(key, path.clone());
         Ok(path)
     }

@@ -85,6 +85,11 @@ pub fn write_base(
     for (place, file) in &programs.kmod {
         archive.add_file(place, PROGRAM, file)?;
     }
+    for folder in ["etc", "etc/modprobe.d"] {
+        archive.add(folder, FOLDER, b"")?;
+    }
+    let aliases = Index::read(&kernel.modules)?.aliases();
+    archive.add("etc/modprobe.d/renamed.conf", DATA, aliases.as_bytes())?;
     archive.add_tree("usr/lib/modules", &staged.path().join("lib/modules"))?;
     archive.finish()
 }

@@ -1,6 +1,7 @@
 //! Kernels to boot: Debian's, from the cache, or one of the user's own.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,6 +19,8 @@ pub struct Kernel {
     pub release: String,
     /// The image to boot.
     pub image: PathBuf,
+    /// The image as packaged, which is what firmware can start.
+    pub packed: PathBuf,
     /// The folder with `modules.dep`.
     pub modules: PathBuf,
     /// The release of Debian that it comes from, if it does.
@@ -36,12 +39,26 @@ struct Packaged {
     prefix: &'static str,
 }
 
-const PACKAGED: [Packaged; 1] = [Packaged {
-    version: "6.1",
-    debian: "bookworm",
-    package: "linux-image-amd64",
-    prefix: "linux-image-6.1.",
-}];
+const PACKAGED: [Packaged; 3] = [
+    Packaged {
+        version: "6.1",
+        debian: "bookworm",
+        package: "linux-image-amd64",
+        prefix: "linux-image-6.1.",
+    },
+    Packaged {
+        version: "5.10",
+        debian: "bullseye",
+        package: "linux-image-amd64",
+        prefix: "linux-image-5.10.",
+    },
+    Packaged {
+        version: "6.12",
+        debian: "trixie",
+        package: "linux-image-amd64",
+        prefix: "linux-image-6.12.",
+    },
+];
 
 /// What the unpacked image is called, beside the packaged one.
 const UNPACKED: &str = "vmlinux";
@@ -97,6 +114,7 @@ impl Kernel {
         Ok(Self {
             release,
             image: image.to_owned(),
+            packed: image.to_owned(),
             modules,
             debian: None,
         })
@@ -107,11 +125,12 @@ impl Kernel {
         let folder = root.join("lib/modules");
         let release = only_entry(&folder)?;
         let image = |name| root.join(format!("boot/{name}-{release}"));
+        let packaged = Self::own(&image("vmlinuz"), &folder.join(&release))?;
         let quick = Some(image(UNPACKED)).filter(|path| path.is_file());
-        Self::own(
-            &quick.unwrap_or_else(|| image("vmlinuz")),
-            &folder.join(&release),
-        )
+        Ok(Self {
+            image: quick.unwrap_or_else(|| packaged.packed.clone()),
+            ..packaged
+        })
     }
 }
 
@@ -137,6 +156,10 @@ impl Packaged {
             let apt = Apt::update(self.debian, ARCHITECTURE)?;
             let build = apt.dependency(self.package, self.prefix)?;
             apt.unpack(&[build], root)?;
+            if !root.join("lib").exists() {
+                // Packages since Debian 13 know only this folder, depmod only that one.
+                symlink("usr/lib", root.join("lib")).context("symlink(lib)")?;
+            }
             let release = only_entry(&root.join("lib/modules"))?;
             let mut depmod = DEPMOD.command()?;
             command::output(depmod.arg("-b").arg(root).arg(&release))?;

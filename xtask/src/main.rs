@@ -11,6 +11,7 @@ mod checks;
 mod command;
 mod demo;
 mod elf;
+mod firmware;
 mod image;
 mod initramfs;
 mod install;

@@ -42,6 +42,27 @@ impl Index {
         }
     }
 
+    /// The name that this kernel has for a module.
+    fn name_here(&self, module: &str) -> String {
+        let new = name(module);
+        let old = RENAMED.iter().find(|(other, _)| *other == new);
+        match old.filter(|(_, old)| !self.files.contains_key(&new) && self.files.contains_key(*old))
+        {
+            Some((_, old)) => (*old).to_owned(),
+            None => new,
+        }
+    }
+
+    /// Lines for modprobe.d, by which modules have their present names in an older kernel.
+    #[must_use]
+    pub fn aliases(&self) -> String {
+        let here = RENAMED.map(|(new, _)| (new, self.name_here(new)));
+        let renamed = here.iter().filter(|(new, here)| new != here);
+        renamed
+            .map(|(new, here)| format!("alias {new} {here}\n"))
+            .collect()
+    }
+
     /// The files of `modules` and of all that they need, as paths in the folder. A module that is
     /// part of the kernel has none.
     ///
@@ -50,7 +71,7 @@ impl Index {
     pub fn closure(&self, modules: &[&str]) -> Result<BTreeSet<&str>> {
         let mut closure = BTreeSet::new();
         for module in modules {
-            match self.files.get(&name(module)) {
+            match self.files.get(&self.name_here(module)) {
                 Some(files) => closure.extend(files.iter().map(String::as_str)),
                 None if self.builtin.contains(&name(module)) => {}
                 None => bail!("this kernel has no module {module}, neither as a file nor built in"),
@@ -59,6 +80,9 @@ impl Index {
         Ok(closure)
     }
 }
+
+/// Modules by their names and the ones that they had in older kernels.
+const RENAMED: [(&str, &str); 1] = [("bochs", "bochs_drm")];
 
 /// A module's name from its path: `-` and `_` are the same to the kernel.
 #[must_use]
@@ -88,6 +112,15 @@ mod tests {
                 "kernel/vfio/vfio.ko.xz"
             ]
         );
+    }
+
+    #[test]
+    fn a_module_may_have_an_older_name() {
+        let index = Index::parse("kernel/drm/bochs-drm.ko:\n", "");
+        let closure = index.closure(&["bochs"]).unwrap();
+        assert!(closure.contains("kernel/drm/bochs-drm.ko"));
+        assert_eq!(index.aliases(), "alias bochs bochs_drm\n");
+        assert_eq!(Index::parse("kernel/drm/bochs.ko:\n", "").aliases(), "");
     }
 
     #[test]

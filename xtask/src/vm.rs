@@ -29,6 +29,8 @@ pub struct Boot<'a> {
     pub kernel: &'a Kernel,
     /// The initramfs image.
     pub image: &'a Path,
+    /// Firmware that starts the kernel as packaged, instead of QEMU's own.
+    pub firmware: Option<&'a Path>,
     /// A file system for `/dev/vda`, only read from.
     pub disk: Option<&'a Path>,
     /// What the owner of the machine added to the kernel's command line.
@@ -74,9 +76,14 @@ impl Boot<'_> {
             "none",
         ]);
         command.args(["-serial", "stdio"]);
+        let mut kernel = &self.kernel.image;
+        if let Some(firmware) = self.firmware {
+            command.arg("-bios").arg(firmware);
+            kernel = &self.kernel.packed;
+        }
         command
             .arg("-kernel")
-            .arg(&self.kernel.image)
+            .arg(kernel)
             .arg("-initrd")
             .arg(self.image);
         let mut parameters = self.machine.kernel_parameters.join(" ") + " panic=-1";
@@ -182,6 +189,7 @@ mod tests {
         Kernel {
             release: "6.1".to_owned(),
             image: "vmlinuz".into(),
+            packed: "vmlinuz".into(),
             modules: "modules".into(),
             debian: None,
         }
@@ -194,6 +202,7 @@ mod tests {
             machine: &machine,
             kernel: &kernel,
             image: Path::new("image"),
+            firmware: None,
             disk: None,
             cmdline: "vfio.bind=42:00.0 -- x",
             accelerator: "tcg",

@@ -134,6 +134,30 @@ impl Machine {
         Self { trouble, ..self }
     }
 
+    /// With `address` as the boot_vga function, and the firmware framebuffer `device` in the memory
+    /// of `owner`.
+    pub fn with_framebuffer(self, address: &str, owner: &str, device: &str) -> Self {
+        fs::write(self.device(address).join("boot_vga"), "1\n").unwrap();
+        let iomem = format!(
+            "00000000-00000fff : Reserved\nc0000000-dfffffff : PCI Bus 0000:41\n  \
+             c0000000-c0ffffff : {owner}\n    c0000000-c02fffff : BOOTFB\n"
+        );
+        fs::write(self.path("proc/iomem"), iomem).unwrap();
+        self.give_framebuffer(device);
+        self
+    }
+
+    fn give_framebuffer(&self, device: &str) {
+        let unbind = self.framebuffer(device);
+        fs::create_dir_all(unbind.parent().unwrap()).unwrap();
+        fs::write(unbind, "").unwrap();
+    }
+
+    /// What is there while a framebuffer's device has its driver.
+    pub fn framebuffer(&self, device: &str) -> PathBuf {
+        self.path(&format!("sys/bus/platform/devices/{device}/driver/unbind"))
+    }
+
     /// With vfio-pci built into the kernel or loaded before.
     pub fn with_vfio_pci(self) -> Self {
         self.register("vfio-pci");
@@ -290,6 +314,15 @@ impl Machine {
         }
         if path == "sys/bus/pci/drivers_probe" {
             self.probe(&text);
+            return Ok(());
+        }
+        if path.starts_with("sys/bus/platform/devices/") {
+            assert_eq!(self.path(path), self.framebuffer(&text));
+            fs::remove_file(self.path(path)).unwrap();
+            return Ok(());
+        }
+        if path == "sys/bus/platform/drivers_probe" {
+            self.give_framebuffer(&text);
             return Ok(());
         }
         let (address, file) = path

@@ -1,6 +1,7 @@
 //! The tables of scenarios, by what they are about.
 
 mod first;
+mod framebuffer;
 mod ids;
 mod malformed;
 mod named;
@@ -18,6 +19,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     // The longest first, so that no machine runs alone at the end.
     let mut all = ids::scenarios(seed);
     all.extend(stall::scenarios());
+    all.extend(framebuffer::scenarios());
     all.extend(selection::scenarios());
     all.extend(named::scenarios());
     all.extend(policy::scenarios());

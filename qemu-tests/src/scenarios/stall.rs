@@ -5,7 +5,7 @@ use crate::report::Outcome;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    // The agent's limit is 10 s of pauses, and an emulated machine's pauses are longer than asked.
+    // Five seconds for all the rest, in an emulated machine on a busy host.
     let stalled = || {
         Run::new("agent")
             .outcome(Outcome::Failed, &[GPU])

@@ -210,6 +210,7 @@ fn try_boot(bench: &Bench, builds: &Builds<'_>, tool: &Tool, case: Case) -> Resu
         machine: &machine,
         kernel: &bench.kernel,
         image: &built.path,
+        firmware: None,
         disk: Some(&disk),
         cmdline: &cmdline,
         accelerator: &bench.accelerator,

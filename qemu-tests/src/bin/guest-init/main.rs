@@ -9,6 +9,7 @@ mod compare;
 mod files;
 mod inherit;
 mod kmod;
+mod memory;
 mod mounts;
 mod pci;
 mod vfio;
@@ -77,6 +78,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
             Ok(())
         }
         Step::Snapshot(label) => channel.send(&Record::Snapshot(pci::snapshot(label)?)),
+        Step::Memory(address) => channel.send(&Record::Memory(memory::of(address)?)),
         Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
         Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
         Step::UseFunctions(addresses) => {

@@ -1,0 +1,114 @@
+//! The framebuffer that the firmware set up, on which the kernel writes its console.
+//!
+//! Its driver holds memory of a graphics function that it knows nothing of. vfio-pci takes that
+//! memory from it when it probes, but not in old kernels (not in 5.10): there a virtual machine
+//! could not map it.
+//!
+//! Only `/proc/iomem` tells in every kernel whose memory the framebuffer lies in: the platform
+//! device has no resources in some, and `boot_vga` alone may also be a guess of the kernel.
+
+use crate::address::Address;
+use crate::apply::DRIVER_LIMIT;
+use crate::errno::Answer;
+use crate::host::{Host, attribute, path};
+use crate::text::{Name, clip};
+
+/// The platform devices of such framebuffers (drivers/firmware/efi, drivers/firmware/sysfb.c).
+const DEVICES: [&str; 3] = [
+    "efi-framebuffer.0",
+    "simple-framebuffer.0",
+    "vesa-framebuffer.0",
+];
+
+/// How `/proc/iomem` ends the line of a framebuffer's memory.
+const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
+
+/// The most of `/proc/iomem` that is read. A large two-socket server has 40 KiB.
+const IOMEM_LEN: usize = 64 * 1024;
+
+/// Takes the firmware's framebuffer out of the memory of a function; gives its device.
+pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str> {
+    if host.read(&attribute(address, "boot_vga"), &mut [0]) != Ok(b"1") {
+        return None;
+    }
+    let mut iomem = [0; IOMEM_LEN];
+    if !lies_in(host.read("proc/iomem", &mut iomem).ok()?, address) {
+        return None;
+    }
+    for device in DEVICES {
+        let unbind = path(format_args!(
+            "sys/bus/platform/devices/{device}/driver/unbind"
+        ));
+        if !host.exists(&unbind) {
+            continue;
+        }
+        match host.write_within(&unbind, device.as_bytes(), DRIVER_LIMIT) {
+            Ok(()) => {
+                warn!(
+                    "{address}: the firmware's framebuffer is released: the console goes dark \
+                     until a driver brings another one"
+                );
+                return Some(device);
+            }
+            Err(errno) => error!("{address}: write({unbind}): {}", Answer(errno)),
+        }
+    }
+    None
+}
+
+/// Gives the framebuffer back to its driver, for a function that nobody has taken.
+pub(crate) fn give_back(host: &impl Host, device: &str) {
+    // Where it fails the console stays dark, as was told.
+    let probe = "sys/bus/platform/drivers_probe";
+    let _ = host.write_within(probe, device.as_bytes(), DRIVER_LIMIT);
+}
+
+/// Whether `/proc/iomem` has a framebuffer inside the memory of a function: further in than its
+/// line, and below it.
+fn lies_in(iomem: &[u8], address: Address) -> bool {
+    let function: Name = clip(format_args!(" : {address}"));
+    let mut inside = None;
+    for line in iomem.split(|byte| *byte == b'\n') {
+        let depth = line.iter().take_while(|byte| **byte == b' ').count();
+        if inside.is_some_and(|outer| depth > outer) {
+            if HOLDERS.iter().any(|holder| line.ends_with(holder)) {
+                return true;
+            }
+        } else {
+            inside = line.ends_with(function.as_bytes()).then_some(depth);
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framebuffer_is_found_only_in_the_memory_of_its_function() {
+        let gpu = Address::parse(b"0000:42:00.0").unwrap();
+        for (iomem, found) in [
+            (" c0-c1 : 0000:42:00.0\n  c0-c0 : efifb\n", true),
+            (
+                " c0-c1 : 0000:42:00.0\n  c0-c0 : BOOTFB\n   c0-c0 : simplefb\n",
+                true,
+            ),
+            (" c0-c1 : 0000:42:00.0\n  c0-c0 : BOOTFB", true),
+            (" c0-c1 : 0000:42:00.0\n c2-c2 : efifb\n", false),
+            (" c0-c1 : 0000:42:00.0\n  c0-c0 : bochs-drm\n", false),
+            (" c0-c1 : 0000:42:00.1\n  c0-c0 : efifb\n", false),
+            (
+                " c0-c1 : 0000:42:00.0\n c2-c3 : 0000:43:00.0\n  c2-c2 : efifb\n",
+                false,
+            ),
+            (
+                " c0-c1 : 0000:42:00.0\n c2-c3 : 0000:42:00.0\n  c2-c2 : efifb\n",
+                true,
+            ),
+            ("", false),
+        ] {
+            assert_eq!(lies_in(iomem.as_bytes(), gpu), found, "{iomem}");
+        }
+    }
+}
