@@ -148,7 +148,7 @@ impl<'m> Walk<'m> {
                     self.node(Path::new(node), layers);
                 }
             }
-            "overlay" => self.overlay(mount, layers),
+            "overlay" => self.overlay(place, mount, layers),
             "tmpfs" | "ramfs" | "rootfs" => self.memory = true,
             "autofs" => self.unresolved(
                 "an automount that has not mounted anything yet: look into it, and try again"
@@ -209,7 +209,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    fn overlay(&mut self, mount: &Mount, layers: &[String]) {
+    fn overlay(&mut self, place: usize, mount: &Mount, layers: &[String]) {
         let folders = overlay_folders(&mount.options);
         let visible = |folder: &PathBuf| self.map.sysfs.place(folder).is_dir();
         let folders: Vec<_> = folders.into_iter().filter(visible).collect();
@@ -218,8 +218,14 @@ impl<'m> Walk<'m> {
                 "an overlay of file systems that cannot be seen from here, as in a container";
             self.unresolved(problem.to_owned());
         }
+        let mounts = &self.map.mounts;
         for folder in folders {
-            self.file(&folder, layers);
+            // What it hides itself, as an extension of /usr does, was mounted before.
+            let holder = holding(mounts, &folder).filter(|holder| *holder != place);
+            match holder.or_else(|| holding(&mounts[..place], &folder)) {
+                Some(holder) => self.push(Node::Mount(holder), layers),
+                None => self.unresolved(format!("no mount holds {}", folder.display())),
+            }
         }
     }
 

@@ -389,6 +389,15 @@ fn files_that_hold_a_disk() {
 }
 
 #[test]
+fn an_overlay_that_hides_its_own_layer() {
+    let system = System::nvme();
+    system.mount("259:2 / ext4 /dev/nvme0n1p2");
+    system.write("usr/bin/x", "");
+    system.mount("0:40 /usr overlay sysext ro,lowerdir=/run/gone:/usr");
+    expect(&system.protected(), &[(NVME_LINE, "/, /usr: nvme0n1p2")]);
+}
+
+#[test]
 fn what_is_in_memory_needs_nothing() {
     let system = System::nvme();
     system.mount("0:30 / tmpfs none");
