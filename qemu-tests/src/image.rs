@@ -9,10 +9,14 @@ pub const FORCED: [&str; 2] = ["bochs", "snd_hda_intel"];
 /// The modules without which an image does not find its root file system. ext4 asks for crc32c by
 /// an alias, which `modules.dep` does not tell.
 pub const ROOT: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
-/// The policy of an image that has one: a disk, and, which must be refused, that of the root.
-pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\nvfio.bind=0000:00:05.0\n";
+/// The policy of an image that has one: a disk, and what must be refused, for the disk of the root is
+/// in its group.
+pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\nvfio.bind=0000:00:05.1\n";
 /// The disk of the root file system.
+#[cfg(test)]
 const ROOT_DISK: &str = "0000:00:05.0";
+/// What shares a slot, and so a group, with it.
+const BESIDE_ROOT: &str = "0000:00:05.1";
 /// What the builder of an image is told of the machine that boots it: the root's disk.
 pub const PROTECTED: &str = "vfio.protect=0000:00:05.0@1af4:1001  # /: vda\n";
 /// What modprobe.d of such an image says: both cards.
@@ -100,7 +104,7 @@ impl Case {
     #[must_use]
     pub fn refused(self) -> Vec<&'static str> {
         match self {
-            Self::Configured => vec![ROOT_DISK],
+            Self::Configured => vec![BESIDE_ROOT],
             _ => Vec::new(),
         }
     }
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_policy_asks_for_what_the_list_protects() {
-        let asked = format!("vfio.bind={ROOT_DISK}\n");
+        let asked = format!("vfio.bind={BESIDE_ROOT}\n");
         let protected = format!("vfio.protect={ROOT_DISK}@");
         assert!(POLICY.contains(&asked) && PROTECTED.starts_with(&protected));
     }

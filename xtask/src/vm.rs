@@ -65,7 +65,13 @@ impl Boot<'_> {
             command.arg("-blockdev").arg(format!(
                 "driver=file,node-name=root,read-only=on,filename={file}"
             ));
-            command.args(["-device", "virtio-blk-pci,bus=pcie.0,addr=05.0,drive=root"]);
+            // The functions of a slot share a group.
+            command.args([
+                "-device",
+                "virtio-blk-pci,bus=pcie.0,addr=05.0,multifunction=on,drive=root",
+                "-device",
+                "virtio-rng-pci,bus=pcie.0,addr=05.1",
+            ]);
         }
         // A panic, reset at once by the kernel, ends the machine.
         command.args([
