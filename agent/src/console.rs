@@ -23,7 +23,7 @@ const DEVICES: [&str; 3] = [
 /// How `/proc/iomem` ends the line of a framebuffer's memory.
 const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
 
-/// The most of `/proc/iomem` that is read. A large two-socket server has 40 KiB.
+/// The most of `/proc/iomem` that is read: more than a thousand lines.
 const IOMEM_LEN: usize = 64 * 1024;
 
 /// Takes the firmware's framebuffer out of the memory of a function; gives its device.
