@@ -23,10 +23,11 @@ const DEVICES: [&str; 3] = [
 /// How `/proc/iomem` ends the line of a framebuffer's memory.
 const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
 
-/// The most of `/proc/iomem` that is read. A large two-socket server has 40 KiB.
+/// The most of `/proc/iomem` that is read: more than a thousand lines.
 const IOMEM_LEN: usize = 64 * 1024;
 
 /// Takes the firmware's framebuffer out of the memory of a function; gives its device.
+#[inline(never)] // Inlined, it makes the executable larger.
 pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str> {
     if host.read(&attribute(address, "boot_vga"), &mut [0]) != Ok(b"1") {
         return None;
@@ -67,15 +68,17 @@ pub(crate) fn give_back(host: &impl Host, device: &str) {
 /// line, and below it.
 fn lies_in(iomem: &[u8], address: Address) -> bool {
     let function: Name = clip(format_args!(" : {address}"));
-    let mut inside = None;
+    let mut outer = usize::MAX;
     for line in iomem.split(|byte| *byte == b'\n') {
-        let depth = line.iter().take_while(|byte| **byte == b' ').count();
-        if inside.is_some_and(|outer| depth > outer) {
+        let depth = line.iter().position(|byte| *byte != b' ').unwrap_or(0);
+        if depth > outer {
             if HOLDERS.iter().any(|holder| line.ends_with(holder)) {
                 return true;
             }
+        } else if line.ends_with(function.as_bytes()) {
+            outer = depth;
         } else {
-            inside = line.ends_with(function.as_bytes()).then_some(depth);
+            outer = usize::MAX;
         }
     }
     false

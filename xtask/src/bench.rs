@@ -17,7 +17,7 @@ use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
 use crate::progress::say;
 use crate::stall;
-use crate::tools::{self, DEPMOD, DPKG_DEB, GCC, MAKE, QEMU, Tool, XZ};
+use crate::tools::{self, DEPMOD, DPKG_DEB, QEMU, Tool, XZ};
 use crate::userland;
 use crate::vm::Boot;
 
@@ -47,7 +47,7 @@ impl Options {
     pub fn tools(&self) -> Vec<Tool> {
         let mut tools = vec![QEMU, DEPMOD];
         if self.modules.is_none() {
-            tools.extend([DPKG_DEB, XZ, GCC, MAKE]);
+            tools.extend([DPKG_DEB, XZ]);
         }
         tools
     }

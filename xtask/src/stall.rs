@@ -11,7 +11,7 @@ use crate::apt::Apt;
 use crate::cache::Cache;
 use crate::command;
 use crate::kernel::{ARCHITECTURE, Kernel};
-use crate::tools::{GCC, MAKE};
+use crate::tools::{self, GCC, MAKE};
 
 /// The files of its source.
 const SOURCE: [(&str, &str); 2] = [
@@ -44,6 +44,7 @@ pub fn build(kernel: &Kernel, cache: &Cache) -> Result<PathBuf> {
     };
     let name = format!("{STALL}-{release}-{:016x}", hasher.finish());
     let built = cache.folder(&name, check, |root| {
+        tools::ensure_all(&[GCC, MAKE])?;
         let headers = headers(debian, release, cache)?;
         let work = tempfile::tempdir().context("a folder for a module")?;
         for (name, text) in SOURCE {

@@ -563,14 +563,15 @@ fn the_console_is_released_before_vfio_pci_comes() {
 
 #[test]
 fn the_console_stays_where_its_function_does() {
-    for (owner, line) in [
+    for (boot_vga, owner, line) in [
         // In the memory of another function, or of none that is bound.
-        (DISK, "vfio.bind=42:00.0"),
-        (GPU, "vfio.bind=01:00.0"),
-        (GPU, "vfio.bind=42:00.0 vfio.dry_run"),
-        (GPU, "vfio.bind=42:00.0 vfio.group=strict"),
+        (GPU, DISK, "vfio.bind=42:00.0"),
+        (DISK, GPU, "vfio.bind=42:00.0"),
+        (GPU, GPU, "vfio.bind=01:00.0"),
+        (GPU, GPU, "vfio.bind=42:00.0 vfio.dry_run"),
+        (GPU, GPU, "vfio.bind=42:00.0 vfio.group=strict"),
     ] {
-        let machine = Machine::new(&cards()).with_framebuffer(GPU, owner, EFI);
+        let machine = Machine::new(&cards()).with_framebuffer(boot_vga, owner, EFI);
         run(&machine, line);
         assert!(machine.framebuffer(EFI).exists(), "{owner}, {line}");
         let events = machine.take_events();
