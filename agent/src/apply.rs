@@ -110,7 +110,7 @@ impl<'a, H: Host> Work<'a, H> {
         for job in &mut self.jobs {
             job.failure = replace_override(self.host, job, &self.policy.driver)
                 .err()
-                .map(|errno| Failure::of(Act::Override, errno));
+                .map(|errno| failure(self.host, job, Act::Override, errno));
         }
     }
 
@@ -140,10 +140,11 @@ impl<'a, H: Host> Work<'a, H> {
         for job in self.sound_jobs() {
             let taken = match driver_of(host, job.address()) {
                 Ok(Some(driver)) if take && driver != policy.driver => {
-                    unbind(host, job.address()).map_err(|errno| Failure::of(Act::Unbind, errno))
+                    unbind(host, job.address(), DRIVER_LIMIT)
+                        .map_err(|errno| failure(host, job, Act::Unbind, errno))
                 }
                 Ok(_) => Ok(()),
-                Err(errno) => Err(Failure::of(Act::Look, errno)),
+                Err(errno) => Err(failure(host, job, Act::Look, errno)),
             };
             job.failure = taken.err().or(missing);
         }
@@ -153,21 +154,17 @@ impl<'a, H: Host> Work<'a, H> {
         let host = self.host;
         for job in self.sound_jobs() {
             if driver_of(host, job.address()) == Ok(None) {
-                job.failure = probe(host, job.address())
+                job.failure = probe(host, job.address(), DRIVER_LIMIT)
                     .err()
-                    .map(|e| Failure::of(Act::Probe, e));
+                    .map(|errno| Failure::System(Act::Probe, errno));
             }
         }
     }
 
     fn check(&mut self) {
-        let (host, policy) = (self.host, self.policy);
+        let (host, target) = (self.host, &self.policy.driver);
         for job in self.sound_jobs() {
-            job.failure = match driver_of(host, job.address()) {
-                Ok(Some(driver)) if driver == policy.driver => None,
-                Ok(_) => Some(Failure::NotBound),
-                Err(errno) => Some(Failure::of(Act::Look, errno)),
-            };
+            job.failure = look(host, target, job).1;
         }
     }
 
@@ -196,28 +193,26 @@ impl<'a, H: Host> Work<'a, H> {
 
     /// Leaves a function in the state it shall stay in, and tells which that is.
     fn settle(&self, job: &Job<'_>) -> Outcome {
-        let (host, hold) = (self.host, self.policy.on_failure == OnFailure::Hold);
-        let was_there = self.is_target(job.function.driver.as_ref());
-        if job.failure.is_some() && !hold && !was_there {
-            self.give_back(job);
-        }
-        let (driver, failure) = match driver_of(host, job.address()) {
-            Ok(driver) => (driver, job.failure),
-            Err(errno) => (None, Some(Failure::of(Act::Look, errno))),
+        let hold = self.policy.on_failure == OnFailure::Hold;
+        let before = job.function.driver.as_ref();
+        let was_there = self.is_target(before);
+        let settled = if job.failure.is_none() || was_there {
+            false
+        } else if hold {
+            self.withhold(job)
+        } else {
+            self.give_back(job)
         };
+        let (driver, failure) = look(self.host, self.target(), job);
         let on_target = self.is_target(driver.as_ref());
-        let held = || current_override(host, job.address()).is_ok_and(|now| now == *self.target());
+        // Without a driver before, none now is how it was.
+        let as_before = driver.is_some() || before.is_none();
         let fate = match failure {
             _ if was_there && on_target => Fate::Already,
             None => Fate::Bound,
-            Some(Failure::Vanished) => Fate::Failed,
-            Some(_) if hold && driver.is_none() && held() => Fate::Held,
-            // Without a driver before, none now is how it was.
-            Some(_)
-                if !hold && !on_target && (driver.is_some() || job.function.driver.is_none()) =>
-            {
-                Fate::Returned
-            }
+            Some(Failure::Vanished | Failure::System(Act::Look, _)) => Fate::Failed,
+            Some(_) if hold && settled && driver.is_none() => Fate::Held,
+            Some(_) if !hold && settled && !on_target && as_before => Fate::Returned,
             Some(_) => Fate::Failed,
         };
         Outcome {
@@ -227,37 +222,94 @@ impl<'a, H: Host> Work<'a, H> {
         }
     }
 
-    /// Undoes what was done to a function. The `driver` link, read afterwards, tells how well.
-    fn give_back(&self, job: &Job<'_>) {
+    /// Undoes what was done to a function; whether its override is as before. The `driver` link,
+    /// read afterwards, tells the rest.
+    fn give_back(&self, job: &Job<'_>) -> bool {
         let (host, address) = (self.host, job.address());
-        let told = |act, answer: Result<(), Errno>| {
-            if let Err(errno) = answer {
-                let failure = Failure::of(act, errno);
-                let failure = failure.told(self.target());
-                error!("{address}: cannot be given back: {failure}");
+        let restored = match &job.previous {
+            Some(previous) => {
+                self.tried(job, Act::Restore, put_override(host, job, previous, false))
             }
+            None => true,
         };
-        if let Some(previous) = &job.previous {
-            told(Act::Restore, put_override(host, job.function, previous));
+        let limit = if restored { DRIVER_LIMIT } else { LOCK_LIMIT };
+        let now = driver_of(host, address);
+        if now.is_ok_and(|driver| self.is_target(driver.as_ref())) {
+            self.tried(job, Act::Unbind, unbind(host, address, limit));
         }
-        if driver_of(host, address).is_ok_and(|driver| self.is_target(driver.as_ref())) {
-            told(Act::Unbind, unbind(host, address));
+        // Its native driver takes it now if it is loaded, or else when it comes. Where an unbinding
+        // is still under way, or nobody knows whether there is a driver, a probe does no harm.
+        match driver_of(host, address) {
+            Ok(driver @ Some(_)) if !self.is_target(driver.as_ref()) => {}
+            _ => {
+                self.tried(job, Act::Probe, probe(host, address, limit));
+            }
         }
-        // Its native driver takes it now if it is loaded, or else when it comes.
-        if driver_of(host, address) == Ok(None) {
-            told(Act::Probe, probe(host, address));
+        restored
+    }
+
+    /// Sees to it that no driver has a function; whether an override keeps them off.
+    fn withhold(&self, job: &Job<'_>) -> bool {
+        let (host, address, target) = (self.host, job.address(), self.target());
+        // Reading an override takes the device lock: whoever has it for good would keep the agent.
+        if matches!(job.failure, Some(Failure::System(_, Errno::TIMEDOUT))) {
+            return false;
         }
+        let kept_off = current_override(host, address).as_ref() == Ok(target)
+            || self.tried(job, Act::Override, put_override(host, job, target, false));
+        let refused = matches!(job.failure, Some(Failure::System(Act::Unbind, _)));
+        match driver_of(host, address) {
+            Ok(None) => {}
+            Ok(driver) if refused || self.is_target(driver.as_ref()) => {}
+            _ => {
+                self.tried(job, Act::Unbind, unbind(host, address, DRIVER_LIMIT));
+            }
+        }
+        kept_off
+    }
+
+    /// Tells what went wrong on the way out of a failure; whether nothing did.
+    fn tried(&self, job: &Job<'_>, act: Act, answer: Result<(), Errno>) -> bool {
+        if let Err(errno) = answer {
+            let failure = Failure::System(act, errno);
+            error!("{}: {}", job.address(), failure.told(self.target()));
+        }
+        answer.is_ok()
+    }
+}
+
+/// The driver a function has now, and why it is not the one it should have.
+fn look(root: &dyn Root, target: &Name, job: &Job<'_>) -> (Option<Name>, Option<Failure>) {
+    match driver_of(root, job.address()) {
+        Ok(driver) if driver.as_ref() == Some(target) => (driver, job.failure),
+        Ok(driver) => (driver, job.failure.or(Some(Failure::NotBound))),
+        Err(errno) => (None, Some(failure(root, job, Act::Look, errno))),
+    }
+}
+
+/// What a call on a function's directory answered. `ENOENT` and `ENODEV` may also speak of what is
+/// in it: the function has vanished when its directory has.
+fn failure(root: &dyn Root, job: &Job<'_>, act: Act, errno: Errno) -> Failure {
+    match driver_of(root, job.address()) {
+        Err(Errno::NODEV) => Failure::Vanished,
+        _ => Failure::System(act, errno),
     }
 }
 
 /// Sets the override of a job, unless it has it, and remembers what it replaced.
 fn replace_override(host: &impl Host, job: &mut Job<'_>, target: &Name) -> Result<(), Errno> {
     let previous = current_override(host, job.address())?;
-    if previous != *target {
-        put_override(host, job.function, target)?;
-        job.previous = Some(previous);
+    if previous == *target {
+        return Ok(());
     }
-    Ok(())
+    let answer = put_override(host, job, target, job.function.driver.is_none());
+    // A write that failed may have had its effect, and one that takes too long will have it later.
+    let untouched = || current_override(host, job.address()).as_ref() == Ok(&previous);
+    match answer {
+        Err(errno) if errno != Errno::TIMEDOUT && untouched() => {}
+        _ => job.previous = Some(previous),
+    }
+    answer
 }
 
 /// An address as the text that sysfs takes.
@@ -281,37 +333,39 @@ pub fn current_override(root: &dyn Root, address: Address) -> Result<Name, Errno
 }
 
 /// Sets or, with an empty value, clears an override. The store takes the device lock, which a
-/// native driver that hangs in its probe holds for ever: so only a function that has no driver is
-/// written to directly.
-fn put_override(host: &impl Host, function: &Function, value: &Name) -> Result<(), Errno> {
-    let path = attribute(function.address, "driver_override");
+/// driver that hangs in its probe or its remove function holds for ever: so only a function that
+/// has had no driver yet is written to directly.
+fn put_override(
+    host: &impl Host,
+    job: &Job<'_>,
+    value: &Name,
+    directly: bool,
+) -> Result<(), Errno> {
+    let path = attribute(job.address(), "driver_override");
     let data = if value.is_empty() {
         b"\n"
     } else {
         value.as_bytes()
     };
-    match function.driver {
-        None => host.write(&path, data),
-        Some(_) => host.write_within(&path, data, LOCK_LIMIT),
+    if directly {
+        host.write(&path, data)
+    } else {
+        host.write_within(&path, data, LOCK_LIMIT)
     }
 }
 
-fn unbind(host: &impl Host, address: Address) -> Result<(), Errno> {
+fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     let text = address_text(address);
-    match host.write_within(
-        &attribute(address, "driver/unbind"),
-        text.as_bytes(),
-        DRIVER_LIMIT,
-    ) {
+    match host.write_within(&attribute(address, "driver/unbind"), text.as_bytes(), limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
         answer => answer,
     }
 }
 
-fn probe(host: &impl Host, address: Address) -> Result<(), Errno> {
+fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     let text = address_text(address);
-    match host.write_within(DRIVERS_PROBE, text.as_bytes(), DRIVER_LIMIT) {
+    match host.write_within(DRIVERS_PROBE, text.as_bytes(), limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
         Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),
         _ => Ok(()),

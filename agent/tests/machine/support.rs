@@ -1,7 +1,7 @@
 //! A machine in a directory: the tree that sysfs would show, and a kernel that reacts to writes.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -83,11 +83,17 @@ pub struct Machine {
     /// Native drivers and what they take when they are loaded.
     native: RefCell<BTreeMap<String, String>>,
     events: RefCell<Vec<String>>,
+    /// Functions whose device lock a stuck driver holds.
+    locked: RefCell<BTreeSet<String>>,
+    /// Writes that wait for such a lock, in order.
+    waiting: RefCell<Vec<(String, Vec<u8>)>>,
 }
 
 impl Machine {
     pub fn new(cards: &[Card]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        // Thousands of machines are made: in memory where that can be.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let directory = directory.unwrap();
         let tree = open(directory.path());
         let machine = Self {
             directory,
@@ -95,6 +101,8 @@ impl Machine {
             trouble: Trouble::default(),
             native: RefCell::default(),
             events: RefCell::default(),
+            locked: RefCell::default(),
+            waiting: RefCell::default(),
         };
         for path in [
             "sys/bus/pci/devices",
@@ -143,7 +151,8 @@ impl Machine {
         self.path("sys/bus/pci/devices").join(address)
     }
 
-    fn insert(&self, card: &Card) {
+    /// A function that comes into the machine.
+    pub fn insert(&self, card: &Card) {
         let device = self.device(&card.address);
         fs::create_dir(&device).unwrap();
         let [vendor, id, subvendor, subdevice] = card.ids;
@@ -172,6 +181,70 @@ impl Machine {
                 .insert(card.address.clone(), driver.clone());
             self.attach(&card.address, driver);
         }
+    }
+
+    /// A function that leaves the machine.
+    pub fn remove(&self, address: &str) {
+        self.locked.borrow_mut().remove(address);
+        // It may have left already.
+        let _ = fs::remove_dir_all(self.device(address));
+    }
+
+    /// A native driver is loaded and takes its function, unless an override keeps it away.
+    pub fn load_native(&self, address: &str, driver: &str) {
+        self.register(driver);
+        self.native
+            .borrow_mut()
+            .insert(address.to_owned(), driver.to_owned());
+        self.probe(address);
+    }
+
+    /// A write that takes the device lock and does not come back, because somebody has it.
+    pub fn stick(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
+        let below = path.strip_prefix("sys/bus/pci/devices/");
+        let address = match below.and_then(|rest| rest.split_once('/')) {
+            Some((address, _)) => address.to_owned(),
+            None => String::from_utf8(data.to_vec()).unwrap(),
+        };
+        if !self.device(&address).exists() {
+            return Err(Errno::NOENT);
+        }
+        // __device_release_driver removes the link before it calls the driver.
+        if path.ends_with("driver/unbind") {
+            let _ = fs::remove_file(self.device(&address).join("driver"));
+        } else {
+            self.wait(path, data);
+        }
+        self.locked.borrow_mut().insert(address);
+        Err(Errno::TIMEDOUT)
+    }
+
+    fn wait(&self, path: &str, data: &[u8]) {
+        self.waiting
+            .borrow_mut()
+            .push((path.to_owned(), data.to_vec()));
+    }
+
+    /// The driver that was stuck lets go at last, and what waited for its lock happens in order;
+    /// whether there was such a driver.
+    pub fn release(&self, address: &str) -> bool {
+        let was_locked = self.locked.borrow_mut().remove(address);
+        for (path, data) in self.waiting.take() {
+            if self.is_locked(&path, &data) {
+                self.wait(&path, &data);
+            } else {
+                // Nobody is there any more to hear the answer.
+                let _ = self.react(&path, &data);
+            }
+        }
+        was_locked
+    }
+
+    fn is_locked(&self, path: &str, data: &[u8]) -> bool {
+        self.locked.borrow().iter().any(|address| {
+            path.starts_with(&format!("sys/bus/pci/devices/{address}/"))
+                || (path == "sys/bus/pci/drivers_probe" && data == address.as_bytes())
+        })
     }
 
     fn register(&self, driver: &str) {
@@ -217,7 +290,8 @@ impl Machine {
 
     /// The kernel's device_attach: the override decides, or else the native driver if it is loaded.
     fn probe(&self, address: &str) {
-        if self.driver(address).is_some() {
+        let locked = self.locked.borrow().contains(address);
+        if locked || self.driver(address).is_some() || !self.device(address).exists() {
             return;
         }
         let wanted = match self.driver_override(address) {
@@ -244,15 +318,16 @@ impl Machine {
             return Err(*errno);
         }
         if path == "sys/bus/pci/drivers_probe" {
+            let there = self.device(&text).exists();
             self.probe(&text);
-            return Ok(());
+            return if there { Ok(()) } else { Err(Errno::NODEV) };
         }
         let (address, file) = path
             .strip_prefix("sys/bus/pci/devices/")
             .and_then(|rest| rest.split_once('/'))
             .unwrap_or_else(|| panic!("nobody may write to {path}"));
         if self.trouble.vanishing.iter().any(|a| a == address) {
-            fs::remove_dir_all(self.device(address)).unwrap();
+            self.remove(address);
         }
         if !self.device(address).exists() {
             return Err(Errno::NOENT);
@@ -265,7 +340,7 @@ impl Machine {
                 Ok(())
             }
             "driver/unbind" if self.trouble.stuck.iter().any(|a| a == address) => {
-                Err(Errno::TIMEDOUT)
+                self.stick(path, data)
             }
             "driver/unbind" => {
                 fs::remove_file(self.device(address).join("driver")).map_err(|_| Errno::NOENT)
@@ -302,6 +377,11 @@ pub fn topology(name: &str) -> Vec<Card> {
 
 impl Root for Machine {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        // driver_override_show takes the device lock.
+        assert!(
+            !(path.ends_with("driver_override") && self.is_locked(path, b"")),
+            "read({path}) never returns"
+        );
         self.tree.read(path, buffer)
     }
 
@@ -325,10 +405,15 @@ impl Host for Machine {
             .trim_start_matches("devices/");
         let text = String::from_utf8_lossy(data).escape_debug().to_string();
         self.events.borrow_mut().push(format!("{short} = {text}"));
+        assert!(!self.is_locked(path, data), "write({path}) never returns");
         self.react(path, data)
     }
 
     fn write_within(&self, path: &str, data: &[u8], _: Duration) -> Result<(), Errno> {
+        if self.is_locked(path, data) {
+            self.wait(path, data);
+            return Err(Errno::TIMEDOUT);
+        }
         self.write(path, data)
     }
 
@@ -355,6 +440,17 @@ impl Host for Machine {
     }
 
     fn group_viable(&self, group: u32) -> Result<bool, Errno> {
-        Ok(!self.trouble.not_viable.contains(&group))
+        let harmless =
+            |driver: &str| driver.contains("vfio") || ["pci-stub", "pcieport"].contains(&driver);
+        let link = format!("/{group}");
+        let member = |address: &String| {
+            let target = fs::read_link(self.device(address).join("iommu_group"));
+            target.is_ok_and(|target| target.to_string_lossy().ends_with(&link))
+        };
+        let members = self.addresses().into_iter().filter(member);
+        let usable = members
+            .filter_map(|address| self.driver(&address))
+            .all(|driver| harmless(&driver));
+        Ok(usable && !self.trouble.not_viable.contains(&group))
     }
 }
