@@ -5,4 +5,5 @@ mod faults;
 mod plan;
 mod property;
 mod report;
+mod snapshots;
 mod support;

@@ -119,7 +119,13 @@ impl Machine {
             machine.insert(card);
         }
         if cards.iter().any(|card| card.group.is_some()) {
-            fs::create_dir(machine.path("sys/class/iommu/dmar0")).unwrap();
+            let made_by = |vendor| cards.iter().any(|card| card.ids[0] == vendor);
+            let iommu = match () {
+                () if made_by(0x1022) => "ivhd0",
+                () if made_by(0x1def) => "smmu3.0x0000000023fc0000",
+                () => "dmar0",
+            };
+            fs::create_dir(machine.path("sys/class/iommu").join(iommu)).unwrap();
         }
         machine
     }
