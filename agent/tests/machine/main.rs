@@ -4,6 +4,7 @@ mod apply;
 mod faults;
 mod plan;
 mod property;
+mod real;
 mod report;
 mod snapshots;
 mod support;
