@@ -71,7 +71,7 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Override => "write(driver_override)",
-            Self::Restore => "write(driver_override), to undo it,",
+            Self::Restore => "write(driver_override) to undo it",
             Self::Unbind => "write(driver/unbind)",
             Self::Probe => "write(drivers_probe)",
             Self::Look => "readlink(driver)",
