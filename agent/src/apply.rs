@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use crate::address::Address;
 use crate::console;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
-use crate::host::{DRIVERS_PROBE, Host, attribute, driver_directory, driver_of};
+use crate::host::{DRIVERS_PROBE, Host, Root, attribute, driver_directory, driver_of};
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
@@ -133,7 +133,7 @@ impl<'a, H: Host> Work<'a, H> {
         for job in &mut self.jobs {
             job.failure = replace_override(self.host, job)
                 .err()
-                .map(|errno| Failure::of(Act::Override, errno));
+                .map(|errno| failure(self.host, job, Act::Override, errno));
         }
     }
 
@@ -194,10 +194,11 @@ impl<'a, H: Host> Work<'a, H> {
             };
             let taken = match driver_of(host, job.address()) {
                 Ok(Some(driver)) if driver != *job.driver && (hold || job.missing.is_none()) => {
-                    unbind(host, job.address()).map_err(|errno| Failure::of(Act::Unbind, errno))
+                    unbind(host, job.address(), DRIVER_LIMIT)
+                        .map_err(|errno| failure(host, job, Act::Unbind, errno))
                 }
                 Ok(_) => Ok(()),
-                Err(errno) => Err(Failure::of(Act::Look, errno)),
+                Err(errno) => Err(failure(host, job, Act::Look, errno)),
             };
             job.failure = taken.err().or(job.missing);
             if job.is_stuck() {
@@ -213,7 +214,7 @@ impl<'a, H: Host> Work<'a, H> {
             if driver_of(host, job.address()) == Ok(None) {
                 job.failure = probe(host, job.address(), DRIVER_LIMIT)
                     .err()
-                    .map(|e| Failure::of(Act::Probe, e));
+                    .map(|errno| Failure::System(Act::Probe, errno));
             }
         }
     }
@@ -221,11 +222,7 @@ impl<'a, H: Host> Work<'a, H> {
     fn check(&mut self) {
         let host = self.host;
         for job in self.sound_jobs() {
-            job.failure = match driver_of(host, job.address()) {
-                Ok(Some(driver)) if driver == *job.driver => None,
-                Ok(_) => Some(Failure::NotBound),
-                Err(errno) => Some(Failure::of(Act::Look, errno)),
-            };
+            job.failure = look(host, job).1;
         }
     }
 
@@ -254,30 +251,25 @@ impl<'a, H: Host> Work<'a, H> {
 
     /// Leaves a function in the state it shall stay in, and tells which that is.
     fn settle(&self, job: &Job<'_>) -> Outcome {
-        let (host, hold) = (self.host, self.policy.on_failure == OnFailure::Hold);
+        let hold = self.policy.on_failure == OnFailure::Hold;
         let was_there = job.was_there();
-        if job.failure.is_some() && !hold && !was_there {
-            self.give_back(job);
-        }
-        let (driver, failure) = match driver_of(host, job.address()) {
-            Ok(driver) => (driver, job.failure),
-            Err(errno) => (None, Some(Failure::of(Act::Look, errno))),
+        let settled = if job.failure.is_none() || was_there {
+            false
+        } else if hold {
+            self.withhold(job)
+        } else {
+            self.give_back(job)
         };
+        let (driver, failure) = look(self.host, job);
         let on_target = job.is_target(driver.as_ref());
-        let held = || current_override(host, job.address()).is_ok_and(|now| now == *job.driver);
+        // Without a driver before, none now is how it was.
+        let as_before = driver.is_some() || job.function.driver.is_none();
         let fate = match failure {
             _ if was_there && on_target => Fate::Already,
             None => Fate::Bound,
-            Some(Failure::Vanished) => Fate::Failed,
-            // Its driver may have lost the link long before it lets go.
-            Some(_) if job.is_stuck() => Fate::Failed,
-            Some(_) if hold && driver.is_none() && held() => Fate::Held,
-            // Without a driver before, none now is how it was.
-            Some(_)
-                if !hold && !on_target && (driver.is_some() || job.function.driver.is_none()) =>
-            {
-                Fate::Returned
-            }
+            Some(Failure::Vanished | Failure::System(Act::Look, _)) => Fate::Failed,
+            Some(_) if hold && settled && driver.is_none() => Fate::Held,
+            Some(_) if !hold && settled && !on_target && as_before => Fate::Returned,
             Some(_) => Fate::Failed,
         };
         Outcome {
@@ -287,48 +279,114 @@ impl<'a, H: Host> Work<'a, H> {
         }
     }
 
-    /// Undoes what was done to a function. The `driver` link, read afterwards, tells how well.
-    fn give_back(&self, job: &Job<'_>) {
-        let (host, address, stuck) = (self.host, job.address(), job.is_stuck());
+    /// Undoes what was done to a function; whether its override is as before and nothing is stuck:
+    /// a driver may have lost the link long before it lets go. The `driver` link, read afterwards,
+    /// tells the rest.
+    fn give_back(&self, job: &Job<'_>) -> bool {
+        let (host, address) = (self.host, job.address());
         // What a child writes waits for the device lock, however long that is, and so a driver
         // that is late finds everything undone. Nobody has to wait for that.
-        let limit = if stuck { QUEUE_LIMIT } else { DRIVER_LIMIT };
-        let told = |act, answer: Result<(), Errno>| {
-            if let Err(errno) = answer
-                && !stuck
-            {
-                let failure = Failure::of(act, errno);
-                let failure = failure.told(job.driver);
-                error!("{address}: cannot be given back: {failure}");
-            }
-        };
+        let limit = |stuck| if stuck { QUEUE_LIMIT } else { DRIVER_LIMIT };
+        let mut stuck = job.is_stuck();
+        let mut restored = true;
         if let Some(previous) = &job.previous {
-            let limit = limit.min(LOCK_LIMIT);
-            told(Act::Restore, put_override(host, address, previous, limit));
+            let answer = put_override(host, address, previous, limit(stuck).min(LOCK_LIMIT));
+            restored = tried(job, Act::Restore, answer, stuck);
+            stuck |= answer == Err(Errno::TIMEDOUT);
         }
-        if driver_of(host, address).is_ok_and(|driver| job.is_target(driver.as_ref())) {
-            told(Act::Unbind, unbind(host, address));
+        let now = driver_of(host, address);
+        if now.is_ok_and(|driver| job.is_target(driver.as_ref())) {
+            let answer = unbind(host, address, limit(stuck));
+            tried(job, Act::Unbind, answer, stuck);
+            stuck |= answer == Err(Errno::TIMEDOUT);
         }
-        // Its native driver takes it now if it is loaded, or else when it comes.
-        if driver_of(host, address) == Ok(None) {
-            told(Act::Probe, probe(host, address, limit));
+        // Its native driver takes it now if it is loaded, or else when it comes. Where an unbinding
+        // is still under way, or nobody knows whether there is a driver, a probe does no harm.
+        match driver_of(host, address) {
+            Ok(driver @ Some(_)) if !job.is_target(driver.as_ref()) => {}
+            _ => {
+                tried(job, Act::Probe, probe(host, address, limit(stuck)), stuck);
+            }
         }
         if let Some(device) = job.console
             && driver_of(host, address) == Ok(None)
         {
             console::give_back(host, device);
         }
+        restored && !stuck
+    }
+
+    /// Sees to it that no driver has a function; whether an override keeps them off and none is
+    /// on its way out.
+    fn withhold(&self, job: &Job<'_>) -> bool {
+        // Everything that could be done waits for the same lock.
+        if job.is_stuck() {
+            return false;
+        }
+        let (host, address) = (self.host, job.address());
+        let kept_off = current_override(host, address).as_ref() == Ok(job.driver) || {
+            let answer = put_override(host, address, job.driver, LOCK_LIMIT);
+            tried(job, Act::Override, answer, false)
+        };
+        let refused = matches!(job.failure, Some(Failure::System(Act::Unbind, _)));
+        match driver_of(host, address) {
+            Ok(None) => kept_off,
+            Ok(driver) if refused || job.is_target(driver.as_ref()) => kept_off,
+            _ => {
+                let answer = unbind(host, address, DRIVER_LIMIT);
+                tried(job, Act::Unbind, answer, false) && kept_off
+            }
+        }
+    }
+}
+
+/// Tells what went wrong on the way out of a failure; whether nothing did. That a call waits for a
+/// driver that is known to be stuck is no news.
+fn tried(job: &Job<'_>, act: Act, answer: Result<(), Errno>, stuck: bool) -> bool {
+    match answer {
+        Err(Errno::TIMEDOUT) if stuck => {}
+        Err(errno) => {
+            let failure = Failure::System(act, errno);
+            error!("{}: {}", job.address(), failure.told(job.driver));
+        }
+        Ok(()) => {}
+    }
+    answer.is_ok()
+}
+
+/// The driver a function has now, and why it is not the one it should have.
+fn look(root: &dyn Root, job: &Job<'_>) -> (Option<Name>, Option<Failure>) {
+    match driver_of(root, job.address()) {
+        Ok(driver) if job.is_target(driver.as_ref()) => (driver, job.failure),
+        Ok(driver) => (driver, job.failure.or(Some(Failure::NotBound))),
+        Err(errno) => (None, Some(failure(root, job, Act::Look, errno))),
+    }
+}
+
+/// What a call on a function's directory answered. `ENOENT` and `ENODEV` may also speak of what is
+/// in it: the function has vanished when its directory has.
+fn failure(root: &dyn Root, job: &Job<'_>, act: Act, errno: Errno) -> Failure {
+    match driver_of(root, job.address()) {
+        Err(Errno::NODEV) => Failure::Vanished,
+        _ => Failure::System(act, errno),
     }
 }
 
 /// Sets the override of a job, unless it has it, and remembers what it replaced.
 fn replace_override(host: &impl Host, job: &mut Job<'_>) -> Result<(), Errno> {
-    let previous = current_override(host, job.address())?;
-    if previous != *job.driver {
-        put_override(host, job.address(), job.driver, LOCK_LIMIT)?;
-        job.previous = Some(previous);
+    let address = job.address();
+    let previous = current_override(host, address)?;
+    if previous == *job.driver {
+        return Ok(());
     }
-    Ok(())
+    let answer = put_override(host, address, job.driver, LOCK_LIMIT);
+    // A write that failed may have had its effect, and one that takes too long will have it later.
+    let untouched = || current_override(host, address).as_ref() == Ok(&previous);
+    match answer {
+        Err(errno) if errno != Errno::TIMEDOUT && untouched() => {}
+        _ => job.previous = Some(previous),
+    }
+    answer
 }
 
 /// An address as the text that sysfs takes.
@@ -371,13 +429,9 @@ fn put_override(
     host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
-fn unbind(host: &impl Host, address: Address) -> Result<(), Errno> {
+fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     let text = address_text(address);
-    match host.write_within(
-        &attribute(address, "driver/unbind"),
-        text.as_bytes(),
-        DRIVER_LIMIT,
-    ) {
+    match host.write_within(&attribute(address, "driver/unbind"), text.as_bytes(), limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
         answer => answer,

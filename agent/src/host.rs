@@ -153,8 +153,13 @@ pub fn driver_of(root: &dyn Root, address: Address) -> Result<Option<Name>, Errn
     let mut buffer = [0; 256];
     match root.link(&attribute(address, "driver"), &mut buffer) {
         Ok(target) => Ok(Some(crate::text::name(last_component(target)))),
-        Err(Errno::NOENT) if root.exists(&path(format_args!("{DEVICES}/{address}"))) => Ok(None),
-        Err(Errno::NOENT) => Err(Errno::NODEV),
+        // Only this answer says that the function itself, a link in sysfs, is gone.
+        Err(Errno::NOENT) => {
+            match root.link(&path(format_args!("{DEVICES}/{address}")), &mut buffer) {
+                Err(Errno::NOENT) => Err(Errno::NODEV),
+                _ => Ok(None),
+            }
+        }
         Err(errno) => Err(errno),
     }
 }

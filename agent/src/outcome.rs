@@ -71,7 +71,7 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Override => "write(driver_override)",
-            Self::Restore => "write(driver_override), to undo it,",
+            Self::Restore => "write(driver_override) to undo it",
             Self::Unbind => "write(driver/unbind)",
             Self::Probe => "write(drivers_probe)",
             Self::Look => "readlink(driver)",
@@ -92,17 +92,6 @@ pub enum Failure {
     Vanished,
     /// Another member of its group could not be bound, so that binding this one is of no use.
     Sibling(Address),
-}
-
-impl Failure {
-    /// What a call on a function's directory answered.
-    #[must_use]
-    pub fn of(act: Act, errno: Errno) -> Self {
-        match errno {
-            Errno::NOENT | Errno::NODEV => Self::Vanished,
-            _ => Self::System(act, errno),
-        }
-    }
 }
 
 impl Failure {
@@ -139,10 +128,19 @@ impl Failure {
 pub struct Outcome {
     /// In one word.
     pub fate: Fate,
-    /// The driver it is bound to now.
+    /// The driver it is bound to now; `None` as well where that [is not
+    /// known](Outcome::is_unseen).
     pub driver: Option<Name>,
     /// Why it is not where it should be.
     pub failure: Option<Failure>,
+}
+
+impl Outcome {
+    /// Whether the driver it has could not be found out.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        matches!(self.failure, Some(Failure::System(Act::Look, _)))
+    }
 }
 
 /// What VFIO says of a group in which something was bound.
@@ -150,11 +148,13 @@ pub struct Outcome {
 pub struct GroupStatus {
     /// The IOMMU group.
     pub group: u32,
-    /// Whether VFIO calls it viable; `None` where the kernel offers no way to ask.
+    /// Whether VFIO calls it viable; `None` where there is no answer.
     pub viable: Option<bool>,
     /// A member that appeared after the machine was looked at: a native driver may take it, and
     /// nothing of this plan keeps it off.
     pub late: Option<Address>,
+    /// Whether there is none although the kernel offers a way to ask.
+    pub refused: bool,
 }
 
 /// What became of a plan.
@@ -213,22 +213,24 @@ pub(crate) fn ask_groups(
         if groups.iter().any(|status| status.group == group) {
             continue;
         }
-        let viable = match host.group_viable(group) {
-            Ok(viable) => Some(viable),
-            // CONFIG_VFIO_GROUP is optional since 6.6: no node is no answer.
-            Err(Errno::NOENT) => None,
+        let (viable, refused) = match host.group_viable(group) {
+            Ok(viable) => (Some(viable), false),
+            // CONFIG_VFIO_GROUP is optional since 6.6: no node is no answer. A group has one user
+            // at a time: it is busy because somebody uses it.
+            Err(Errno::NOENT | Errno::BUSY) => (None, false),
             Err(errno) => {
-                warn!(
+                error!(
                     "ioctl(vfio/{group}, VFIO_GROUP_GET_STATUS): {}",
                     Answer(errno)
                 );
-                None
+                (None, true)
             }
         };
         let late = late_member(host, inventory, group);
         let status = GroupStatus {
             group,
             viable,
+            refused,
             late,
         };
         if groups.push(status).is_err() {

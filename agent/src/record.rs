@@ -98,13 +98,16 @@ impl Record<'_> {
             let there = matches!(outcome.fate, Fate::Bound | Fate::Already | Fate::Planned);
             wanted && !there
         });
-        let unusable = self
-            .outcomes
-            .groups
-            .iter()
-            .any(|status| status.viable == Some(false) || status.late.is_some());
+        let unusable =
+            self.outcomes.groups.iter().any(|status| {
+                status.viable == Some(false) || status.refused || status.late.is_some()
+            });
         let unmatched =
             unmatched(self.policy, self.inventory).any(|u| u.selector.source == Source::Bind);
-        missed || unusable || unmatched || self.inventory.beyond_limit > 0
+        // What was not looked at may be what was asked for, or share its group.
+        let unseen = self.inventory.beyond_limit > 0
+            || self.inventory.unreadable > 0
+            || self.state == State::NoPci;
+        missed || unusable || unmatched || unseen
     }
 }

@@ -109,6 +109,7 @@ fn ending(fate: Fate, outcome: &Outcome) -> impl fmt::Display + '_ {
         (Fate::Returned, None) => f.write_str("left to its native driver"),
         (Fate::Held, _) => f.write_str("kept without a driver (vfio.onfail=hold)"),
         (_, Some(driver)) => write!(f, "it is on {driver} now"),
+        (_, None) if outcome.is_unseen() => f.write_str("its driver is not known"),
         (_, None) => f.write_str("it has no driver now"),
     })
 }
@@ -127,7 +128,7 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
     }
     match status.viable {
         Some(true) => info!("group {group} is viable, says VFIO"),
-        None => info!("group {group}: this kernel has no node to ask whether it is viable"),
+        None => info!("group {group}: VFIO does not say whether it is viable"),
         Some(false) => {
             let mut named = false;
             blockers(root, record.inventory, group, &mut |address, driver| {

@@ -1,9 +1,12 @@
 //! Tests on machines made of directories.
 
 mod apply;
+mod faults;
 mod plan;
 mod property;
+mod real;
 mod report;
 mod selection;
+mod snapshots;
 mod support;
 mod variant;

@@ -9,7 +9,7 @@ use vfio_bind::record::Record;
 use vfio_bind::{run, scan};
 
 /// Every machine, and a check that a new file is not forgotten.
-const MACHINES: [&str; 12] = [
+pub const MACHINES: [&str; 12] = [
     "amd-apu-laptop-picasso",
     "amd-ryzen-b550-desktop",
     "arm64-ampere-altra-multidomain",

@@ -93,7 +93,9 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(cards: &[Card]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        // Thousands of machines are made: in memory where that can be.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let directory = directory.unwrap();
         let tree = open(directory.path());
         let machine = Self {
             directory,
@@ -120,7 +122,13 @@ impl Machine {
             machine.insert(card);
         }
         if cards.iter().any(|card| card.group.is_some()) {
-            fs::create_dir(machine.path("sys/class/iommu/dmar0")).unwrap();
+            let made_by = |vendor| cards.iter().any(|card| card.ids[0] == vendor);
+            let iommu = match () {
+                () if made_by(0x1022) => "ivhd0",
+                () if made_by(0x1def) => "smmu3.0x0000000023fc0000",
+                () => "dmar0",
+            };
+            fs::create_dir(machine.path("sys/class/iommu").join(iommu)).unwrap();
         }
         machine
     }
@@ -176,7 +184,8 @@ impl Machine {
         self.path("sys/bus/pci/devices").join(address)
     }
 
-    fn insert(&self, card: &Card) {
+    /// A function that comes into the machine.
+    pub fn insert(&self, card: &Card) {
         let device = self.device(&card.address);
         fs::create_dir(&device).unwrap();
         let [vendor, id, subvendor, subdevice] = card.ids;
@@ -205,6 +214,53 @@ impl Machine {
                 .insert(card.address.clone(), driver.clone());
             self.attach(&card.address, driver);
         }
+    }
+
+    /// A function that leaves the machine.
+    pub fn remove(&self, address: &str) {
+        self.locked.borrow_mut().retain(|locked| locked != address);
+        // It may have left already.
+        let _ = fs::remove_dir_all(self.device(address));
+    }
+
+    /// A native driver is loaded and takes its function, unless an override keeps it away.
+    pub fn load_native(&self, address: &str, driver: &str) {
+        self.register(driver);
+        self.native
+            .borrow_mut()
+            .insert(address.to_owned(), driver.to_owned());
+        self.probe(address);
+    }
+
+    /// A call that waits for `limit` for a device lock, which somebody takes just before it and keeps
+    /// until [`Machine::let_go`]; with empty data it reads.
+    pub fn stick(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
+        let below = path.strip_prefix("sys/bus/pci/devices/");
+        let address = match below.and_then(|rest| rest.split_once('/')) {
+            Some((address, _)) => address.to_owned(),
+            None => String::from_utf8(data.to_vec()).unwrap(),
+        };
+        if !self.device(&address).exists() {
+            return Err(Errno::NOENT);
+        }
+        // The link goes before the driver is asked to let go (`__device_release_driver`).
+        if path.ends_with("driver/unbind") {
+            let _ = fs::remove_file(self.device(&address).join("driver"));
+        } else if !data.is_empty() {
+            self.queue(path, data);
+        }
+        self.locked.borrow_mut().push(address);
+        self.give_up(limit)
+    }
+
+    fn queue(&self, path: &str, data: &[u8]) {
+        let call = (path.to_owned(), data.to_owned());
+        self.queued.borrow_mut().push(call);
+    }
+
+    /// Whether somebody has the device lock of a function.
+    pub fn is_locked(&self, address: &str) -> bool {
+        self.locked.borrow().iter().any(|locked| locked == address)
     }
 
     fn register(&self, driver: &str) {
@@ -257,7 +313,8 @@ impl Machine {
     pub fn let_go(&self) {
         self.locked.take();
         for (path, data) in self.queued.take() {
-            self.react(&path, &data).unwrap();
+            // Nobody is there any more to hear the answer.
+            let _ = self.react(&path, &data);
         }
     }
 
@@ -286,7 +343,10 @@ impl Machine {
 
     /// The kernel's device_attach: the override decides, or else the native driver if it is loaded.
     fn probe(&self, address: &str) {
-        if self.driver(address).is_some() {
+        if self.is_locked(address)
+            || self.driver(address).is_some()
+            || !self.device(address).exists()
+        {
             return;
         }
         let wanted = match self.driver_override(address) {
@@ -313,8 +373,9 @@ impl Machine {
             return Err(*errno);
         }
         if path == "sys/bus/pci/drivers_probe" {
+            let there = self.device(&text).exists();
             self.probe(&text);
-            return Ok(());
+            return if there { Ok(()) } else { Err(Errno::NODEV) };
         }
         if path.starts_with("sys/bus/platform/devices/") {
             assert_eq!(self.path(path), self.framebuffer(&text));
@@ -330,7 +391,7 @@ impl Machine {
             .and_then(|rest| rest.split_once('/'))
             .unwrap_or_else(|| panic!("nobody may write to {path}"));
         if self.trouble.vanishing.iter().any(|a| a == address) {
-            fs::remove_dir_all(self.device(address)).unwrap();
+            self.remove(address);
         }
         if !self.device(address).exists() {
             return Err(Errno::NOENT);
@@ -381,6 +442,8 @@ pub fn topology(name: &str) -> Vec<Card> {
 
 impl Root for Machine {
     fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        // driver_override_show takes the device lock.
+        assert!(!self.waits(path, b""), "read({path}) never returns");
         self.tree.read(path, buffer)
     }
 
@@ -409,9 +472,7 @@ impl Root for Machine {
 impl Host for Machine {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         if self.waits(path, data) {
-            self.queued
-                .borrow_mut()
-                .push((path.to_owned(), data.to_owned()));
+            self.queue(path, data);
             return self.give_up(limit);
         }
         let answer = self.write(path, data);
@@ -450,6 +511,17 @@ impl Host for Machine {
     }
 
     fn group_viable(&self, group: u32) -> Result<bool, Errno> {
-        Ok(!self.trouble.not_viable.contains(&group))
+        let harmless =
+            |driver: &str| driver.contains("vfio") || ["pci-stub", "pcieport"].contains(&driver);
+        let link = format!("/{group}");
+        let member = |address: &String| {
+            let target = fs::read_link(self.device(address).join("iommu_group"));
+            target.is_ok_and(|target| target.to_string_lossy().ends_with(&link))
+        };
+        let members = self.addresses().into_iter().filter(member);
+        let usable = members
+            .filter_map(|address| self.driver(&address))
+            .all(|driver| harmless(&driver));
+        Ok(usable && !self.trouble.not_viable.contains(&group))
     }
 }
