@@ -230,8 +230,9 @@ fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
         Some((b"dsn", number)) => return named(Name::Serial(serial(number)?)),
         Some((b"vf", _)) => return fault(Fault::Unsupported("vf:")),
         Some((key @ (b"slot" | b"label" | b"acpi"), name)) => {
-            if name.is_empty() || name.len() > NAME_MAX {
-                return fault(Fault::Expected("a name of at most 96 bytes"));
+            let printable = |byte: &u8| matches!(byte, b' '..=b'~');
+            if name.is_empty() || name.len() > NAME_MAX || !name.iter().all(printable) {
+                return fault(Fault::Expected("a name of at most 96 printable letters"));
             }
             return match key {
                 b"label" => named(Name::Label(name)),
@@ -511,10 +512,16 @@ mod tests {
                 "dsn:00-11-22-33-44-55-66-77-88",
                 "expected eight bytes, `00-11-22-33-44-55-66-77` at `00-11-22-33-44-55-66-77-88`",
             ),
-            ("slot:", "expected a name of at most 96 bytes at `slot:`"),
+            (
+                "slot:",
+                "expected a name of at most 96 printable letters at `slot:`",
+            ),
             ("slot:../4", "expected the name of a slot at `slot:../4`"),
             ("slot:4/x", "expected the name of a slot at `slot:4/x`"),
-            ("label:", "expected a name of at most 96 bytes at `label:`"),
+            (
+                "label:",
+                "expected a name of at most 96 printable letters at `label:`",
+            ),
             ("vf:0000:03:00.0", "vf: is not supported by this version"),
             (
                 "42:00.0@",

@@ -295,6 +295,7 @@ fn nothing_is_written_where_nothing_may_be_done() {
             State::Applied,
         ),
         (vec![], "vfio.bind=42:00.0", EXIT_NOT_BOUND, State::NoPci),
+        (vec![], "vfio_pci.ids=1:2", EXIT_NOT_BOUND, State::NoPci),
     ] {
         let machine = Machine::new(&cards);
         let result = run(&machine, line);

@@ -843,7 +843,8 @@ fn a_call_that_is_refused_once() {
 
 #[test]
 fn a_call_that_is_refused_for_good() {
-    all_hold(&|count| (0..count).map(Fault::RefusedForGood).collect());
+    // Every other answer: once or for good, few of them make a difference.
+    all_hold(&|count| (1..count).step_by(2).map(Fault::RefusedForGood).collect());
 }
 
 #[test]
