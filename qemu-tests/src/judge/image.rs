@@ -82,7 +82,7 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
     expected.sort();
     actual.sort();
     failures.equal("the record's functions", list(&expected), list(&actual));
-    for function in functions {
+    for function in functions.filter(|function| function.outcome == Outcome::Bound) {
         // Taking one over would work as well, but the native driver would have been there first.
         let before = name(&function.driver_before);
         let what = format!("the driver of {} before the agent", function.address);
