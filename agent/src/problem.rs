@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use rustix::io::Errno;
+
+use crate::errno::Answer;
 use crate::kernel_ids::{self, Quirk};
 use crate::misread::Misread;
 use crate::policy::MAX_SELECTORS;
@@ -62,6 +65,8 @@ pub enum Problem<'a> {
     UnknownName(&'a [u8]),
     /// A text that was not read to its end.
     TooLong(&'static str),
+    /// A file that is there and cannot be read.
+    Unreadable(&'static str, Errno),
 }
 
 impl Problem<'_> {
@@ -84,7 +89,7 @@ impl Problem<'_> {
                 *source == Source::Protect || text.starts_with(b"!")
             }
             Self::Ambiguous(_, excludes) => *excludes,
-            Self::TooManySelectors | Self::TooLong(_) => true,
+            Self::TooManySelectors | Self::TooLong(_) | Self::Unreadable(..) => true,
             Self::BadValue { instead, .. } => *instead == Instead::BindsNothing,
             _ => false,
         }
@@ -193,6 +198,9 @@ impl fmt::Display for Problem<'_> {
                 "{name} is longer than {} bytes; {NOTHING_IS_BOUND}",
                 crate::cmdline::MAX_LEN
             ),
+            Self::Unreadable(name, errno) => {
+                write!(f, "{name}: {}; {NOTHING_IS_BOUND}", Answer(*errno))
+            }
         }
     }
 }

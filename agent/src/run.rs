@@ -1,5 +1,7 @@
 //! One run from the command line to the record.
 
+use rustix::io::Errno;
+
 use crate::cmdline::MAX_LEN;
 use crate::function::Inventory;
 use crate::host::{Host, Root};
@@ -47,26 +49,26 @@ fn run(
 ) -> u8 {
     let mut buffer = [0; MAX_LEN];
     let mut protected_buffer = [0; MAX_LEN];
-    // An image without the files has no policy of its own.
-    let protected = root
-        .read(policy::PROTECTED, &mut protected_buffer)
-        .unwrap_or_default();
-    let file = root.read(policy::FILE, &mut buffer).unwrap_or_default();
+    let protected = root.read(policy::PROTECTED, &mut protected_buffer);
+    let file = root.read(policy::FILE, &mut buffer);
     let modprobe_ids = modprobe_conf::kernel_ids(root);
     let mut policy = Policy::read(&Sources {
         modprobe_ids: modprobe_ids.as_deref(),
-        protected,
-        file,
+        // An image without the files has no policy of its own.
+        protected: protected.unwrap_or_default(),
+        file: file.unwrap_or_default(),
         // /proc/cmdline adds a line end, which an open quote would take in.
         line: line.strip_suffix(b"\n").unwrap_or(line),
     });
     for (name, text) in [
-        ("the kernel command line", line),
+        ("the kernel command line", Ok(line)),
         (policy::FILE, file),
         (policy::PROTECTED, protected),
     ] {
-        if text.len() >= MAX_LEN {
-            policy.problem(Problem::TooLong(name));
+        match text {
+            Ok(text) if text.len() >= MAX_LEN => policy.problem(Problem::TooLong(name)),
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(errno) => policy.problem(Problem::Unreadable(name, errno)),
         }
     }
     let mut inventory = Inventory::default();

@@ -44,7 +44,9 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
     let id = DeviceId::from_modalias(modalias).ok_or(Errno::INVAL)?;
     // The kernel shows this attribute for header types 1 and 2 only (pci_dev_bridge_attrs_are_visible
     // in drivers/pci/pci-sysfs.c, since 4.13). Unlike reading `config` it never wakes the hardware.
-    let bridge = root.exists(&attribute(address, "secondary_bus_number"));
+    // The class says so where that cannot be looked up.
+    let bridge = matches!(id.subclass(), 0x0604 | 0x0607 | 0x0609)
+        || root.exists(&attribute(address, "secondary_bus_number"));
     let driver = driver_of(root, address)?;
     Ok(Function {
         address,

@@ -299,3 +299,21 @@ fn what_is_protected_is_no_reason_to_do_anything() {
     assert_eq!(result.refusals, [Refusal::UnclearPolicy]);
     assert_eq!(run(&machine, "vfio.force").exit, EXIT_POLICY);
 }
+
+#[test]
+fn a_policy_that_cannot_be_read_may_hide_what_must_be_left_alone() {
+    for file in ["policy.conf", "protected.conf"] {
+        let machine = machine();
+        // Reading a directory answers EISDIR.
+        fs::create_dir_all(machine.path("etc/vfio-bind").join(file)).unwrap();
+        let result = run(&machine, "vfio.bind=03:00.0");
+        assert_eq!(
+            result.problems,
+            [format!(
+                "etc/vfio-bind/{file}: EISDIR; nothing is bound"
+            )]
+        );
+        assert_eq!(result.refusals, [Refusal::UnclearPolicy]);
+        assert_eq!(machine.take_events(), [""; 0]);
+    }
+}
