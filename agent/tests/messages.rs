@@ -6,8 +6,13 @@ use vfio_bind::address::Address;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::LoadError;
 use vfio_bind::iommu::{Advice, Kind};
+use vfio_bind::kernel_ids::Quirk;
+use vfio_bind::misread::{Fault, Misread};
 use vfio_bind::outcome::{Act, Failure, Fate};
+use vfio_bind::plan::{Leave, Refusal};
+use vfio_bind::problem::{Instead, Problem};
 use vfio_bind::record::State;
+use vfio_bind::selector::Source;
 
 /// Compares each value with its sentence. The patterns of all rows together must cover the type.
 macro_rules! table {
@@ -181,4 +186,140 @@ fn what_the_system_answered() {
         let answer = Answer(Errno::from_raw_os_error(number));
         assert_eq!(answer.to_string(), expected);
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_policy() {
+    let misread = |text| Misread {
+        at: text,
+        fault: Fault::Expected("a bus of two digits"),
+    };
+    table!(
+        Problem<'_>, display,
+        Problem::Selector { source: Source::Protect, .. } =
+            Problem::Selector { source: Source::Protect, text: b"4z", misread: misread(b"4z") } =>
+            "vfio.protect: `4z`: expected a bus of two digits at `4z`; what it excludes is unknown, so \
+             nothing is bound",
+        Problem::Selector { text: b"!4z", .. } =
+            Problem::Selector { source: Source::Bind, text: b"!4z", misread: misread(b"4z") } =>
+            "vfio.bind: `!4z`: expected a bus of two digits at `4z`; what it excludes is unknown, so \
+             nothing is bound",
+        Problem::Selector { .. } =
+            Problem::Selector { source: Source::Bind, text: b"4z", misread: misread(b"") } =>
+            "vfio.bind: `4z`: expected a bus of two digits at the end",
+        Problem::TooManySelectors = Problem::TooManySelectors =>
+            "more than 512 selectors; nothing is bound; use an ID or a whole slot in place of single \
+             functions",
+        Problem::NamesNothing(_) = Problem::NamesNothing(Source::Bind) => "vfio.bind names no function",
+        Problem::Ambiguous(_, true) = Problem::Ambiguous(b"!slot:1", true) =>
+            "`!slot:1` is the name of more than one device of this machine; use an address; what it \
+             excludes is unknown, so nothing is bound",
+        Problem::Ambiguous(_, false) = Problem::Ambiguous(b"slot:1", false) =>
+            "`slot:1` is the name of more than one device of this machine; use an address",
+        Problem::InvalidId(_) = Problem::InvalidId(b"x") =>
+            "vfio_pci.ids: `x`: invalid id string, the kernel skips it; write vendor:device",
+        Problem::OddId(..) = Problem::OddId(b"*:*", Quirk::MatchesEverything) =>
+            "vfio_pci.ids: `*:*`: this matches every function of the machine",
+        Problem::IdsTooLong(_) = Problem::IdsTooLong(2000) =>
+            "vfio_pci.ids: 2000 bytes; the kernel rejects 1024 or more, and vfio-pci does not load with \
+             it; use vfio.bind=",
+        Problem::IdsWithoutValue = Problem::IdsWithoutValue =>
+            "vfio_pci.ids has no value; the kernel does not load vfio-pci with it; remove it",
+        Problem::IdsRepeated = Problem::IdsRepeated =>
+            "vfio_pci.ids is given more than once; the kernel uses the last one",
+        Problem::AfterDashes(_) = Problem::AfterDashes(b"vfio.bind") =>
+            "vfio.bind stands behind `--`, where the kernel leaves all to init; it is ignored, put it in \
+             front",
+        Problem::BadValue { value: Some(_), .. } = Problem::BadValue {
+            name: b"vfio.driver",
+            value: Some(b"a/b"),
+            expected: "the name of a driver",
+            instead: Instead::BindsNothing,
+        } => "vfio.driver=`a/b`: expected the name of a driver; nothing is bound",
+        Problem::BadValue { value: None, .. } = Problem::BadValue {
+            name: b"vfio.onfail",
+            value: None,
+            expected: "native or hold",
+            instead: Instead::Uses("native"),
+        } => "vfio.onfail has no value: expected native or hold; native is used",
+        Problem::UnknownName(_) = Problem::UnknownName(b"vfio.bnid") =>
+            "vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list",
+        Problem::TooLong(_) = Problem::TooLong("the kernel command line") =>
+            "the kernel command line is longer than 36864 bytes; nothing is bound",
+        Problem::Unreadable(..) = Problem::Unreadable("etc/vfio-bind/policy.conf", Errno::IO) =>
+            "etc/vfio-bind/policy.conf: EIO; nothing is bound",
+    );
+}
+
+#[test]
+fn why_a_selector_was_not_understood() {
+    let told = |fault: &Fault| {
+        Misread {
+            at: b"",
+            fault: *fault,
+        }
+        .to_string()
+    };
+    table!(
+        Fault, told,
+        Fault::NotATarget = Fault::NotATarget =>
+            "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each) nor a path, class:, \
+             dsn:, slot:, label: or acpi:",
+        Fault::Expected(_) = Fault::Expected("a device") => "expected a device at the end",
+        Fault::Unsupported(_) = Fault::Unsupported("vf:") => "vf: is not supported by this version",
+    );
+}
+
+#[test]
+fn what_the_kernel_makes_of_an_odd_id() {
+    table!(
+        Quirk, display,
+        Quirk::TrailingText = Quirk::TrailingText =>
+            "the kernel ignores the text behind the last number",
+        Quirk::Overflow = Quirk::Overflow =>
+            "a number has more than eight digits; the kernel keeps the last eight",
+        Quirk::NeverMatches = Quirk::NeverMatches =>
+            "an ID has more than four digits and can never match",
+        Quirk::ClassWithoutMask = Quirk::ClassWithoutMask =>
+            "a class without a mask filters nothing; add `:ffffff` to compare all of it",
+        Quirk::MatchesEverything = Quirk::MatchesEverything =>
+            "this matches every function of the machine",
+    );
+}
+
+#[test]
+fn why_a_function_is_refused_or_left() {
+    let other = Address::parse(b"0000:42:00.1").unwrap();
+    table!(
+        Refusal, display,
+        Refusal::NoIommu = Refusal::NoIommu => "the kernel uses no IOMMU",
+        Refusal::NoGroup = Refusal::NoGroup =>
+            "the kernel gave it no IOMMU group, although other functions have one; vfio-pci would not \
+             take it",
+        Refusal::Bridge = Refusal::Bridge => "bridges are never bound; select what is behind it",
+        Refusal::System = Refusal::System =>
+            "it belongs to the machine itself; name it by address or whole ID to take it",
+        Refusal::ExcludedSibling(_) = Refusal::ExcludedSibling(other) =>
+            "0000:42:00.1 of the same IOMMU group is excluded or not what was named; vfio.group=listed \
+             takes the one without the other",
+        Refusal::UnselectedSibling(_) = Refusal::UnselectedSibling(other) =>
+            "vfio.group=strict, and 0000:42:00.1 of the same IOMMU group is not selected",
+        Refusal::Vmd(_) = Refusal::Vmd(other) =>
+            "it shares its IOMMU group with the VMD controller 0000:42:00.1; turn VMD off in the firmware \
+             setup, or select the controller with all that is behind it",
+        Refusal::Protected(_) = Refusal::Protected(other) =>
+            "0000:42:00.1 of its IOMMU group is protected; vfio.force takes it all the same",
+        Refusal::OtherId(..) = Refusal::OtherId(0x8086, 0x100e) =>
+            "8086:100e sits there now, which is not what the selector names",
+        Refusal::UnclearPolicy = Refusal::UnclearPolicy =>
+            "the policy has an error that may hide what must be left alone",
+    );
+    table!(
+        Leave, display,
+        Leave::System = Leave::System =>
+            "it belongs to the machine itself and stays; if a host driver binds it, the group is not \
+             usable",
+        Leave::NotListed = Leave::NotListed =>
+            "not listed, so it stays; if a host driver binds it, the group is not usable",
+    );
 }

@@ -8,6 +8,7 @@ use vfio_bind::device_id::DeviceId;
 use vfio_bind::function::{Function, Inventory};
 use vfio_bind::plan::{Decision, Plan, plan};
 use vfio_bind::policy::{GroupPolicy, Policy, Sources};
+use vfio_bind::selector::Source;
 
 /// Few values for each field, so that selectors hit and groups are shared.
 fn function() -> impl Strategy<Value = Function> {
@@ -45,7 +46,8 @@ fn machine() -> impl Strategy<Value = Vec<Function>> {
 
 const REQUEST: &str = "(vfio\\.bind=!?0[0-2]:0[0-2]\\.[0-2] |vfio\\.bind=!?8086:(000[0-2]|\\*) \
                        |vfio_pci\\.ids=8086:(ffffffff|[0-2]) |vfio\\.group=(strict|listed|x) \
-                       |vfio\\.bind=!?junk ){0,4}";
+                       |vfio\\.protect=0[0-2]:0[0-2]\\.[0-2] |vfio\\.force |vfio\\.bind=!?junk \
+                       |vfio\\.bind=0[0-2]:0[0-2]\\.[0-2]@8086:000[0-2] ){0,4}";
 
 fn inventory(functions: impl IntoIterator<Item = Function>) -> Box<Inventory> {
     let mut inventory = Box::<Inventory>::default();
@@ -85,9 +87,20 @@ proptest! {
         let groups: BTreeSet<_> = bound.iter().map(|function| function.group).collect();
         let asked = |function: &Function, excludes| {
             policy.selectors.iter().any(|selector| {
-                selector.excludes == excludes && selector.matches(function.address, &function.id)
+                selector.source != Source::Protect
+                    && selector.excludes == excludes
+                    && selector.matches(function.address, &function.id)
             })
         };
+        let protected = |function: &Function| {
+            let mut all = policy.selectors.iter().filter(|s| s.source == Source::Protect);
+            !policy.force && all.any(|s| s.matches(function.address, &function.id))
+        };
+        for (_, function) in inventory.iter().filter(|(_, f)| groups.contains(&f.group)) {
+            // A bridge stays where it is anyway.
+            let safe = function.bridge || !protected(function);
+            prop_assert!(safe, "the group of {function:?} is bound");
+        }
         for function in &bound {
             prop_assert!(!function.bridge, "{function:?} is a bridge");
             prop_assert!(function.group.is_some(), "{function:?} has no group");

@@ -309,9 +309,7 @@ fn a_policy_that_cannot_be_read_may_hide_what_must_be_left_alone() {
         let result = run(&machine, "vfio.bind=03:00.0");
         assert_eq!(
             result.problems,
-            [format!(
-                "etc/vfio-bind/{file}: EISDIR; nothing is bound"
-            )]
+            [format!("etc/vfio-bind/{file}: EISDIR; nothing is bound")]
         );
         assert_eq!(result.refusals, [Refusal::UnclearPolicy]);
         assert_eq!(machine.take_events(), [""; 0]);

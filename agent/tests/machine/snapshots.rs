@@ -163,7 +163,7 @@ fn plans_of_real_machines_read_as_reviewed() {
         let mut text = String::new();
         for line in lines {
             let separator = if text.is_empty() { "" } else { "\n" };
-            writeln!(text, "{separator}$ vfio-bind-agent plan --cmdline '{line}'").unwrap();
+            writeln!(text, "{separator}$ vfio-bind plan --cmdline '{line}'").unwrap();
             text.push_str(&printed(&machine, line));
         }
         let file = folder().join(format!("{name}.txt"));
