@@ -13,6 +13,8 @@ pub const NATIVES: &str = "after the native drivers";
 
 /// The test module whose driver takes `address=` and never returns from its remove function.
 pub const STALL: &str = "vfio_bind_stall";
+/// The test module with a vfio driver for the model of [`machine::NVME`]; its driver is called alike.
+pub const VARIANT: &str = "vfio_bind_variant";
 
 /// A boot, and what must be true of it.
 ///
@@ -31,6 +33,10 @@ pub struct Scenario {
     pub iommu: Iommu,
     /// On [`machine::with_more_cards`].
     pub more_cards: bool,
+    /// A test module in the image besides what is preloaded.
+    pub test_module: Option<&'static str>,
+    /// The driver of what is taken.
+    pub driver: &'static str,
     /// Modules that are loaded before the agent runs, with their parameters.
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
@@ -205,6 +211,8 @@ impl Scenario {
             cmdline: cmdline.into(),
             iommu: Iommu::Intel,
             more_cards: false,
+            test_module: None,
+            driver: "vfio-pci",
             preload: &[],
             without: &[],
             kernel: None,
@@ -219,6 +227,20 @@ impl Scenario {
     #[must_use]
     pub fn iommu(mut self, iommu: Iommu) -> Self {
         self.iommu = iommu;
+        self
+    }
+
+    /// With a test module in the image.
+    #[must_use]
+    pub fn with_module(mut self, module: &'static str) -> Self {
+        self.test_module = Some(module);
+        self
+    }
+
+    /// With another driver than vfio-pci for what is taken.
+    #[must_use]
+    pub fn driver(mut self, driver: &'static str) -> Self {
+        self.driver = driver;
         self
     }
 
@@ -300,10 +322,11 @@ impl Scenario {
         !self.unusable.contains(&address)
     }
 
-    /// Whether it needs the test module [`STALL`].
+    /// The test module that it needs, built for the kernel that boots.
     #[must_use]
-    pub fn needs_stall(&self) -> bool {
-        self.preload.iter().any(|module| module.starts_with(STALL))
+    pub fn needs(&self) -> Option<&'static str> {
+        let stalls = self.preload.iter().any(|module| module.starts_with(STALL));
+        self.test_module.or(stalls.then_some(STALL))
     }
 
     /// What the guest has to do.

@@ -16,7 +16,7 @@ use crate::firmware;
 use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
 use crate::progress::say;
-use crate::stall;
+use crate::test_module;
 use crate::tools::{self, DEPMOD, DPKG_DEB, QEMU, Tool, XZ};
 use crate::userland;
 use crate::vm::Boot;
@@ -76,9 +76,14 @@ pub struct Bench {
     images: Mutex<BTreeMap<ImageKey, PathBuf>>,
 }
 
-/// The kernel of an image, the native drivers in it, the modules that it lacks, and whether it has
-/// the test module.
-type ImageKey = (String, Vec<&'static str>, Vec<&'static str>, bool);
+/// The kernel of an image, the native drivers in it, the modules that it lacks, and the test
+/// module in it.
+type ImageKey = (
+    String,
+    Vec<&'static str>,
+    Vec<&'static str>,
+    Option<&'static str>,
+);
 
 /// What came of a scenario.
 #[derive(Clone, Debug)]
@@ -140,7 +145,7 @@ impl Bench {
     pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
         if self.kernel.debian.is_some() {
             None
-        } else if scenario.needs_stall() {
+        } else if scenario.needs().is_some() {
             Some("its test module is built with the headers of a packaged kernel: omit --modules")
         } else if scenario.kernel.is_some() || scenario.framebuffer {
             Some("it is about certain packages of kernel and firmware: omit --modules")
@@ -214,7 +219,7 @@ impl Bench {
             kernel.release.clone(),
             natives.to_vec(),
             scenario.without.to_vec(),
-            scenario.needs_stall(),
+            scenario.needs(),
         );
         if let Some(path) = images.get(&key) {
             return Ok(path.clone());
@@ -223,14 +228,14 @@ impl Bench {
             .folder
             .path()
             .join(format!("base-{}.cpio", images.len()));
-        let stall = scenario
-            .needs_stall()
-            .then(|| stall::build(kernel, &self.cache))
+        let module = scenario
+            .needs()
+            .map(|name| test_module::build(name, kernel, &self.cache))
             .transpose()?;
         let choice = Choice {
             natives,
             without: scenario.without,
-            extra: stall.as_deref(),
+            extra: module.as_deref(),
         };
         image::write_base(&path, kernel, &self.programs, &choice)?;
         images.insert(key, path.clone());

@@ -6,9 +6,6 @@ use crate::machine::Device;
 use crate::report::Outcome;
 use crate::scenario::{BEFORE, NATIVES, Scenario};
 
-/// The driver of what was taken.
-const VFIO: &str = "vfio-pci";
-
 pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failures) {
     let Some(before) = records.snapshot(BEFORE) else {
         return failures.add(format_args!("the snapshot {BEFORE}"), "one", "none");
@@ -38,7 +35,8 @@ pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failu
         // Bridges and host bridges have no row in the machine's table.
         let known = scenario.machine().device(&function.address).is_some();
         if !known
-            && (function.driver.as_deref() == Some(VFIO) || function.driver_override.is_some())
+            && (function.driver.as_deref() == Some(scenario.driver)
+                || function.driver_override.is_some())
         {
             failures.add(
                 format_args!("{} {NATIVES}", function.address),
@@ -77,9 +75,10 @@ fn check_end(scenario: &Scenario, device: &Device, natives: &Snapshot, failures:
     let Some(found) = natives.function(device.address) else {
         return;
     };
+    let vfio = Some(scenario.driver);
     let (driver, overridden) = match scenario.outcome(device.address) {
-        Some(outcome) if outcome.is_vfio() => (Some(VFIO), Some(VFIO)),
-        Some(Outcome::Held) => (None, Some(VFIO)),
+        Some(outcome) if outcome.is_vfio() => (vfio, vfio),
+        Some(Outcome::Held) => (None, vfio),
         Some(Outcome::Failed) => (None, Some(LOCKED)),
         _ => (Some(device.native), None),
     };

@@ -1,10 +1,10 @@
-//! Names that stay when addresses change, and what is protected.
+//! Names that stay when addresses change, what is protected, and which driver suits a model.
 
 use crate::machine::{
     ADDED, CARD_READER, CARD_READER_MOVED, LAN, NIC, NIC_MOVED, NVME, NVME_MOVED, SOUND,
     SOUND_MOVED,
 };
-use crate::scenario::{Run, Scenario};
+use crate::scenario::{Run, Scenario, VARIANT};
 
 /// The network card behind the conventional bridge, wherever that bus is.
 const PATH: &str = "vfio.bind=00:03.0/01.0";
@@ -82,6 +82,21 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:01:02.0 vfio.protect=00:03.0/01.0",
             refused(Run::new("agent").refused(&[SOUND])).says("0000:01:01.0 of its IOMMU group is protected"),
         ),
+        Scenario::new(
+            "variant",
+            "the vfio driver made for a model takes it, found in the image's own index of modules",
+            "vfio.bind=0000:02:00.0",
+            Run::new("agent").bound(&[NVME]).says("-> vfio_bind_variant"),
+        )
+        .with_module(VARIANT)
+        .driver(VARIANT),
+        Scenario::new(
+            "variant-declined",
+            "vfio.driver=vfio-pci takes it all the same",
+            "vfio.bind=0000:02:00.0 vfio.driver=vfio-pci",
+            Run::new("agent").bound(&[NVME]),
+        )
+        .with_module(VARIANT),
         Scenario::new(
             "forced",
             "vfio.force takes the group all the same",

@@ -1,11 +1,11 @@
-//! The test module whose driver never lets go, built for a packaged kernel.
+//! Kernel modules of the tests' own, built for a packaged kernel.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::scenario::STALL;
+use qemu_tests::scenario::{STALL, VARIANT};
 
 use crate::apt::Apt;
 use crate::cache::Cache;
@@ -13,50 +13,58 @@ use crate::command;
 use crate::kernel::{ARCHITECTURE, Kernel};
 use crate::tools::{self, GCC, MAKE};
 
-/// The files of its source.
-const SOURCE: [(&str, &str); 2] = [
+/// Their names and sources.
+const MODULES: [(&str, &str); 2] = [
     (
-        "vfio_bind_stall.c",
-        include_str!("../../qemu-tests/modules/vfio_bind_stall/vfio_bind_stall.c"),
+        STALL,
+        include_str!("../../qemu-tests/modules/vfio_bind_stall.c"),
     ),
     (
-        "Kbuild",
-        include_str!("../../qemu-tests/modules/vfio_bind_stall/Kbuild"),
+        VARIANT,
+        include_str!("../../qemu-tests/modules/vfio_bind_variant.c"),
     ),
 ];
 
-/// The module for `kernel`, from the cache or built with this machine's compiler and the headers
+/// The module `name` for `kernel`, from the cache or built with this machine's compiler and the headers
 /// of the kernel's package.
 ///
 /// # Errors
 /// Where the headers cannot be had or the module not be built.
-pub fn build(kernel: &Kernel, cache: &Cache) -> Result<PathBuf> {
+pub fn build(name: &str, kernel: &Kernel, cache: &Cache) -> Result<PathBuf> {
     let release = &kernel.release;
     let debian = kernel
         .debian
         .with_context(|| format!("no package of headers is known for {release}"))?;
+    let (_, source) = MODULES
+        .into_iter()
+        .find(|(module, _)| *module == name)
+        .with_context(|| format!("no test module {name}"))?;
     let mut hasher = DefaultHasher::new();
-    SOURCE.hash(&mut hasher);
-    let file = format!("{STALL}.ko");
+    source.hash(&mut hasher);
+    let file = format!("{name}.ko");
     let check = |root: &Path| {
         ensure!(root.join(&file).is_file(), "no {file}");
         Ok(())
     };
-    let name = format!("{STALL}-{release}-{:016x}", hasher.finish());
-    let built = cache.folder(&name, check, |root| {
+    let folder = format!("{name}-{release}-{:016x}", hasher.finish());
+    let built = cache.folder(&folder, check, |root| {
         tools::ensure_all(&[GCC, MAKE])?;
         let headers = headers(debian, release, cache)?;
         let work = tempfile::tempdir().context("a folder for a module")?;
-        for (name, text) in SOURCE {
-            fs::write(work.path().join(name), text).with_context(|| format!("write({name})"))?;
+        let kbuild = format!("obj-m := {name}.o\n");
+        for (file, text) in [
+            (format!("{name}.c"), source),
+            ("Kbuild".to_owned(), &kbuild),
+        ] {
+            fs::write(work.path().join(&file), text).with_context(|| format!("write({file})"))?;
         }
         // Named in full, for the packages' own makefiles speak of /usr/src.
-        let source = headers.join("usr/src");
+        let tree = headers.join("usr/src");
         let mut make = MAKE.command()?;
         make.arg("-C")
-            .arg(source.join(format!("linux-headers-{release}")));
+            .arg(tree.join(format!("linux-headers-{release}")));
         let common = common(release).context("a release without a flavour")?;
-        make.arg("-f").arg(source.join(common).join("Makefile"));
+        make.arg("-f").arg(tree.join(common).join("Makefile"));
         make.arg(format!("CC={}", GCC.program));
         make.arg(format!("M={}", work.path().display()))
             .arg("modules");
@@ -112,8 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn the_module_is_called_as_scenarios_call_it() {
-        assert_eq!(SOURCE[1].1.trim(), format!("obj-m := {STALL}.o"));
-        assert!(SOURCE[0].1.contains(&format!(".name = \"{STALL}\"")));
+    fn a_module_takes_its_name_from_its_file() {
+        for (name, source) in MODULES {
+            assert!(
+                source.contains("SPDX-License-Identifier: GPL-2.0"),
+                "{name}"
+            );
+            assert!(
+                source.contains(&format!(".name = \"{name}\""))
+                    || source.contains(".name = KBUILD_MODNAME")
+            );
+        }
     }
 }
