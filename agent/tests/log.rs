@@ -1,0 +1,172 @@
+//! The lines of the log, word for word: what a person at the machine reads after a boot.
+
+use std::sync::Mutex;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use rustix::io::Errno;
+use vfio_bind::{run, tell};
+
+#[path = "machine/support.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+use support::{Card, Machine, Trouble};
+
+/// All lines since they were last taken. Tests of one process share it: there is only one.
+struct Lines(Mutex<Vec<String>>);
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+impl Log for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = format!("{}: {}", record.level(), record.args());
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+fn machine(trouble: Trouble) -> Machine {
+    Machine::new(&[
+        Card::new("0000:00:1f.0", 0x8086, 0x2918, 0x06_0100, 8).on("lpc_ich"),
+        Card::new("0000:00:1f.2", 0x8086, 0x2922, 0x01_0601, 8).on("ahci"),
+        Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, 15)
+            .on("pcieport")
+            .bridge(),
+        Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15).on("bochs-drm"),
+        Card::new("0000:42:00.1", 0x8086, 0x2668, 0x04_0300, 15),
+    ])
+    .with(trouble)
+}
+
+fn lines(machine: &Machine, line: &str) -> Vec<String> {
+    run::perform(machine, line.as_bytes(), &|| 7_345, &mut |record| {
+        tell::tell(record, machine);
+        record.exit()
+    });
+    std::mem::take(&mut *LINES.0.lock().unwrap())
+}
+
+#[test]
+fn every_kind_of_ending_is_told() {
+    log::set_logger(&LINES).unwrap();
+    log::set_max_level(LevelFilter::Info);
+    let ordinary = Trouble::default;
+    let refusing = || Trouble {
+        probe_refuses: vec!["0000:42:00.0".to_owned()],
+        ..Trouble::default()
+    };
+    let cases: [(Trouble, &str, &[&str]); 10] = [
+        (
+            ordinary(),
+            "vfio.bind=42:00.0",
+            &[
+                "INFO: 0000:42:00.0: bochs-drm -> vfio-pci (vfio.bind=42:00.0)",
+                "INFO: 0000:42:00.1: (none) -> vfio-pci (same group as 0000:42:00.0)",
+                "INFO: group 15 is viable, says VFIO",
+                "INFO: 2 of 2 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=42:00.0 vfio.dry_run",
+            &[
+                "INFO: 0000:42:00.0: bochs-drm -> vfio-pci planned (vfio.bind=42:00.0)",
+                "INFO: 0000:42:00.1: (none) -> vfio-pci planned (same group as 0000:42:00.0)",
+                "INFO: dry run: 2 functions would go to vfio-pci, nothing was written",
+            ],
+        ),
+        (
+            refusing(),
+            "vfio.bind=42:00.0",
+            &[
+                "ERROR: 0000:42:00.0: not bound: vfio-pci did not take it; the kernel log says why \
+                 above this line; bochs-drm has it again (vfio.bind=42:00.0)",
+                "ERROR: 0000:42:00.1: not bound: 0000:42:00.0 of the same IOMMU group could not be \
+                 bound; left to its native driver (same group as 0000:42:00.0)",
+                "INFO: 0 of 2 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            refusing(),
+            "vfio.bind=42:00.0 vfio.onfail=hold",
+            &[
+                "ERROR: 0000:42:00.0: not bound: vfio-pci did not take it; the kernel log says why \
+                 above this line; kept without a driver (vfio.onfail=hold) (vfio.bind=42:00.0)",
+                "INFO: 0000:42:00.1: (none) -> vfio-pci (same group as 0000:42:00.0)",
+                "INFO: group 15 is viable, says VFIO",
+                "INFO: 1 of 2 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=00:1f.2",
+            &[
+                "WARN: 0000:00:1f.0 (ISA bridge): it belongs to the machine itself and stays; if a \
+                 host driver binds it, the group is not usable",
+                "INFO: 0000:00:1f.2: ahci -> vfio-pci (vfio.bind=00:1f.2)",
+                "ERROR: group 8 is not usable: lpc_ich has 0000:00:1f.0; select it too, or keep that \
+                 driver from loading",
+                "INFO: 1 of 1 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=41:00.0,42:00.7@1234:1111 vfio.protect=42:00.0",
+            &[
+                "ERROR: 0000:41:00.0: refused: bridges are never bound; select what is behind it \
+                 (vfio.bind=41:00.0)",
+                "ERROR: vfio.bind=42:00.7@1234:1111 matches no function of this machine; nearest is \
+                 0000:42:00.0 (1234:1111)",
+                "INFO: 0 of 0 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=42:00.1@10de:1b80 vfio.protect=43:00.0",
+            &[
+                "ERROR: 0000:42:00.1: refused: 8086:2668 sits there now, which is not what the \
+                 selector names (vfio.bind=42:00.1@10de:1b80)",
+                "ERROR: vfio.bind=42:00.1@10de:1b80 matches no function of this machine; nearest is \
+                 0000:42:00.0 (1234:1111)",
+                "INFO: vfio.protect=43:00.0 matches no function of this machine",
+                "INFO: 0 of 0 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=off,42:00.0",
+            &["INFO: vfio.bind=off: nothing is done in this boot"],
+        ),
+        (
+            Trouble {
+                writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
+                ..Trouble::default()
+            },
+            "vfio.bind=42:00.0 vfio.group=listed",
+            &[
+                "ERROR: 0000:42:00.0: not bound: write(driver_override): EACCES; bochs-drm has it \
+                 again (vfio.bind=42:00.0)",
+                "WARN: 0000:42:00.1 (audio/video): not listed, so it stays; if a host driver binds \
+                 it, the group is not usable",
+                "INFO: 0 of 1 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bnid=42:00.0",
+            &[
+                "ERROR: vfio.bnid is no parameter of vfio-bind and is ignored; see the README for \
+                 the list",
+                "INFO: nothing is asked for",
+            ],
+        ),
+    ];
+    for (trouble, line, expected) in cases {
+        assert_eq!(lines(&machine(trouble), line), expected, "{line}");
+    }
+}
