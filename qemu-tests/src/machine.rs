@@ -249,8 +249,6 @@ pub fn with_more_cards(iommu: Iommu) -> Machine {
         "-device", "e1000,bus=added,addr=01.0,romfile=",
         // The serial number is made of the hardware address. QEMU labels only what is on bus 0.
         "-device", "e1000e,id=lan,bus=pcie.0,addr=06.0,romfile=,mac=52:54:00:12:34:56",
-        // Slots are the root ports' own then, under the number in their capability.
-        "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
         "-smbios", "type=41,designation=Onboard LAN,instance=1,kind=ethernet,pcidev=lan",
     ]);
     machine.devices = &MORE_DEVICES;
@@ -291,6 +289,15 @@ pub fn framebuffer() -> Machine {
 }
 
 impl Machine {
+    /// The same machine without hot-plug by ACPI: its slots are the root ports' own, under the number
+    /// in their capability.
+    #[must_use]
+    pub fn with_own_slots(mut self) -> Self {
+        let switch = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
+        self.arguments.extend(["-global", switch]);
+        self
+    }
+
     /// The device at `address`.
     #[must_use]
     pub fn device(&self, address: &str) -> Option<&'static Device> {

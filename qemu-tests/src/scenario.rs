@@ -33,6 +33,8 @@ pub struct Scenario {
     pub iommu: Iommu,
     /// On [`machine::with_more_cards`].
     pub more_cards: bool,
+    /// On a machine whose slots are those of its root ports.
+    pub own_slots: bool,
     /// A test module in the image besides what is preloaded.
     pub test_module: Option<&'static str>,
     /// The driver of what is taken.
@@ -211,6 +213,7 @@ impl Scenario {
             cmdline: cmdline.into(),
             iommu: Iommu::Intel,
             more_cards: false,
+            own_slots: false,
             test_module: None,
             driver: "vfio-pci",
             preload: &[],
@@ -227,6 +230,13 @@ impl Scenario {
     #[must_use]
     pub fn iommu(mut self, iommu: Iommu) -> Self {
         self.iommu = iommu;
+        self
+    }
+
+    /// On a machine whose slots are those of its root ports.
+    #[must_use]
+    pub fn with_own_slots(mut self) -> Self {
+        self.own_slots = true;
         self
     }
 
@@ -289,12 +299,17 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        if self.framebuffer {
+        let machine = if self.framebuffer {
             machine::framebuffer()
         } else if self.more_cards {
             machine::with_more_cards(self.iommu)
         } else {
             machine::pc(self.iommu)
+        };
+        if self.own_slots {
+            machine.with_own_slots()
+        } else {
+            machine
         }
     }
 

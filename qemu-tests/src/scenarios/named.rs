@@ -1,8 +1,7 @@
 //! Names that stay when addresses change, what is protected, and which driver suits a model.
 
 use crate::machine::{
-    ADDED, CARD_READER, CARD_READER_MOVED, LAN, NIC, NIC_MOVED, NVME, NVME_MOVED, SOUND,
-    SOUND_MOVED,
+    ADDED, CARD_READER, CARD_READER_MOVED, LAN, NIC, NIC_MOVED, NVME, SOUND, SOUND_MOVED,
 };
 use crate::scenario::{Run, Scenario, VARIANT};
 
@@ -53,9 +52,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "slot-name",
             "the name of a physical slot names the card in it",
             "vfio.bind=slot:2",
-            Run::new("agent").bound(&[NVME_MOVED]),
+            Run::new("agent").bound(&[NVME]),
         )
-        .with_more_cards(),
+        .with_own_slots(),
         Scenario::new(
             "label",
             "the firmware's label, with a space in it, names a card",
