@@ -4,6 +4,7 @@
 //! steps into the guest and what it saw out of it, and [`judge`] compares. Nothing here starts a
 //! machine or touches one: that is `xtask` on the host and `guest-init` in the guest.
 
+pub mod architecture;
 pub mod function;
 pub mod ids;
 pub mod image;
