@@ -26,11 +26,27 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Gets the package lists of `release` (`bookworm`).
+    /// Gets something from `release` (`bookworm`) with its security updates; without them where that
+    /// fails, for what a mirror has of those is not always whole.
     ///
     /// # Errors
-    /// Where the system's apt knows no Debian archive, or it cannot be reached.
-    pub fn update(release: &str, architecture: Architecture) -> Result<Self> {
+    /// Where the system's apt knows no Debian archive, it cannot be reached, or `get` fails.
+    pub fn with<T>(
+        release: &str,
+        architecture: Architecture,
+        get: impl Fn(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let try_with = |security| get(&Self::update(release, architecture, security)?);
+        try_with(true).or_else(|error| {
+            say(format_args!(
+                "once more, without the security updates of {release}, for {error:#}"
+            ));
+            try_with(false)
+        })
+    }
+
+    /// Gets the package lists of a release.
+    fn update(release: &str, architecture: Architecture, security: bool) -> Result<Self> {
         ensure!(
             APT_GET.find().is_some(),
             "test kernels come from Debian's archive through apt, which is not on this machine: name \
@@ -41,7 +57,8 @@ impl Apt {
             architecture.debian()
         ));
         let targets = command::output(APT_GET.command()?.args(INDEX_TARGETS))?;
-        let archives = Archives::parse(&targets)?;
+        let mut archives = Archives::parse(&targets)?;
+        archives.security = archives.security.filter(|_| security);
         let keyring = Path::new(KEYRING).exists().then_some(KEYRING);
         let folder = tempfile::tempdir().context("a folder for apt")?;
         for name in ["state/lists/partial", "cache/archives/partial", "packages"] {

@@ -29,7 +29,9 @@ pub fn edk2(architecture: Architecture, cache: &Cache) -> Result<PathBuf> {
     // Firmware is code of the guest, in a package for every host.
     let name = format!("debian-{RELEASE}-{}-{package}", architecture.debian());
     let root = cache.folder(&name, check, |root| {
-        Apt::update(RELEASE, architecture)?.unpack(&[package.to_owned()], root)
+        Apt::with(RELEASE, architecture, |apt| {
+            apt.unpack(&[package.to_owned()], root)
+        })
     })?;
     Ok(root.join(image))
 }

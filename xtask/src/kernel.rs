@@ -183,9 +183,9 @@ impl Packaged {
         );
         let check = |root: &Path| Kernel::unpacked(root, architecture).map(drop);
         let root = cache.folder(&name, check, |root| {
-            let apt = Apt::update(self.debian, architecture)?;
-            let packages = self.packages(&apt, architecture)?;
-            apt.unpack(&packages, root)?;
+            Apt::with(self.debian, architecture, |apt| {
+                apt.unpack(&self.packages(apt, architecture)?, root)
+            })?;
             if !root.join("lib").exists() {
                 // Packages since Debian 13 know only this folder, depmod only that one.
                 symlink("usr/lib", root.join("lib")).context("symlink(lib)")?;

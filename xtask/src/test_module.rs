@@ -100,18 +100,19 @@ fn headers(
     };
     let name = format!("debian-{debian}-{}-{package}", architecture.debian());
     cache.folder(&name, check, |root| {
-        let apt = Apt::update(debian, architecture)?;
-        let dependency = |prefix| {
-            apt.dependency(&package, prefix).with_context(|| {
-                format!(
-                    "Debian's archive has no {package} any more: remove the kernel {release} from \
-                     the cache to get the current one"
-                )
-            })
-        };
-        let (common, kbuild) = (dependency("linux-headers-")?, dependency("linux-kbuild-")?);
-        let packages = [package.clone(), common, kbuild, "libelf1".to_owned()];
-        apt.unpack(&packages, root)
+        Apt::with(debian, architecture, |apt| {
+            let dependency = |prefix| {
+                apt.dependency(&package, prefix).with_context(|| {
+                    format!(
+                        "Debian's archive has no {package} any more: remove the kernel {release} \
+                         from the cache to get the current one"
+                    )
+                })
+            };
+            let (common, kbuild) = (dependency("linux-headers-")?, dependency("linux-kbuild-")?);
+            let packages = [package.clone(), common, kbuild, "libelf1".to_owned()];
+            apt.unpack(&packages, root)
+        })
     })
 }
 

@@ -28,8 +28,9 @@ pub fn packaged_kmod(architecture: Architecture, cache: &Cache) -> Result<Files>
     let name = format!("debian-{RELEASE}-{}-kmod", architecture.debian());
     let check = |root: &Path| collect(root, architecture).map(drop);
     let root = cache.folder(&name, check, |root| {
-        let apt = Apt::update(RELEASE, architecture)?;
-        apt.unpack(&apt.closure("kmod")?, root)
+        Apt::with(RELEASE, architecture, |apt| {
+            apt.unpack(&apt.closure("kmod")?, root)
+        })
     })?;
     collect(&root, architecture)
 }

@@ -52,8 +52,9 @@ impl Recipe {
             self.name
         );
         cache.folder(&name, check, |root| {
-            let apt = Apt::update(self.release, ARCHITECTURE)?;
-            apt.unpack_system(&packages, root)?;
+            Apt::with(self.release, ARCHITECTURE, |apt| {
+                apt.unpack_system(&packages, root)
+            })?;
             configure(root)?;
             fs::write(root.join(LABEL), &label).with_context(|| format!("write({LABEL})"))
         })
