@@ -30,6 +30,19 @@ impl Apt {
     /// # Errors
     /// Where the system's apt knows no Debian archive, or it cannot be reached.
     pub fn update(release: &str, architecture: &'static str) -> Result<Self> {
+        Self::update_from(release, architecture, true)
+    }
+
+    /// The same without security updates, which reach some architectures days before others: for
+    /// packages that must have one version on all of them.
+    ///
+    /// # Errors
+    /// As [`Apt::update`].
+    pub fn update_main(release: &str, architecture: &'static str) -> Result<Self> {
+        Self::update_from(release, architecture, false)
+    }
+
+    fn update_from(release: &str, architecture: &'static str, security: bool) -> Result<Self> {
         ensure!(
             APT_GET.find().is_some(),
             "test kernels come from Debian's archive through apt, which is not on this machine: name \
@@ -39,7 +52,8 @@ impl Apt {
             "getting Debian's package lists ({release}, {architecture})"
         ));
         let targets = command::output(APT_GET.command()?.args(INDEX_TARGETS))?;
-        let archives = Archives::parse(&targets)?;
+        let mut archives = Archives::parse(&targets)?;
+        archives.security = archives.security.filter(|_| security);
         let keyring = Path::new(KEYRING).exists().then_some(KEYRING);
         let folder = tempfile::tempdir().context("a folder for apt")?;
         for name in ["state/lists/partial", "cache/archives/partial", "packages"] {
