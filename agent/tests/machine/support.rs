@@ -441,18 +441,14 @@ pub fn topology(name: &str) -> Vec<Card> {
 }
 
 impl Root for Machine {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        // driver_override_show takes the device lock.
-        assert!(!self.waits(path, b""), "read({path}) never returns");
-        self.tree.read(path, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,
         offset: u32,
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], Errno> {
+        // driver_override_show takes the device lock.
+        assert!(!self.waits(path, b""), "read({path}) never returns");
         self.tree.read_at(path, offset, buffer)
     }
 
