@@ -31,13 +31,7 @@ impl<'a> PciPath<'a> {
         let (first, rest) = text
             .split_at_checked(end.unwrap_or(text.len()))
             .unwrap_or_default();
-        let Slot {
-            domain,
-            bus,
-            device,
-            function,
-        } = Slot::parse(first)?;
-        let Some(function) = function else {
+        let Some(start) = Slot::parse(first)?.address() else {
             return Err(Misread {
                 at: first,
                 fault: Fault::Expected("a function at each step of a path"),
@@ -52,15 +46,7 @@ impl<'a> PciPath<'a> {
                 fault: Fault::Expected("at most 32 steps"),
             });
         }
-        Ok(Self {
-            start: Address {
-                domain,
-                bus,
-                device,
-                function,
-            },
-            rest,
-        })
+        Ok(Self { start, rest })
     }
 
     /// Device and function at each step below the first.

@@ -427,10 +427,7 @@ pub(crate) fn nearest<'a>(
         device: pattern.device,
         ..IdPattern::default()
     });
-    let device = selector.slot().map(|slot| Slot {
-        function: None,
-        ..slot
-    });
+    let device = selector.slot().map(Slot::whole);
     let find = |wanted: &dyn Fn(&Function) -> bool| {
         let mut all = inventory.iter().map(|(_, function)| function);
         all.find(|function| wanted(function))
