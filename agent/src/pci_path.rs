@@ -132,6 +132,15 @@ fn way<'b>(
     Some(below.filter_map(Address::parse))
 }
 
+/// The slot of the root bus that a function is in or behind: what shares an IOMMU group shares this.
+/// Where sysfs does not tell it, its own slot.
+#[must_use]
+pub fn root_slot(root: &dyn Root, address: Address) -> Slot {
+    let mut buffer = [0; BUFFER];
+    let first = way(root, address, &mut buffer).and_then(|mut way| way.next());
+    Slot::from(first.unwrap_or(address)).whole()
+}
+
 /// Shows the path of a function; `None` where sysfs does not tell it. `buffer` holds the link's
 /// target.
 pub fn of<'b>(

@@ -9,7 +9,7 @@ use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object};
 
 /// The agent is at most this large, in bytes.
-pub const AGENT_LIMIT: usize = 76 * 1024;
+pub const AGENT_LIMIT: usize = 78 * 1024;
 
 /// Demands that the agent at `path` runs where there is nothing: no loader, no libraries. Gives
 /// its size in bytes.

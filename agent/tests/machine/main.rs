@@ -2,6 +2,7 @@
 
 mod apply;
 mod faults;
+mod grouping;
 mod plan;
 mod property;
 mod real;
