@@ -12,6 +12,7 @@ mod tests;
 
 use std::fmt;
 
+use crate::architecture::Architecture;
 use crate::function::Snapshot;
 use crate::image::Case;
 use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Record, Used, Verdict};
@@ -129,6 +130,8 @@ pub struct Judgement {
     /// Whether the machine ended as one does that has carried out its orders: only then is a
     /// failure something that the agent did.
     pub ended_well: bool,
+    /// The kernel that booted, as it calls itself; empty where none came so far.
+    pub release: String,
     /// Every demand that was not met; none means that the scenario passed.
     pub failures: Vec<Failure>,
 }
@@ -140,7 +143,8 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
     let decoded = wire::decode(&evidence.console);
     let records = Records::sort(decoded.records);
     ending::judge(
-        scenario.name,
+        &scenario.name,
+        scenario.architecture(),
         evidence,
         decoded.error,
         &records,
@@ -158,6 +162,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
     }
     Judgement {
         ended_well,
+        release: records.release,
         failures: failures.0,
     }
 }
@@ -168,13 +173,21 @@ pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     let mut failures = Failures::default();
     let decoded = wire::decode(&evidence.console);
     let records = Records::sort(decoded.records);
-    ending::judge(name, evidence, decoded.error, &records, &mut failures);
+    ending::judge(
+        name,
+        Architecture::X86_64,
+        evidence,
+        decoded.error,
+        &records,
+        &mut failures,
+    );
     let ended_well = failures.0.is_empty();
     if ended_well {
         image::judge(case, &records, &mut failures);
     }
     Judgement {
         ended_well,
+        release: records.release,
         failures: failures.0,
     }
 }

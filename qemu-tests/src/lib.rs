@@ -10,6 +10,7 @@ pub mod ids;
 pub mod image;
 pub mod judge;
 pub mod machine;
+pub mod matrix;
 pub mod protocol;
 pub mod report;
 pub mod scenario;

@@ -2,20 +2,39 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::function::Snapshot;
 
 /// Where a guest finds its [`Orders`]: the host appends a second archive with this one file.
 pub const ORDERS_PATH: &str = "/scenario.json";
 
-/// What the guest writes to the debug-exit port when every step was carried out.
-///
-/// QEMU ends with `code << 1 | 1`, never 0 or 1, so neither a crash of QEMU nor a reboot of the
-/// guest looks like it. Machines without that port need another sign that no console text can
-/// forge: semihosting's exit call on Arm, a power-off instead of a panic's reset on IBM Z.
-pub const EXIT_FINISHED: u8 = 0x2a;
-/// What the guest writes to the debug-exit port when a step could not be carried out.
-pub const EXIT_BROKEN: u8 = 0x15;
-/// The I/O port of the debug-exit device.
+/// How a guest ends its machine: a second sign, which no text on the console can forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every step was carried out.
+    Finished,
+    /// A step could not be carried out.
+    Broken,
+}
+
+impl End {
+    /// QEMU's exit status after it.
+    ///
+    /// On x86 the guest writes to a debug-exit port, and on Arm it makes semihosting's exit call:
+    /// never 0 or 1, so neither a crash of QEMU nor a reboot of the guest looks like it. An IBM Z
+    /// is switched off, which is 0; there a panic makes QEMU fail.
+    #[must_use]
+    pub const fn status(self, architecture: Architecture) -> u8 {
+        match (architecture, self) {
+            (Architecture::S390x, Self::Finished) => 0,
+            (Architecture::S390x, Self::Broken) => 1,
+            (_, Self::Finished) => 0x55,
+            (_, Self::Broken) => 0x2b,
+        }
+    }
+}
+
+/// The I/O port of the debug-exit device; QEMU's status is twice what is written to it, and one.
 pub const EXIT_PORT: u16 = 0xf4;
 
 /// The steps of one scenario, in order.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::machine::{self, Iommu, Machine};
+use crate::architecture::Architecture;
+use crate::machine::{self, Board, Iommu, Machine};
 use crate::protocol::{AgentOrder, Orders, Step};
 use crate::report::Outcome;
 
@@ -13,6 +14,9 @@ pub const NATIVES: &str = "after the native drivers";
 
 /// The test module whose driver takes `address=` and never returns from its remove function.
 pub const STALL: &str = "vfio_bind_stall";
+/// The newest kernel that Debian's testing release packages.
+pub const NEWEST: &str = "newest";
+
 /// The test module with a vfio driver for the model of [`machine::NVME`]; its driver is called alike.
 pub const VARIANT: &str = "vfio_bind_variant";
 
@@ -24,15 +28,17 @@ pub const VARIANT: &str = "vfio_bind_variant";
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// As on `xtask qemu-test`'s command line.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// One sentence.
-    pub proves: &'static str,
+    pub proves: Cow<'static, str>,
     /// What the owner of the machine added to the kernel's command line.
     pub cmdline: Cow<'static, str>,
+    /// What the machine is made of.
+    pub board: Board,
     /// The machine's IOMMU.
     pub iommu: Iommu,
-    /// On [`machine::with_more_cards`].
-    pub more_cards: bool,
+    /// Whether EFI firmware starts it.
+    pub efi: bool,
     /// On a machine whose slots are those of its root ports.
     pub own_slots: bool,
     /// A test module in the image besides what is preloaded.
@@ -45,8 +51,6 @@ pub struct Scenario {
     pub without: &'static [&'static str],
     /// The packaged kernel that it is about, where it is about one.
     pub kernel: Option<&'static str>,
-    /// Whether it runs on [`machine::framebuffer`], and who holds that memory is looked at.
-    pub framebuffer: bool,
     /// The agent's runs, in order.
     pub runs: Vec<Run>,
     /// Functions that are VFIO's in the end, but in a group that native siblings block.
@@ -202,24 +206,24 @@ impl Scenario {
     /// A scenario with one run, on a machine whose IOMMU is on.
     #[must_use]
     pub fn new(
-        name: &'static str,
-        proves: &'static str,
+        name: impl Into<Cow<'static, str>>,
+        proves: impl Into<Cow<'static, str>>,
         cmdline: impl Into<Cow<'static, str>>,
         run: Run,
     ) -> Self {
         Self {
-            name,
-            proves,
+            name: name.into(),
+            proves: proves.into(),
             cmdline: cmdline.into(),
+            board: Board::Pc,
             iommu: Iommu::Intel,
-            more_cards: false,
+            efi: false,
             own_slots: false,
             test_module: None,
             driver: "vfio-pci",
             preload: &[],
             without: &[],
             kernel: None,
-            framebuffer: false,
             runs: vec![run],
             unusable: &[],
             ids: Vec::new(),
@@ -257,7 +261,7 @@ impl Scenario {
     /// On a machine with two cards more, where bus numbers have moved.
     #[must_use]
     pub fn with_more_cards(mut self) -> Self {
-        self.more_cards = true;
+        self.board = Board::PcWithMoreCards;
         self
     }
 
@@ -278,7 +282,7 @@ impl Scenario {
     /// On a machine whose firmware sets up a framebuffer, with this packaged kernel.
     #[must_use]
     pub fn framebuffer(mut self, kernel: &'static str) -> Self {
-        (self.framebuffer, self.kernel) = (true, Some(kernel));
+        (self.board, self.efi, self.kernel) = (Board::PcWithScreen, true, Some(kernel));
         self
     }
 
@@ -299,18 +303,24 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        let machine = if self.framebuffer {
-            machine::framebuffer()
-        } else if self.more_cards {
-            machine::with_more_cards(self.iommu)
-        } else {
-            machine::pc(self.iommu)
-        };
+        let machine = self.board.machine(self.iommu);
         if self.own_slots {
             machine.with_own_slots()
         } else {
             machine
         }
+    }
+
+    /// What it runs on.
+    #[must_use]
+    pub fn architecture(&self) -> Architecture {
+        self.board.architecture()
+    }
+
+    /// Whether it is looked at who holds the memory of the screen.
+    #[must_use]
+    pub fn looks_at_memory(&self) -> bool {
+        self.board == Board::PcWithScreen
     }
 
     /// What becomes of the function at `address` in the end, by the last run that says.
@@ -357,7 +367,7 @@ impl Scenario {
             steps.push(Step::CompareIds(self.ids.clone()));
         }
         let memory = || {
-            self.framebuffer
+            self.looks_at_memory()
                 .then(|| Step::Memory(machine::GPU.to_owned()))
         };
         steps.extend(memory());
@@ -381,7 +391,7 @@ impl Scenario {
             ));
         }
         Orders {
-            scenario: self.name.to_owned(),
+            scenario: self.name.clone().into_owned(),
             steps,
         }
     }

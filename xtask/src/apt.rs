@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use qemu_tests::architecture::Architecture;
 
 use crate::command;
 use crate::progress::say;
@@ -21,25 +22,43 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 #[derive(Debug)]
 pub struct Apt {
     folder: tempfile::TempDir,
-    architecture: &'static str,
+    architecture: Architecture,
 }
 
 impl Apt {
-    /// Gets the package lists of `release` (`bookworm`).
+    /// Gets something from `release` (`bookworm`) with its security updates; without them where that
+    /// fails, for what a mirror has of those is not always whole.
     ///
     /// # Errors
-    /// Where the system's apt knows no Debian archive, or it cannot be reached.
-    pub fn update(release: &str, architecture: &'static str) -> Result<Self> {
+    /// Where the system's apt knows no Debian archive, it cannot be reached, or `get` fails.
+    pub fn with<T>(
+        release: &str,
+        architecture: Architecture,
+        get: impl Fn(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let try_with = |security| get(&Self::update(release, architecture, security)?);
+        try_with(true).or_else(|error| {
+            say(format_args!(
+                "once more, without the security updates of {release}, for {error:#}"
+            ));
+            try_with(false)
+        })
+    }
+
+    /// Gets the package lists of a release.
+    fn update(release: &str, architecture: Architecture, security: bool) -> Result<Self> {
         ensure!(
             APT_GET.find().is_some(),
             "test kernels come from Debian's archive through apt, which is not on this machine: name \
              one by --kernel PATH --modules DIR"
         );
         say(format_args!(
-            "getting Debian's package lists ({release}, {architecture})"
+            "getting Debian's package lists ({release}, {})",
+            architecture.debian()
         ));
         let targets = command::output(APT_GET.command()?.args(INDEX_TARGETS))?;
-        let archives = Archives::parse(&targets)?;
+        let mut archives = Archives::parse(&targets)?;
+        archives.security = archives.security.filter(|_| security);
         let keyring = Path::new(KEYRING).exists().then_some(KEYRING);
         let folder = tempfile::tempdir().context("a folder for apt")?;
         for name in ["state/lists/partial", "cache/archives/partial", "packages"] {
@@ -64,18 +83,25 @@ impl Apt {
     /// # Errors
     /// Where there is none.
     pub fn dependency(&self, name: &str, prefix: &str) -> Result<String> {
-        let text =
-            command::output(
-                self.command("apt-cache")
-                    .args(["depends", "--important", name]),
-            )?;
-        let mut names = text
+        let all = self.dependencies(name)?;
+        let found = all.iter().find(|name| name.starts_with(prefix));
+        found
+            .cloned()
+            .with_context(|| format!("no dependency {prefix}* of {name} in `{}`", all.join(", ")))
+    }
+
+    /// The packages that the package `name` depends on, without theirs.
+    ///
+    /// # Errors
+    /// Where there is no such package.
+    pub fn dependencies(&self, name: &str) -> Result<Vec<String>> {
+        let mut command = self.command("apt-cache");
+        command.args(["depends", "--important", name]);
+        let text = command::output(&mut command)?;
+        let names = text
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Depends: "));
-        let found = names.find(|name| name.starts_with(prefix));
-        found
-            .map(str::to_owned)
-            .with_context(|| format!("no dependency {prefix}* of {name} in `{text}`"))
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// The package `name` and all that it depends on.
@@ -171,8 +197,8 @@ impl Apt {
                 folder.join("sources.list").into_os_string(),
             ),
             ("Dir::Etc::sourceparts", "-".into()),
-            ("APT::Architecture", self.architecture.into()),
-            ("APT::Architectures", self.architecture.into()),
+            ("APT::Architecture", self.architecture.debian().into()),
+            ("APT::Architectures", self.architecture.debian().into()),
             // The folder is ours alone, apt's own user could not enter it.
             ("APT::Sandbox::User", "root".into()),
             // Without this, lists that could not be had are a warning.

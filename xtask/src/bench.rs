@@ -1,12 +1,13 @@
 //! All that a scenario needs in order to run, prepared once for many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use qemu_tests::architecture::Architecture;
 use qemu_tests::judge::{self, Evidence, Judgement};
 use qemu_tests::scenario::Scenario;
 
@@ -17,7 +18,7 @@ use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
 use crate::progress::say;
 use crate::test_module;
-use crate::tools::{self, DEPMOD, DPKG_DEB, QEMU, Tool, XZ};
+use crate::tools::{self, DEPMOD, DPKG_DEB, Tool, XZ, qemu};
 use crate::userland;
 use crate::vm::Boot;
 
@@ -33,19 +34,39 @@ pub struct Options {
     /// QEMU's accelerator: kvm is faster where it works.
     #[arg(long, value_parser = ["tcg", "kvm"], default_value = "tcg")]
     pub accel: String,
-    /// An agent to test instead of building one.
+    /// An agent to test instead of building one, on machines of this one's architecture.
     #[arg(long, value_name = "PATH")]
     pub agent: Option<PathBuf>,
+    /// A program for guests that stands in for the agent.
+    #[arg(skip)]
+    pub stand_in: Option<&'static str>,
     /// The wall-clock limit of one machine.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub timeout: u64,
 }
 
 impl Options {
-    /// The programs without which nothing can be booted.
+    /// Why a scenario cannot be run with these options, if it cannot.
     #[must_use]
-    pub fn tools(&self) -> Vec<Tool> {
-        let mut tools = vec![QEMU, DEPMOD];
+    pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
+        if self.agent.is_some() && Architecture::host() != Some(scenario.architecture()) {
+            Some("it runs on another architecture than the agent: omit --agent")
+        } else if self.modules.is_none() {
+            None
+        } else if scenario.needs().is_some() {
+            Some("its test module is built with the headers of a packaged kernel: omit --modules")
+        } else if scenario.kernel.is_some() || scenario.efi {
+            Some("it is about certain packages of kernel and firmware: omit --modules")
+        } else {
+            None
+        }
+    }
+
+    /// The programs without which nothing can be booted on machines of these architectures.
+    #[must_use]
+    pub fn tools(&self, architectures: &BTreeSet<Architecture>) -> Vec<Tool> {
+        let mut tools: Vec<_> = architectures.iter().copied().map(qemu).collect();
+        tools.push(DEPMOD);
         if self.modules.is_none() {
             tools.extend([DPKG_DEB, XZ]);
         }
@@ -58,8 +79,8 @@ impl Options {
 pub struct Bench {
     /// The kernel that is booted.
     pub kernel: Kernel,
-    /// What images hold.
-    pub programs: Programs,
+    /// What images hold, by the architecture of the machine.
+    programs: BTreeMap<Architecture, Programs>,
     /// QEMU's accelerator.
     pub accelerator: String,
     /// The wall-clock limit of one machine.
@@ -71,7 +92,7 @@ pub struct Bench {
     /// What packages were unpacked to.
     cache: Cache,
     /// The kernels of scenarios that want one of their own, by version.
-    kernels: Mutex<BTreeMap<&'static str, Kernel>>,
+    kernels: Mutex<BTreeMap<(&'static str, Architecture), Kernel>>,
     /// Images without orders.
     images: Mutex<BTreeMap<ImageKey, PathBuf>>,
 }
@@ -79,6 +100,7 @@ pub struct Bench {
 /// The kernel of an image, the native drivers in it, the modules that it lacks, and the test
 /// module in it.
 type ImageKey = (
+    Architecture,
     String,
     Vec<&'static str>,
     Vec<&'static str>,
@@ -99,36 +121,31 @@ pub struct Outcome {
 }
 
 impl Bench {
-    /// Installs, builds and downloads what is missing.
+    /// Installs, builds and downloads what is missing for machines of these architectures.
     ///
     /// # Errors
     /// Where something cannot be had.
-    pub fn prepare(options: &Options) -> Result<Self> {
-        tools::ensure_all(&options.tools())?;
+    pub fn prepare(options: &Options, architectures: &BTreeSet<Architecture>) -> Result<Self> {
+        tools::ensure_all(&options.tools(architectures))?;
         if let Some(agent) = &options.agent {
             ensure!(agent.is_file(), "--agent {}: no such file", agent.display());
         }
         let cache = Cache::open()?;
-        let kernel = Kernel::get(&options.kernel, options.modules.as_deref(), &cache)?;
-        let kmod = match options.modules {
-            Some(_) => userland::own_kmod()?,
-            None => userland::packaged_kmod(&cache)?,
-        };
-        let agent = match &options.agent {
-            Some(path) => path.clone(),
-            None => {
-                say("building the agent");
-                Executable::agent(None).build()?
-            }
-        };
-        say("building the guest's init");
-        let init = Executable::guest("guest-init").build()?;
+        let architecture = Architecture::default();
+        let modules = options.modules.as_deref();
+        let kernel = Kernel::get(&options.kernel, modules, architecture, &cache)?;
+        let mut programs = BTreeMap::new();
+        for architecture in architectures {
+            let all = prepare_programs(options, *architecture, &cache)
+                .with_context(|| format!("programs for {architecture}"))?;
+            programs.insert(*architecture, all);
+        }
         let work = workspace().join("target/qemu-tests");
         let logs = work.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("mkdir({})", logs.display()))?;
         Ok(Self {
             kernel,
-            programs: Programs { init, agent, kmod },
+            programs,
             accelerator: options.accel.clone(),
             limit: Duration::from_secs(options.timeout),
             logs,
@@ -140,18 +157,13 @@ impl Bench {
         })
     }
 
-    /// Why a scenario cannot be run here, if it cannot.
-    #[must_use]
-    pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
-        if self.kernel.debian.is_some() {
-            None
-        } else if scenario.needs().is_some() {
-            Some("its test module is built with the headers of a packaged kernel: omit --modules")
-        } else if scenario.kernel.is_some() || scenario.framebuffer {
-            Some("it is about certain packages of kernel and firmware: omit --modules")
-        } else {
-            None
-        }
+    /// What images for machines of `architecture` hold.
+    ///
+    /// # Errors
+    /// Where nothing was prepared for it.
+    pub fn programs(&self, architecture: Architecture) -> Result<&Programs> {
+        let programs = self.programs.get(&architecture);
+        programs.with_context(|| format!("nothing was prepared for {architecture}"))
     }
 
     /// The kernel of a scenario, got when it is first wanted.
@@ -159,12 +171,13 @@ impl Bench {
         let Some(version) = scenario.kernel else {
             return Ok(self.kernel.clone());
         };
+        let architecture = scenario.architecture();
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = kernels.get(version) {
+        if let Some(kernel) = kernels.get(&(version, architecture)) {
             return Ok(kernel.clone());
         }
-        let kernel = Kernel::get(version, None, &self.cache)?;
-        kernels.insert(version, kernel.clone());
+        let kernel = Kernel::get(version, None, architecture, &self.cache)?;
+        kernels.insert((version, architecture), kernel.clone());
         Ok(kernel)
     }
 
@@ -177,8 +190,8 @@ impl Bench {
         let kernel = self.kernel_of(scenario)?;
         let base = self.base_image(&kernel, machine.natives, scenario)?;
         let firmware = scenario
-            .framebuffer
-            .then(|| firmware::ovmf(&self.cache))
+            .efi
+            .then(|| firmware::edk2(kernel.architecture, &self.cache))
             .transpose()?;
         let image = self.folder.path().join(format!("{}.cpio", scenario.name));
         image::write_with_orders(&image, &base, &scenario.orders())?;
@@ -216,6 +229,7 @@ impl Bench {
     ) -> Result<PathBuf> {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (
+            kernel.architecture,
             kernel.release.clone(),
             natives.to_vec(),
             scenario.without.to_vec(),
@@ -237,10 +251,35 @@ impl Bench {
             without: scenario.without,
             extra: module.as_deref(),
         };
-        image::write_base(&path, kernel, &self.programs, &choice)?;
+        let programs = self.programs(kernel.architecture)?;
+        image::write_base(&path, kernel, programs, &choice)?;
         images.insert(key, path.clone());
         Ok(path)
     }
+}
+
+/// Builds and downloads the programs of images for machines of `architecture`.
+fn prepare_programs(
+    options: &Options,
+    architecture: Architecture,
+    cache: &Cache,
+) -> Result<Programs> {
+    let target = (Architecture::host() != Some(architecture)).then(|| architecture.triple());
+    let kmod = match options.modules {
+        Some(_) => userland::own_kmod(architecture)?,
+        None => userland::packaged_kmod(architecture, cache)?,
+    };
+    let agent = match (&options.agent, options.stand_in) {
+        (Some(path), _) => path.clone(),
+        (None, Some(name)) => Executable::guest(name).target(target).build()?,
+        (None, None) => {
+            say(format_args!("building the agent for {architecture}"));
+            Executable::agent(target).build()?
+        }
+    };
+    say(format_args!("building the guest's init for {architecture}"));
+    let init = Executable::guest("guest-init").target(target).build()?;
+    Ok(Programs { init, agent, kmod })
 }
 
 /// The top folder of the repository.

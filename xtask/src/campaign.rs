@@ -8,16 +8,20 @@ use std::thread;
 
 use anyhow::{Result, bail};
 use qemu_tests::scenario::Scenario;
+use qemu_tests::{matrix, scenarios};
 
-use crate::bench::{Bench, Outcome};
+use crate::bench::{Bench, Options, Outcome};
 use crate::progress::say;
 use crate::table;
 
 /// What was learned about one scenario.
 #[derive(Debug)]
-struct Line {
-    name: &'static str,
+pub struct Line {
+    /// The scenario.
+    pub name: String,
     verdict: Verdict,
+    /// The kernel that booted, as it calls itself; empty where none did.
+    pub release: String,
     /// Seconds.
     time: f64,
     /// Failures, and where to read more.
@@ -69,12 +73,18 @@ impl fmt::Display for Count {
     }
 }
 
-/// Runs `scenarios`, `jobs` at a time, and prints a table. With `must_fail` the agent is one that
+/// Runs `scenarios`, `jobs` at a time. With `must_fail` the agent is one that
 /// does nothing, and a scenario that it passes proves nothing: that is the failure then.
 ///
 /// # Errors
 /// Where a thread is lost; whatever happens to a machine is a verdict.
-pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) -> Result<Count> {
+pub fn run(
+    bench: &Bench,
+    options: &Options,
+    scenarios: &[Scenario],
+    jobs: usize,
+    must_fail: bool,
+) -> Result<Vec<Line>> {
     let queue = Mutex::new(scenarios.iter());
     let (sender, receiver) = mpsc::channel();
     let mut lines: Vec<Line> = thread::scope(|scope| {
@@ -83,7 +93,7 @@ pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) 
             scope.spawn(move || {
                 let next = || queue.lock().ok().and_then(|mut queue| queue.next());
                 while let Some(scenario) = next() {
-                    let line = match bench.obstacle(scenario) {
+                    let line = match options.obstacle(scenario) {
                         Some(reason) => Line::skipped(scenario, reason),
                         None => Line::new(scenario, bench.run(scenario, |_| {})),
                     };
@@ -119,20 +129,28 @@ pub fn run(bench: &Bench, scenarios: &[Scenario], jobs: usize, must_fail: bool) 
             .position(|scenario| scenario.name == line.name)
     };
     lines.sort_by_key(place);
-    print!("{}", report(&lines, must_fail));
+    Ok(lines)
+}
+
+/// How many passed and failed.
+#[must_use]
+pub fn count(lines: &[Line], must_fail: bool) -> Count {
     let skipped = lines.iter().filter(|line| line.is_skipped()).count();
     let passed = lines.iter().filter(|line| line.is_good(must_fail)).count();
-    Ok(Count {
+    Count {
         passed,
         failed: lines.len() - passed - skipped,
         skipped,
-    })
+    }
 }
 
 impl Line {
     fn new(scenario: &Scenario, outcome: Result<Outcome>) -> Self {
-        let (verdict, time, details) = match outcome {
-            Err(error) => (Verdict::Broken, 0.0, vec![format!("no machine: {error:#}")]),
+        let (verdict, time, release, details) = match outcome {
+            Err(error) => {
+                let details = vec![format!("no machine: {error:#}")];
+                (Verdict::Broken, 0.0, String::new(), details)
+            }
             Ok(outcome) => {
                 let judgement = &outcome.judgement;
                 let verdict = match (judgement.failures.is_empty(), judgement.ended_well) {
@@ -143,12 +161,14 @@ impl Line {
                 let mut details: Vec<_> =
                     judgement.failures.iter().map(ToString::to_string).collect();
                 details.push(format!("log: {}", outcome.log.display()));
-                (verdict, outcome.elapsed.as_secs_f64(), details)
+                let release = outcome.judgement.release;
+                (verdict, outcome.elapsed.as_secs_f64(), release, details)
             }
         };
         Self {
-            name: scenario.name,
+            name: scenario.name.clone().into_owned(),
             verdict,
+            release,
             time,
             details,
         }
@@ -156,11 +176,17 @@ impl Line {
 
     fn skipped(scenario: &Scenario, reason: &str) -> Self {
         Self {
-            name: scenario.name,
+            name: scenario.name.clone().into_owned(),
             verdict: Verdict::Skipped,
+            release: String::new(),
             time: 0.0,
             details: vec![reason.to_owned()],
         }
+    }
+
+    /// Whether it passed.
+    pub fn passed(&self) -> bool {
+        self.verdict == Verdict::Passed
     }
 
     fn is_skipped(&self) -> bool {
@@ -189,7 +215,8 @@ impl Line {
 }
 
 /// The table, and everything about what went wrong.
-fn report(lines: &[Line], must_fail: bool) -> String {
+#[must_use]
+pub fn report(lines: &[Line], must_fail: bool) -> String {
     let row = |line: &Line| {
         let first = line
             .details
@@ -208,7 +235,14 @@ fn report(lines: &[Line], must_fail: bool) -> String {
     let mut heading = vec!["Scenario", "Verdict", "Time"];
     heading.extend(must_fail.then_some("First failure"));
     let rows: Vec<_> = lines.iter().map(row).collect();
-    let mut text = format!("\n{}", table::render(&heading, &rows));
+    let table = table::render(&heading, &rows);
+    format!("\n{table}{}", report_failures(lines, must_fail))
+}
+
+/// Everything about what went wrong.
+#[must_use]
+pub fn report_failures(lines: &[Line], must_fail: bool) -> String {
+    let mut text = String::new();
     for line in lines.iter().filter(|line| !line.is_good(must_fail)) {
         text += &format!("\n{}: {}\n", line.name, line.word(must_fail));
         for detail in &line.details {
@@ -218,14 +252,30 @@ fn report(lines: &[Line], must_fail: bool) -> String {
     text
 }
 
-/// The scenarios called `names`, or all of them where there are no names.
+/// Every scenario there is, those of a test run first.
+#[must_use]
+pub fn everything(seed: u64) -> Vec<Scenario> {
+    let mut all = scenarios::all(seed);
+    let more = matrix::all().into_iter();
+    let more: Vec<_> = more
+        .filter(|scenario| all.iter().all(|other| other.name != scenario.name))
+        .collect();
+    all.extend(more);
+    all
+}
+
+/// The scenarios called `names`, or those of a test run where there are no names.
 ///
 /// # Errors
 /// Where a name is unknown; the message has names that are like it.
-pub fn choose(all: Vec<Scenario>, names: &[String]) -> Result<Vec<Scenario>> {
+pub fn choose(seed: u64, names: &[String]) -> Result<Vec<Scenario>> {
+    if names.is_empty() {
+        return Ok(scenarios::all(seed));
+    }
+    let all = everything(seed);
     for name in names {
-        if !all.iter().any(|scenario| scenario.name == name) {
-            let mut near: Vec<_> = all.iter().map(|scenario| scenario.name).collect();
+        if !all.iter().any(|scenario| scenario.name == *name) {
+            let mut near: Vec<_> = all.iter().map(|scenario| &*scenario.name).collect();
             let likeness = |other: &str| strsim::jaro_winkler(name, other);
             near.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
             near.truncate(3);
@@ -235,15 +285,18 @@ pub fn choose(all: Vec<Scenario>, names: &[String]) -> Result<Vec<Scenario>> {
             );
         }
     }
-    let wanted =
-        |scenario: &Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    let wanted = |scenario: &Scenario| names.iter().any(|name| *name == scenario.name);
     Ok(all.into_iter().filter(wanted).collect())
 }
 
 /// Every scenario and what it proves, as a table.
 #[must_use]
 pub fn list(scenarios: &[Scenario]) -> String {
-    let row = |scenario: &Scenario| vec![scenario.name.to_owned(), scenario.proves.to_owned()];
+    let row = |scenario: &Scenario| {
+        [&scenario.name, &scenario.proves]
+            .map(ToString::to_string)
+            .to_vec()
+    };
     table::render(
         &["Scenario", "Proves that"],
         &scenarios.iter().map(row).collect::<Vec<_>>(),
@@ -253,12 +306,12 @@ pub fn list(scenarios: &[Scenario]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use qemu_tests::scenarios;
 
     fn line(name: &'static str, verdict: Verdict) -> Line {
         Line {
-            name,
+            name: name.to_owned(),
             verdict,
+            release: "6.1.0".to_owned(),
             time: 9.5,
             details: vec!["it: expected a, got b".to_owned(), "log: x".to_owned()],
         }
@@ -293,11 +346,9 @@ mod tests {
     #[test]
     fn names_choose_and_unknown_ones_are_told_their_neighbours() {
         let names = ["twins".to_owned(), "off".to_owned()];
-        assert_eq!(choose(scenarios::all(1), &names).unwrap().len(), 2);
-        assert!(choose(scenarios::all(1), &[]).unwrap().len() > 20);
-        let error = choose(scenarios::all(1), &["twin".to_owned()])
-            .unwrap_err()
-            .to_string();
+        assert_eq!(choose(1, &names).unwrap().len(), 2);
+        assert!(choose(1, &[]).unwrap().len() > 20);
+        let error = choose(1, &["twin".to_owned()]).unwrap_err().to_string();
         assert!(
             error.contains("`twin`") && error.contains("twins"),
             "{error}"

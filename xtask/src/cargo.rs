@@ -83,6 +83,13 @@ impl Executable {
         }
     }
 
+    /// The same for another machine than this one.
+    #[must_use]
+    pub fn target(mut self, target: Option<&str>) -> Self {
+        self.target = target.map(str::to_owned);
+        self
+    }
+
     /// Cargo's arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<&str> {

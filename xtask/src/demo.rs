@@ -24,7 +24,7 @@ const SHOWN: &str = "gpu-by-address";
 pub fn run(options: &Options) -> Result<bool> {
     let with = scenario(SHOWN)?;
     let without = scenarios::without_agent();
-    let bench = Bench::prepare(options)?;
+    let bench = Bench::prepare(options, &[with.architecture()].into())?;
     say(format_args!(
         "booting Linux {} twice: with `{}` on its command line, and without",
         bench.kernel.release, with.cmdline

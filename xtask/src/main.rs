@@ -16,6 +16,7 @@ mod image;
 mod initramfs;
 mod install;
 mod kernel;
+mod matrix;
 mod modules;
 mod progress;
 mod table;
@@ -29,10 +30,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use qemu_tests::scenarios;
+use qemu_tests::architecture::Architecture;
+use qemu_tests::scenario::Scenario;
 
 use bench::{Bench, Options};
-use campaign::Count;
+use campaign::{Count, Line};
 use cargo::Executable;
 use install::Executables;
 use progress::say;
@@ -100,13 +102,16 @@ enum Task {
         #[command(flatten)]
         images: initramfs::Choice,
     },
-    /// Run scenarios in QEMU, all of them where none is named.
+    /// Run scenarios in QEMU, those of a test run where none is named.
     QemuTest {
         /// Scenarios.
         names: Vec<String>,
         /// Show what there is.
         #[arg(long)]
         list: bool,
+        /// Run the core scenarios with each kernel on each machine, and print a table of those.
+        #[arg(long, conflicts_with_all = ["names", "list", "prove_it_can_fail", "modules"])]
+        matrix: bool,
         /// Run an agent that does nothing: every scenario must fail.
         #[arg(long, conflicts_with = "agent")]
         prove_it_can_fail: bool,
@@ -170,9 +175,15 @@ fn run(task: Task) -> Result<bool> {
         Task::QemuTest {
             list: true, run, ..
         } => {
-            print!("{}", campaign::list(&scenarios::all(run.seed)));
+            print!("{}", campaign::list(&campaign::everything(run.seed)));
             Ok(true)
         }
+        Task::QemuTest {
+            matrix: true,
+            options,
+            run,
+            ..
+        } => matrix(&options, &run),
         Task::QemuTest {
             names,
             prove_it_can_fail,
@@ -181,19 +192,23 @@ fn run(task: Task) -> Result<bool> {
             images,
             ..
         } => {
+            ensure!(run.jobs > 0, "--jobs 0 would never end");
             if !images.initramfs.is_empty() {
                 ensure!(
                     names.is_empty() && !prove_it_can_fail,
                     "--initramfs runs boots of its own: neither scenarios nor --prove-it-can-fail"
                 );
-                let count = initramfs::run(&Bench::prepare(&options)?, &images, run.jobs)?;
+                let bench = Bench::prepare(&options, &[Architecture::X86_64].into())?;
+                let count = initramfs::run(&bench, &images, run.jobs)?;
                 println!("\n{count}");
                 return Ok(count.failed == 0);
             }
-            if prove_it_can_fail {
-                options.agent = Some(Executable::guest("do-nothing").build()?);
-            }
-            let count = scenarios(&names, &options, &run, prove_it_can_fail)?;
+            options.stand_in = prove_it_can_fail.then_some("do-nothing");
+            let chosen = campaign::choose(run.seed, &names)?;
+            let bench = prepare(&options, &chosen)?;
+            let lines = scenarios(&bench, &options, &run, &chosen, prove_it_can_fail)?;
+            print!("{}", campaign::report(&lines, prove_it_can_fail));
+            let count = campaign::count(&lines, prove_it_can_fail);
             println!("\n{count}");
             Ok(count.failed == 0)
         }
@@ -237,28 +252,51 @@ fn install(
     Ok(true)
 }
 
-/// Runs the scenarios called `names`.
+/// Prepares a bench for `scenarios`, those that cannot be run left out.
+fn prepare(options: &Options, scenarios: &[Scenario]) -> Result<Bench> {
+    let possible = scenarios
+        .iter()
+        .filter(|scenario| options.obstacle(scenario).is_none());
+    Bench::prepare(options, &possible.map(Scenario::architecture).collect())
+}
+
+/// Runs scenarios, and says what is run.
 fn scenarios(
-    names: &[String],
+    bench: &Bench,
     options: &Options,
     run: &RunOptions,
+    scenarios: &[Scenario],
     must_fail: bool,
-) -> Result<Count> {
-    ensure!(run.jobs > 0, "--jobs 0 would never end");
-    let chosen = campaign::choose(scenarios::all(run.seed), names)?;
-    let bench = Bench::prepare(options)?;
-    let (kernel, count) = (&bench.kernel.release, chosen.len());
+) -> Result<Vec<Line>> {
     say(format_args!(
-        "{count} scenarios on {kernel}, {} at a time, seed {}",
-        run.jobs, run.seed
+        "{} scenarios, on {} where they name no kernel, {} at a time, seed {}",
+        scenarios.len(),
+        bench.kernel.release,
+        run.jobs,
+        run.seed
     ));
-    campaign::run(&bench, &chosen, run.jobs, must_fail)
+    campaign::run(bench, options, scenarios, run.jobs, must_fail)
+}
+
+/// Runs the matrix: each kernel on each machine.
+fn matrix(options: &Options, run: &RunOptions) -> Result<bool> {
+    let all = qemu_tests::matrix::all();
+    let bench = prepare(options, &all)?;
+    let lines = scenarios(&bench, options, run, &all, false)?;
+    print!("{}", campaign::report_failures(&lines, false));
+    print!("{}", matrix::render(&lines));
+    let count = campaign::count(&lines, false);
+    println!("\n{count}");
+    Ok(count.failed == 0)
 }
 
 /// Every check, then every scenario and image; none hides another.
 fn test(options: &Options, run: &RunOptions, images: &initramfs::Choice) -> Result<bool> {
+    ensure!(run.jobs > 0, "--jobs 0 would never end");
+    let chosen = qemu_tests::scenarios::all(run.seed);
     // All at once, before anything needs them; what cannot be had fails its own step below.
-    let wanted = [options.tools(), vec![SHELLCHECK]].concat();
+    let architectures = chosen.iter().map(Scenario::architecture).collect();
+    let wanted = [options.tools(&architectures), vec![SHELLCHECK]].concat();
     if let Err(error) = tools::ensure_all(&wanted) {
         say(format_args!("{error:#}"));
     }
@@ -280,26 +318,35 @@ fn test(options: &Options, run: &RunOptions, images: &initramfs::Choice) -> Resu
             }
         }
     }
-    match scenarios(&[], options, run, false) {
-        Ok(all) => {
-            count += all;
-            failed.extend((all.failed > 0).then_some("scenarios in QEMU"));
+    match prepare(options, &chosen) {
+        Ok(bench) => {
+            let scenarios = || {
+                let lines = scenarios(&bench, options, run, &chosen, false)?;
+                print!("{}", campaign::report(&lines, false));
+                Ok(campaign::count(&lines, false))
+            };
+            let boots: [(_, &dyn Fn() -> Result<Count>); 2] = [
+                ("scenarios in QEMU", &scenarios),
+                ("images of real tools", &|| {
+                    initramfs::run(&bench, images, run.jobs)
+                }),
+            ];
+            for (name, boots) in boots {
+                let all = boots().unwrap_or_else(|error| {
+                    say(format_args!("{name}: {error:#}"));
+                    Count {
+                        failed: 1,
+                        ..Count::default()
+                    }
+                });
+                count += all;
+                failed.extend((all.failed > 0).then_some(name));
+            }
         }
         Err(error) => {
             count.failed += 1;
-            failed.push("scenarios in QEMU");
-            say(format_args!("no scenario could be run: {error:#}"));
-        }
-    }
-    match Bench::prepare(options).and_then(|bench| initramfs::run(&bench, images, run.jobs)) {
-        Ok(all) => {
-            count += all;
-            failed.extend((all.failed > 0).then_some("images of real tools"));
-        }
-        Err(error) => {
-            count.failed += 1;
-            failed.push("images of real tools");
-            say(format_args!("no image could be booted: {error:#}"));
+            failed.push("what machines need");
+            say(format_args!("nothing could be booted: {error:#}"));
         }
     }
     if !failed.is_empty() {

@@ -5,12 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use qemu_tests::architecture::Architecture;
 use qemu_tests::scenario::{STALL, VARIANT};
 
 use crate::apt::Apt;
 use crate::cache::Cache;
 use crate::command;
-use crate::kernel::{ARCHITECTURE, Kernel};
+use crate::kernel::Kernel;
 use crate::tools::{self, GCC, MAKE};
 
 /// Their names and sources.
@@ -49,7 +50,7 @@ pub fn build(name: &str, kernel: &Kernel, cache: &Cache) -> Result<PathBuf> {
     let folder = format!("{name}-{release}-{:016x}", hasher.finish());
     let built = cache.folder(&folder, check, |root| {
         tools::ensure_all(&[GCC, MAKE])?;
-        let headers = headers(debian, release, cache)?;
+        let headers = headers(debian, release, kernel.architecture, cache)?;
         let work = tempfile::tempdir().context("a folder for a module")?;
         let kbuild = format!("obj-m := {name}.o\n");
         for (file, text) in [
@@ -85,27 +86,33 @@ fn common(release: &str) -> Option<String> {
 }
 
 /// The headers of a kernel, unpacked.
-fn headers(debian: &'static str, release: &str, cache: &Cache) -> Result<PathBuf> {
+fn headers(
+    debian: &str,
+    release: &str,
+    architecture: Architecture,
+    cache: &Cache,
+) -> Result<PathBuf> {
     let package = format!("linux-headers-{release}");
     let check = |root: &Path| {
         let symbols = root.join("usr/src").join(&package).join("Module.symvers");
         ensure!(symbols.is_file(), "no {}", symbols.display());
         Ok(())
     };
-    let name = format!("debian-{debian}-{ARCHITECTURE}-{package}");
+    let name = format!("debian-{debian}-{}-{package}", architecture.debian());
     cache.folder(&name, check, |root| {
-        let apt = Apt::update(debian, ARCHITECTURE)?;
-        let dependency = |prefix| {
-            apt.dependency(&package, prefix).with_context(|| {
-                format!(
-                    "Debian's archive has no {package} any more: remove the kernel {release} from \
-                     the cache to get the current one"
-                )
-            })
-        };
-        let (common, kbuild) = (dependency("linux-headers-")?, dependency("linux-kbuild-")?);
-        let packages = [package.clone(), common, kbuild, "libelf1".to_owned()];
-        apt.unpack(&packages, root)
+        Apt::with(debian, architecture, |apt| {
+            let dependency = |prefix| {
+                apt.dependency(&package, prefix).with_context(|| {
+                    format!(
+                        "Debian's archive has no {package} any more: remove the kernel {release} \
+                         from the cache to get the current one"
+                    )
+                })
+            };
+            let (common, kbuild) = (dependency("linux-headers-")?, dependency("linux-kbuild-")?);
+            let packages = [package.clone(), common, kbuild, "libelf1".to_owned()];
+            apt.unpack(&packages, root)
+        })
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use qemu_tests::architecture::Architecture;
 
 use crate::command;
 use crate::progress::say;
@@ -17,11 +18,16 @@ pub struct Tool {
     package: &'static str,
 }
 
-/// Runs PC guests.
-pub const QEMU: Tool = Tool {
-    program: "qemu-system-x86_64",
-    package: "qemu-system-x86",
-};
+/// Runs the guests of an architecture.
+#[must_use]
+pub const fn qemu(architecture: Architecture) -> Tool {
+    let (program, package) = match architecture {
+        Architecture::X86_64 => ("qemu-system-x86_64", "qemu-system-x86"),
+        Architecture::Aarch64 => ("qemu-system-aarch64", "qemu-system-arm"),
+        Architecture::S390x => ("qemu-system-s390x", "qemu-system-misc"),
+    };
+    Tool { program, package }
+}
 /// Writes the indexes that modprobe reads.
 pub const DEPMOD: Tool = Tool {
     program: "depmod",
@@ -184,7 +190,7 @@ mod tests {
 
     #[test]
     fn root_on_debian_installs_and_others_are_told_the_command() {
-        let missing = [QEMU, SHELLCHECK];
+        let missing = [qemu(Architecture::X86_64), SHELLCHECK];
         assert_eq!(
             remedy(&missing, true, true),
             Remedy::Install(vec!["qemu-system-x86", "shellcheck"])

@@ -4,25 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use qemu_tests::architecture::Architecture;
 
 use crate::apt::Apt;
 use crate::cache::Cache;
 use crate::elf;
-use crate::kernel::ARCHITECTURE;
 
 /// The release that guests get kmod from, whatever their kernel.
 const RELEASE: &str = "bookworm";
 /// Where kmod may be.
 const PROGRAMS: [&str; 4] = ["usr/bin/kmod", "bin/kmod", "usr/sbin/kmod", "sbin/kmod"];
-/// Where libraries may be.
-const LIBRARIES: [&str; 6] = [
-    "usr/lib/x86_64-linux-gnu",
-    "lib/x86_64-linux-gnu",
-    "usr/lib64",
-    "lib64",
-    "usr/lib",
-    "lib",
-];
+/// Where libraries may be, besides Debian's folders for an architecture in the last two.
+const LIBRARIES: [&str; 4] = ["usr/lib64", "lib64", "usr/lib", "lib"];
 
 /// Files for an image, by their path in it.
 pub type Files = BTreeMap<String, PathBuf>;
@@ -31,26 +24,33 @@ pub type Files = BTreeMap<String, PathBuf>;
 ///
 /// # Errors
 /// Where it cannot be had.
-pub fn packaged_kmod(cache: &Cache) -> Result<Files> {
-    let name = format!("debian-{RELEASE}-{ARCHITECTURE}-kmod");
-    let check = |root: &Path| collect(root).map(drop);
+pub fn packaged_kmod(architecture: Architecture, cache: &Cache) -> Result<Files> {
+    let name = format!("debian-{RELEASE}-{}-kmod", architecture.debian());
+    let check = |root: &Path| collect(root, architecture).map(drop);
     let root = cache.folder(&name, check, |root| {
-        let apt = Apt::update(RELEASE, ARCHITECTURE)?;
-        apt.unpack(&apt.closure("kmod")?, root)
+        Apt::with(RELEASE, architecture, |apt| {
+            apt.unpack(&apt.closure("kmod")?, root)
+        })
     })?;
-    collect(&root)
+    collect(&root, architecture)
 }
 
 /// This machine's own kmod and libraries: for a kernel of the user's own, which needs no network.
 ///
 /// # Errors
 /// Where there is none.
-pub fn own_kmod() -> Result<Files> {
-    collect(Path::new("/"))
+pub fn own_kmod(architecture: Architecture) -> Result<Files> {
+    collect(Path::new("/"), architecture)
 }
 
 /// Finds kmod under `root`, and all that it needs.
-fn collect(root: &Path) -> Result<Files> {
+fn collect(root: &Path, architecture: Architecture) -> Result<Files> {
+    let packaged = ["usr/lib", "lib"].map(|folder| format!("{folder}/{}", architecture.gnu()));
+    let folders: Vec<_> = packaged
+        .iter()
+        .map(String::as_str)
+        .chain(LIBRARIES)
+        .collect();
     let program = PROGRAMS
         .iter()
         .map(|path| root.join(path))
@@ -68,7 +68,7 @@ fn collect(root: &Path) -> Result<Files> {
         if files.contains_key(&place) {
             continue;
         }
-        let candidates = LIBRARIES.iter().map(|folder| root.join(folder).join(&name));
+        let candidates = folders.iter().map(|folder| root.join(folder).join(&name));
         let library = candidates.into_iter().find(|path| path.is_file());
         let library = library.with_context(|| format!("no {name} in {}", root.display()))?;
         wanted.extend(elf::needs(&library)?.libraries);

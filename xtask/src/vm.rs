@@ -16,6 +16,7 @@ use qemu_tests::machine::Machine;
 
 use crate::command;
 use crate::kernel::Kernel;
+use crate::tools::qemu;
 
 /// How often a running machine is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -56,7 +57,7 @@ impl Boot<'_> {
     /// The command that starts it.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.machine.qemu);
+        let mut command = Command::new(qemu(self.machine.architecture).program);
         command.args(["-accel", self.accelerator]);
         command.args(&self.machine.arguments);
         if let Some(disk) = self.disk {
@@ -73,7 +74,6 @@ impl Boot<'_> {
                 "virtio-rng-pci,bus=pcie.0,addr=05.1",
             ]);
         }
-        // A panic, reset at once by the kernel, ends the machine.
         command.args([
             "-nodefaults",
             "-no-user-config",
@@ -92,7 +92,7 @@ impl Boot<'_> {
             .arg(kernel)
             .arg("-initrd")
             .arg(self.image);
-        let mut parameters = self.machine.kernel_parameters.join(" ") + " panic=-1";
+        let mut parameters = self.machine.kernel_parameters.join(" ");
         if !self.cmdline.is_empty() {
             // Last, for a bare `--` ends the kernel's part.
             parameters = format!("{parameters} {}", self.cmdline);
@@ -189,6 +189,7 @@ impl Drop for Vm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qemu_tests::architecture::Architecture;
     use qemu_tests::machine::{Iommu, pc};
 
     fn kernel() -> Kernel {
@@ -197,6 +198,7 @@ mod tests {
             image: "vmlinuz".into(),
             packed: "vmlinuz".into(),
             modules: "modules".into(),
+            architecture: Architecture::X86_64,
             debian: None,
         }
     }
@@ -217,14 +219,14 @@ mod tests {
         };
         let line = command::line(&boot.command());
         assert!(
-            line.starts_with("qemu-system-x86_64 -accel tcg -M q35,"),
+            line.starts_with("qemu-system-x86_64 -accel tcg -cpu max,"),
             "{line}"
         );
         assert!(line.contains("-no-reboot"), "{line}");
         assert!(
             line.ends_with(
                 "-kernel vmlinuz -initrd image \
-                 -append 'console=ttyS0 no_timer_check intel_iommu=on panic=-1 vfio.bind=42:00.0 -- x'"
+                 -append 'console=ttyS0 no_timer_check panic=-1 intel_iommu=on vfio.bind=42:00.0 -- x'"
             ),
             "{line}"
         );

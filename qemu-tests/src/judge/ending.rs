@@ -1,20 +1,23 @@
 //! Whether the machine ended as one does that has carried out its orders.
 
 use super::{Evidence, Failures, Records};
-use crate::protocol::EXIT_FINISHED;
+use crate::architecture::Architecture;
+use crate::protocol::End;
 use crate::wire::WireError;
 
 /// What the kernel prints when it is broken, as opposed to refusing something.
-const KERNEL_TROUBLE: [&str; 5] = [
+const KERNEL_TROUBLE: [&str; 6] = [
     "Kernel panic - ",
     "BUG: ",
     "Oops: ",
-    "WARNING: CPU: ",
+    "------------[ cut here ]------------",
     "general protection fault",
+    "Unable to handle kernel",
 ];
 
 pub(super) fn judge(
     name: &str,
+    architecture: Architecture,
     evidence: &Evidence,
     channel: Option<WireError>,
     records: &Records,
@@ -53,7 +56,7 @@ pub(super) fn judge(
         ),
         other => failures.add("verdict records", "exactly 1", other.len()),
     }
-    let finished = i32::from(EXIT_FINISHED) << 1 | 1;
+    let finished = i32::from(End::Finished.status(architecture));
     if evidence.over_time.is_none() && evidence.exit != Some(finished) {
         let actual = evidence
             .exit

@@ -6,7 +6,7 @@ use crate::protocol::Memory;
 use crate::scenario::Scenario;
 
 pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failures) {
-    if !scenario.framebuffer {
+    if !scenario.looks_at_memory() {
         return;
     }
     let [before, after] = &records.memory[..] else {

@@ -3,7 +3,6 @@
 use super::run::{Around, RunFailures};
 use super::{Records, list};
 use crate::function::{self, name};
-use crate::machine::Iommu;
 use crate::protocol::AgentRun;
 use crate::report::{Function, Report};
 use crate::scenario::{Run, Scenario};
@@ -28,11 +27,11 @@ pub(super) fn judge(
     };
     failures.equal("the record's schema", SCHEMA, report.schema);
     failures.equal("the record's kernel", &records.release, &report.kernel);
-    let kind = match scenario.iommu {
-        Iommu::Intel => "intel",
-        Iommu::IntelOff | Iommu::Absent => "none",
-    };
-    failures.equal("the record's IOMMU", kind, &report.iommu.kind);
+    failures.equal(
+        "the record's IOMMU",
+        scenario.iommu.kind(),
+        &report.iommu.kind,
+    );
     failures.equal("the record's state", run.state, &report.state);
     failures.equal("the record's exit", run.exit, report.exit);
     check_outcomes(run, &report, failures);

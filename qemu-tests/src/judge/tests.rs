@@ -1,9 +1,10 @@
 //! A good boot, told by hand, and what becomes of it when one thing in it is otherwise.
 
 use super::*;
+use crate::architecture::Architecture;
 use crate::function::Function;
 use crate::machine::{GPU, GPU_AUDIO, Iommu, TWIN, pc};
-use crate::protocol::{EXIT_FINISHED, Ending};
+use crate::protocol::{End, Ending};
 use crate::scenario::{BEFORE, NATIVES, Run};
 
 const GROUP: u32 = 10;
@@ -106,7 +107,7 @@ fn evidence(change: impl FnOnce(&mut Vec<Record>)) -> Evidence {
     let console = lines.map(|line| format!("[    1.0] {line}\n")).collect();
     Evidence {
         console,
-        exit: Some(i32::from(EXIT_FINISHED) << 1 | 1),
+        exit: Some(i32::from(End::Finished.status(Architecture::X86_64))),
         over_time: None,
     }
 }
@@ -136,6 +137,7 @@ fn a_good_boot_passes() {
         judgement,
         Judgement {
             ended_well: true,
+            release: "6.1".to_owned(),
             failures: Vec::new()
         }
     );

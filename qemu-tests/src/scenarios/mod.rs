@@ -11,9 +11,10 @@ mod stall;
 mod takeover;
 mod trouble;
 
+use crate::matrix;
 use crate::scenario::{Run, Scenario};
 
-/// Every scenario. `seed` chooses the random values of the comparison with the kernel.
+/// The scenarios of a test run. `seed` chooses the random values of the comparison with the kernel.
 #[must_use]
 pub fn all(seed: u64) -> Vec<Scenario> {
     // The longest first, so that no machine runs alone at the end.
@@ -27,6 +28,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());
     all.extend(malformed::scenarios());
+    all.extend(matrix::cross_section());
     all
 }
 
@@ -48,7 +50,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_short() {
-        let mut names: Vec<_> = all(0).iter().map(|scenario| scenario.name).collect();
+        let all = all(0);
+        let mut names: Vec<_> = all.iter().map(|scenario| &*scenario.name).collect();
         assert!(names.iter().all(|name| name.len() <= 24), "{names:?}");
         let count = names.len();
         names.sort_unstable();

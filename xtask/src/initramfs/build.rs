@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, PROTECTED, ROOT};
 
+use super::ARCHITECTURE;
 use super::repack::{self, Instead};
 use super::root::{self, link_tree};
 use super::tool::{IMAGE, Tool};
@@ -17,7 +18,7 @@ use crate::bench::Bench;
 use crate::cache::Cache;
 use crate::cargo::Executable;
 use crate::command;
-use crate::image::{self, Choice};
+use crate::image::{self, Choice, Programs};
 use crate::install::{self, Executables};
 use crate::progress::say;
 
@@ -52,6 +53,7 @@ type Images = BTreeMap<(String, Variant), Arc<OnceLock<Outcome>>>;
 /// Builds images.
 pub struct Builds<'a> {
     bench: &'a Bench,
+    programs: &'a Programs,
     cache: Cache,
     modules: tempfile::TempDir,
     crash: Vec<u8>,
@@ -79,6 +81,7 @@ impl<'a> Builds<'a> {
         install::write(&command, script.as_bytes(), 0o755)?;
         Ok(Self {
             bench,
+            programs: bench.programs(ARCHITECTURE)?,
             cache: Cache::open()?,
             // All modules of a kernel would only make images slow to build and to boot.
             modules: image::stage_modules(&bench.kernel, &choice)?,
@@ -141,7 +144,7 @@ impl<'a> Builds<'a> {
 
     fn executables(&self) -> Executables<'_> {
         Executables {
-            agent: &self.bench.programs.agent,
+            agent: &self.programs.agent,
             command: &self.command,
         }
     }
@@ -200,7 +203,7 @@ impl<'a> Builds<'a> {
     /// Appends what `cargo xtask cpio` makes to an image.
     fn append_archive(&self, image: &Path, policy: Option<&Path>) -> Result<()> {
         let path = image.with_extension("archive");
-        archive::write(&path, &self.bench.programs.agent, policy)?;
+        archive::write(&path, &self.programs.agent, policy)?;
         archive::pad(image)?;
         let append = || -> std::io::Result<()> {
             let mut out = fs::OpenOptions::new().append(true).open(image)?;

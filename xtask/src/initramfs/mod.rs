@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use qemu_tests::architecture::Architecture;
 use qemu_tests::image::Case;
 use qemu_tests::judge;
 use qemu_tests::machine::{Iommu, pc};
@@ -56,6 +57,9 @@ enum Verdict {
     Failed,
     Skipped,
 }
+
+/// What the systems with the tools are of, and so the machines that boot their images.
+const ARCHITECTURE: Architecture = Architecture::X86_64;
 
 /// A row of the table, and what is told below it.
 struct Line {
@@ -199,7 +203,11 @@ fn try_boot(bench: &Bench, builds: &Builds<'_>, tool: &Tool, case: Case) -> Resu
     let name = format!("{}-{}", tool.name(), case.name());
     let built = builds.image(tool, case)?;
     let disk = bench.folder.path().join(format!("{name}.ext4"));
-    disk::make(&disk, &bench.programs.init, &case.orders(&name))?;
+    disk::make(
+        &disk,
+        &bench.programs(ARCHITECTURE)?.init,
+        &case.orders(&name),
+    )?;
     let mut cmdline = format!("{PARAMETERS} {}", case.cmdline());
     if *tool == Tool::Cpio && case != Case::WithoutUs {
         cmdline = format!("rdinit={RDINIT} {cmdline}");

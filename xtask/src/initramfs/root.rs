@@ -7,9 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::ARCHITECTURE;
 use crate::apt::Apt;
 use crate::cache::Cache;
-use crate::kernel::ARCHITECTURE;
 use crate::tools::UNSHARE;
 
 /// Every system has these. `?essential` is apt's word for what is on every Debian system.
@@ -45,10 +45,16 @@ impl Recipe {
             );
             Ok(())
         };
-        let name = format!("debian-{}-{ARCHITECTURE}-{}", self.release, self.name);
+        let name = format!(
+            "debian-{}-{}-{}",
+            self.release,
+            ARCHITECTURE.debian(),
+            self.name
+        );
         cache.folder(&name, check, |root| {
-            let apt = Apt::update(self.release, ARCHITECTURE)?;
-            apt.unpack_system(&packages, root)?;
+            Apt::with(self.release, ARCHITECTURE, |apt| {
+                apt.unpack_system(&packages, root)
+            })?;
             configure(root)?;
             fs::write(root.join(LABEL), &label).with_context(|| format!("write({LABEL})"))
         })

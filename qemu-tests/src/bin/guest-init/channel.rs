@@ -1,10 +1,10 @@
-//! The way out: records through the kernel log, and an exit code through a port.
+//! The way out: records through the kernel log.
 
 use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::Write;
 
 use anyhow::{Context, Result};
-use qemu_tests::protocol::{EXIT_PORT, Record};
+use qemu_tests::protocol::Record;
 use qemu_tests::wire;
 
 /// Sends records, numbered from 0.
@@ -30,18 +30,5 @@ impl Channel {
         }
         self.sent += 1;
         Ok(())
-    }
-}
-
-/// Ends the machine through its debug-exit device, where it has one.
-pub(crate) fn end_machine(code: u8) {
-    let poke = || -> std::io::Result<()> {
-        let mut port = OpenOptions::new().write(true).open("/dev/port")?;
-        port.seek(SeekFrom::Start(u64::from(EXIT_PORT)))?;
-        port.write_all(&[code])
-    };
-    if let Err(error) = poke() {
-        // The host sees the missing exit code; this says why it is missing.
-        eprintln!("guest-init: write(/dev/port at {EXIT_PORT:#x}): {error}");
     }
 }

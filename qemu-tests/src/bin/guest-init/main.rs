@@ -6,6 +6,7 @@
 mod agent;
 mod channel;
 mod compare;
+mod ending;
 mod files;
 mod inherit;
 mod kmod;
@@ -18,9 +19,7 @@ mod watch;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use qemu_tests::protocol::{
-    EXIT_BROKEN, EXIT_FINISHED, ORDERS_PATH, Orders, Record, Step, Verdict,
-};
+use qemu_tests::protocol::{End, ORDERS_PATH, Orders, Record, Step, Verdict};
 
 use channel::Channel;
 
@@ -39,14 +38,17 @@ fn main() {
         .map(|error| format!("{error:#}"))
         .unwrap_or_default();
     let sent = channel.send(&Record::Verdict(Verdict { scenario, broken }));
-    let code = if finished && sent.is_ok() {
-        EXIT_FINISHED
+    let end = if finished && sent.is_ok() {
+        End::Finished
     } else {
-        EXIT_BROKEN
+        End::Broken
     };
-    channel::end_machine(code);
-    // Without the device that ends the machine, the host's limit does. Process 1 must not end:
-    // the kernel's panic would look like a cause.
+    if let Err(error) = ending::end_machine(end) {
+        // The host sees the missing sign; this says why it is missing.
+        eprintln!("guest-init: {error:#}");
+    }
+    // Where the machine cannot be ended from inside, the host's limit does. Process 1 must not
+    // end: the kernel's panic would look like a cause.
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }

@@ -14,8 +14,9 @@ mod calls;
 
 use calls::{DeviceInfo, DmaMap, GroupStatus, RegionInfo};
 
-/// Where the mapping appears to the device; below every reserved range of the machines here.
-const IOVA: u64 = 0x10_0000;
+/// Where the mapping appears to the device: outside every reserved range of the machines here, and
+/// above the 4 GiB at which an IBM Z's begin.
+const IOVA: u64 = 0x1_0010_0000;
 
 /// Uses each function. The error of one does not keep the others from being tried.
 pub(crate) fn use_functions(addresses: &[String]) -> Vec<Used> {

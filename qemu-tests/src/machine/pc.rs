@@ -1,46 +1,7 @@
-//! The machines that scenarios run on.
+//! PCs: the machine of most scenarios, and what is made of it.
 
-/// Something that a scenario knows to be in the machine, without asking the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// `0000:42:00.0`, as the firmware of the machine numbers it.
-    pub address: &'static str,
-    /// What a person would call it.
-    pub name: &'static str,
-    /// `1234:1111:1af4:1100`: vendor, device, subsystem vendor and device.
-    pub ids: &'static str,
-    /// `038000`: base class, subclass and interface.
-    pub class: &'static str,
-    /// The driver that has it once every module of [`Machine::natives`] is loaded.
-    pub native: &'static str,
-}
-
-/// How a machine's IOMMU meets the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Iommu {
-    /// Intel's, switched on.
-    #[default]
-    Intel,
-    /// Intel's, there but switched off on the kernel's command line.
-    IntelOff,
-    /// None in the machine.
-    Absent,
-}
-
-/// A machine for QEMU.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
-    /// The QEMU program.
-    pub qemu: &'static str,
-    /// Everything but accelerator, kernel, images and console.
-    pub arguments: Vec<&'static str>,
-    /// What belongs on the kernel's command line on this machine.
-    pub kernel_parameters: Vec<&'static str>,
-    /// Its endpoints.
-    pub devices: &'static [Device],
-    /// The modules of their native drivers.
-    pub natives: &'static [&'static str],
-}
+use super::{Cast, Device, Iommu, Machine, device};
+use crate::architecture::Architecture;
 
 /// The graphics function of the card.
 pub const GPU: &str = "0000:42:00.0";
@@ -60,6 +21,8 @@ pub const CARD_READER: &str = "0000:01:03.0";
 pub const NVME: &str = "0000:02:00.0";
 /// A serial card; its driver is part of Debian's kernels.
 pub const SERIAL: &str = "0000:00:02.0";
+/// A source of random numbers; its driver is part of Debian's kernels since 6.12.
+pub const RANDOM: &str = "0000:00:07.0";
 /// The first function of a slot of three, all in one group.
 pub const USB_A: &str = "0000:00:1d.0";
 /// The second function of that slot.
@@ -87,25 +50,10 @@ pub const NVME_MOVED: &str = "0000:03:00.0";
 /// A network card with a serial number, labelled by the firmware.
 pub const LAN: &str = "0000:00:06.0";
 
-const fn device(
-    address: &'static str,
-    name: &'static str,
-    ids: &'static str,
-    class: &'static str,
-    native: &'static str,
-) -> Device {
-    Device {
-        address,
-        name,
-        ids,
-        class,
-        native,
-    }
-}
-
 #[rustfmt::skip]
-const DEVICES: [Device; 15] = [
+const DEVICES: [Device; 16] = [
     device(SERIAL, "serial card", "1b36:0002:1af4:1100", "070002", "serial"),
+    device(RANDOM, "random numbers", "1af4:1005:1af4:0004", "00ff00", "virtio-pci"),
     device(USB_A, "USB 1.1", "8086:2934:1af4:1100", "0c0300", "uhci_hcd"),
     device(USB_B, "USB 1.1", "8086:2935:1af4:1100", "0c0300", "uhci_hcd"),
     device(USB_C, "USB 2", "8086:293a:1af4:1100", "0c0320", "ehci-pci"),
@@ -122,8 +70,27 @@ const DEVICES: [Device; 15] = [
     device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
 ];
 
+/// Without [`NVME`], which needs an interrupt for each of its commands.
+const DEVICES_OF_AMD: [Device; 15] = [
+    DEVICES[0],
+    DEVICES[1],
+    DEVICES[2],
+    DEVICES[3],
+    DEVICES[4],
+    DEVICES[5],
+    DEVICES[6],
+    DEVICES[7],
+    DEVICES[8],
+    DEVICES[9],
+    DEVICES[10],
+    DEVICES[12],
+    DEVICES[13],
+    DEVICES[14],
+    DEVICES[15],
+];
+
 #[rustfmt::skip]
-const MORE_DEVICES: [Device; 17] = [
+const MORE_DEVICES: [Device; 18] = [
     DEVICES[0],
     device(LAN, "network card", "8086:10d3:8086:0000", "020000", "e1000e"),
     DEVICES[1],
@@ -141,9 +108,10 @@ const MORE_DEVICES: [Device; 17] = [
     DEVICES[12],
     DEVICES[13],
     DEVICES[14],
+    DEVICES[15],
 ];
 
-const NATIVES: [&str; 12] = [
+const NATIVES: [&str; 13] = [
     "lpc_ich",
     "i2c_i801",
     "bochs",
@@ -156,9 +124,21 @@ const NATIVES: [&str; 12] = [
     "ehci_pci",
     "uhci_hcd",
     "ahci",
+    "virtio_pci",
 ];
 
-/// A PC with a device of every kind that the policy treats differently.
+/// Who plays what in the core scenarios.
+pub(super) const CAST: Cast = Cast {
+    card: &[GPU, GPU_AUDIO],
+    ids: "1234:1111",
+    twin: &[TWIN, TWIN_AUDIO],
+    drivers: &["bochs-drm", "snd_hda_intel"],
+    in_kernel: &[SERIAL, RANDOM],
+    modules: &["bochs", "snd_hda_intel", "virtio_pci"],
+};
+
+/// A PC with a device of every kind that the policy treats differently; with AMD's IOMMU, which delivers
+/// few interrupts in QEMU, without the disk.
 ///
 /// ```text
 /// 0000:00 ─┬─ 00.0  host bridge
@@ -167,6 +147,7 @@ const NATIVES: [&str; 12] = [
 ///          │                             ├─ 02.0  sound card    │ one group with
 ///          │                             └─ 03.0  card reader   ┘ their bridge
 ///          ├─ 04.0  root port ────── 02 ─── 00.0  NVMe          a group of its own
+///          ├─ 07.0  random numbers                 driver built into the kernel since 6.12
 ///          ├─ 08.0  second host bridge, of the buses 41 to 43:
 ///          │    41:00.0  root port ── 42 ─┬─ 00.0  graphics     ┐ one group
 ///          │                              └─ 00.1  its audio    ┘
@@ -179,18 +160,23 @@ const NATIVES: [&str; 12] = [
 #[rustfmt::skip]
 pub fn pc(iommu: Iommu) -> Machine {
     let mut arguments = vec![
-        // The split interrupt controller is what intremap needs.
-        "-M", "q35,kernel-irqchip=split",
         // What the agent advises depends on the maker of the processor.
-        "-cpu", "max,vendor=GenuineIntel",
+        "-cpu", if iommu == Iommu::Amd { "max,vendor=AuthenticAMD" } else { "max,vendor=GenuineIntel" },
         "-m", "512M",
         "-audiodev", "none,id=mute",
         "-device", "isa-debug-exit,iobase=0xf4,iosize=0x01",
     ];
-    if iommu != Iommu::Absent {
-        // VFIO in the guest needs caching mode; the IOMMU must come before the devices.
-        arguments.extend(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
-    }
+    // The IOMMU must come before the devices.
+    arguments.extend(match iommu {
+        // VFIO in the guest needs caching mode. The split interrupt controller is what intremap needs.
+        Iommu::Intel | Iommu::IntelOff => vec![
+            "-M", "q35,kernel-irqchip=split",
+            "-device", "intel-iommu,intremap=on,caching-mode=on",
+        ],
+        Iommu::Amd => vec!["-M", "q35", "-device", "amd-iommu,intremap=off"],
+        Iommu::Virtio => vec!["-M", "q35", "-device", "virtio-iommu-pci,bus=pcie.0,addr=09.0"],
+        _ => vec!["-M", "q35"],
+    });
     // Option ROMs only cost boot time, and not every QEMU package has them: `romfile=`. Bus and
     // slot are always given, or a device may land on the second host bridge.
     arguments.extend([
@@ -200,8 +186,7 @@ pub fn pc(iommu: Iommu) -> Machine {
         "-device", "ES1370,bus=conventional,addr=02.0,audiodev=mute",
         "-device", "sdhci-pci,bus=conventional,addr=03.0",
         "-device", "pcie-root-port,id=port2,bus=pcie.0,addr=04.0,chassis=2,slot=2",
-        "-blockdev", "driver=null-co,node-name=disk,size=67108864,read-zeroes=on",
-        "-device", "nvme,bus=port2,addr=00.0,drive=disk,serial=test",
+        "-device", "virtio-rng-pci,bus=pcie.0,addr=07.0",
         "-device", "pxb-pcie,id=second,bus_nr=0x41,bus=pcie.0,addr=08.0",
         "-device", "pcie-root-port,id=port42,bus=second,addr=00.0,chassis=42,slot=42",
         "-device", "bochs-display,bus=port42,addr=00.0,multifunction=on,romfile=",
@@ -213,20 +198,27 @@ pub fn pc(iommu: Iommu) -> Machine {
         "-device", "ich9-usb-uhci1,masterbus=usb.0,firstport=0,bus=pcie.0,addr=1d.0,multifunction=on",
         "-device", "ich9-usb-uhci2,masterbus=usb.0,firstport=2,bus=pcie.0,addr=1d.1,multifunction=on",
     ]);
-    let iommu_parameter = match iommu {
+    if iommu != Iommu::Amd {
+        arguments.extend([
+            "-blockdev", "driver=null-co,node-name=disk,size=67108864,read-zeroes=on",
+            "-device", "nvme,bus=port2,addr=00.0,drive=disk,serial=test",
+        ]);
+    }
+    // The kernel counts timer interrupts over a moment, and panics where a busy host gave the
+    // machine no time in it. A panic, reset at once, ends the machine.
+    let mut kernel_parameters = vec!["console=ttyS0", "no_timer_check", "panic=-1"];
+    kernel_parameters.extend(match iommu {
         Iommu::Intel => Some("intel_iommu=on"),
         Iommu::IntelOff => Some("intel_iommu=off"),
-        Iommu::Absent => None,
-    };
-    // The kernel counts timer interrupts over a moment, and panics where a busy host gave the
-    // machine no time in it.
-    let mut kernel_parameters = vec!["console=ttyS0", "no_timer_check"];
-    kernel_parameters.extend(iommu_parameter);
+        // QEMU remaps no interrupts here, and VFIO wants a word for that.
+        Iommu::Amd => Some("vfio_iommu_type1.allow_unsafe_interrupts=1"),
+        _ => None,
+    });
     Machine {
-        qemu: "qemu-system-x86_64",
+        architecture: Architecture::X86_64,
         arguments,
         kernel_parameters,
-        devices: &DEVICES,
+        devices: if iommu == Iommu::Amd { &DEVICES_OF_AMD } else { &DEVICES },
         natives: &NATIVES,
     }
 }
@@ -270,7 +262,7 @@ const SCREEN: [Device; 1] = [device(
 #[rustfmt::skip]
 pub fn framebuffer() -> Machine {
     Machine {
-        qemu: "qemu-system-x86_64",
+        architecture: Architecture::X86_64,
         arguments: vec![
             "-M", "q35,kernel-irqchip=split",
             "-cpu", "max,vendor=GenuineIntel",
@@ -282,26 +274,9 @@ pub fn framebuffer() -> Machine {
             // Its ROM is for firmware without EFI.
             "-device", "VGA,bus=port42,addr=00.0,romfile=",
         ],
-        kernel_parameters: vec!["console=ttyS0", "no_timer_check", "intel_iommu=on"],
+        kernel_parameters: vec!["console=ttyS0", "no_timer_check", "panic=-1", "intel_iommu=on"],
         devices: &SCREEN,
         natives: &["bochs"],
-    }
-}
-
-impl Machine {
-    /// The same machine without hot-plug by ACPI: its slots are the root ports' own, under the number
-    /// in their capability.
-    #[must_use]
-    pub fn with_own_slots(mut self) -> Self {
-        let switch = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
-        self.arguments.extend(["-global", switch]);
-        self
-    }
-
-    /// The device at `address`.
-    #[must_use]
-    pub fn device(&self, address: &str) -> Option<&'static Device> {
-        self.devices.iter().find(|device| device.address == address)
     }
 }
 

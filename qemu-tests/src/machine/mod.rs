@@ -1,0 +1,173 @@
+//! The machines that scenarios run on.
+
+mod pc;
+mod virt;
+mod z;
+
+use crate::architecture::Architecture;
+pub use pc::*;
+
+/// Something that a scenario knows to be in the machine, without asking the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// `0000:42:00.0`, as the firmware of the machine numbers it.
+    pub address: &'static str,
+    /// What a person would call it.
+    pub name: &'static str,
+    /// `1234:1111:1af4:1100`: vendor, device, subsystem vendor and device.
+    pub ids: &'static str,
+    /// `038000`: base class, subclass and interface.
+    pub class: &'static str,
+    /// The driver that has it once every module of [`Machine::natives`] is loaded.
+    pub native: &'static str,
+}
+
+const fn device(
+    address: &'static str,
+    name: &'static str,
+    ids: &'static str,
+    class: &'static str,
+    native: &'static str,
+) -> Device {
+    Device {
+        address,
+        name,
+        ids,
+        class,
+        native,
+    }
+}
+
+/// How a machine's IOMMU meets the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Iommu {
+    /// Intel's, switched on.
+    #[default]
+    Intel,
+    /// Intel's, there but switched off on the kernel's command line.
+    IntelOff,
+    /// AMD's, which kernels use by themselves.
+    Amd,
+    /// That of virtual machines, whose driver is a module.
+    Virtio,
+    /// Arm's SMMU, version 3.
+    Smmu,
+    /// IBM Z's: every function that the machine has is behind one.
+    Zpci,
+    /// None in the machine.
+    Absent,
+}
+
+/// What a machine is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Board {
+    /// [`pc`]
+    #[default]
+    Pc,
+    /// [`with_more_cards`]
+    PcWithMoreCards,
+    /// [`framebuffer`]
+    PcWithScreen,
+    /// QEMU's `virt` for Arm.
+    Virt,
+    /// An IBM Z.
+    Z,
+}
+
+impl Board {
+    /// What runs on it.
+    #[must_use]
+    pub const fn architecture(self) -> Architecture {
+        match self {
+            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => Architecture::X86_64,
+            Self::Virt => Architecture::Aarch64,
+            Self::Z => Architecture::S390x,
+        }
+    }
+
+    /// The machine with this IOMMU, where it can have it.
+    #[must_use]
+    pub fn machine(self, iommu: Iommu) -> Machine {
+        match self {
+            Self::Pc => pc(iommu),
+            Self::PcWithMoreCards => with_more_cards(iommu),
+            Self::PcWithScreen => framebuffer(),
+            Self::Virt => virt::virt(iommu),
+            Self::Z => z::z(),
+        }
+    }
+
+    /// The parts that its devices play in the core scenarios.
+    #[must_use]
+    pub const fn cast(self) -> Cast {
+        match self {
+            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => pc::CAST,
+            Self::Virt => virt::CAST,
+            Self::Z => z::CAST,
+        }
+    }
+}
+
+/// The parts that the devices of a machine play in the scenarios that run on every machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    /// The functions of a card, which share a group: all that it has but bridges.
+    pub card: &'static [&'static str],
+    /// Vendor and device of its first function.
+    pub ids: &'static str,
+    /// The functions of another card of the same make, in another group.
+    pub twin: &'static [&'static str],
+    /// The native drivers of [`Cast::card`], in its order.
+    pub drivers: &'static [&'static str],
+    /// Functions whose driver is part of the kernel, at least in newer ones.
+    pub in_kernel: &'static [&'static str],
+    /// The modules of all these drivers.
+    pub modules: &'static [&'static str],
+}
+
+/// A machine for QEMU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// What it runs, and what is emulated.
+    pub architecture: Architecture,
+    /// Everything but accelerator, kernel, images and console.
+    pub arguments: Vec<&'static str>,
+    /// What belongs on the kernel's command line on this machine.
+    pub kernel_parameters: Vec<&'static str>,
+    /// Its endpoints.
+    pub devices: &'static [Device],
+    /// The modules of their native drivers.
+    pub natives: &'static [&'static str],
+}
+
+impl Machine {
+    /// The same machine without hot-plug by ACPI: its slots are the root ports' own, under the number
+    /// in their capability.
+    #[must_use]
+    pub fn with_own_slots(mut self) -> Self {
+        let switch = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
+        self.arguments.extend(["-global", switch]);
+        self
+    }
+
+    /// The device at `address`.
+    #[must_use]
+    pub fn device(&self, address: &str) -> Option<&'static Device> {
+        self.devices.iter().find(|device| device.address == address)
+    }
+}
+
+impl Iommu {
+    /// What the agent's record calls it.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Intel => "intel",
+            Self::Amd => "amd",
+            Self::Virtio => "virtio",
+            Self::Smmu => "smmuv3",
+            Self::Zpci => "s390",
+            Self::IntelOff | Self::Absent => "none",
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! An IBM Z.
+
+use super::{Cast, Device, Machine, device};
+use crate::architecture::Architecture;
+
+/// The UID of a function is its PCI domain.
+const NET: &str = "0001:00:00.0";
+/// One that has the same IDs as [`NET`].
+const TWIN: &str = "0002:00:00.0";
+const RANDOM: &str = "0003:00:00.0";
+
+#[rustfmt::skip]
+const DEVICES: [Device; 3] = [
+    device(NET, "network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
+    device(TWIN, "twin network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
+    device(RANDOM, "random numbers", "1af4:1005:1af4:0004", "00ff00", "virtio-pci"),
+];
+
+/// Who plays what in the core scenarios: each function is in a group of its own.
+pub(super) const CAST: Cast = Cast {
+    card: &[NET],
+    ids: "1af4:1000",
+    twin: &[TWIN],
+    drivers: &["virtio-pci"],
+    in_kernel: &[RANDOM],
+    modules: &["virtio_pci"],
+};
+
+/// A machine without bridges: each function is the only one of its domain and of its group.
+///
+/// ```text
+/// 0001:00 ─── 00.0  network card    UID 1, FID 8
+/// 0002:00 ─── 00.0  network card    UID 2, FID 9: the same IDs as in domain 1
+/// 0003:00 ─── 00.0  random numbers  UID 3, FID 10; driver built into the kernel since 6.12
+/// ```
+#[rustfmt::skip]
+pub(super) fn z() -> Machine {
+    Machine {
+        architecture: Architecture::S390x,
+        arguments: vec![
+            "-M", "s390-ccw-virtio",
+            "-cpu", "max",
+            "-m", "512M",
+            // Only a panic makes QEMU fail: a machine that was switched off has done its work.
+            "-action", "panic=exit-failure",
+            "-device", "zpci,uid=1,fid=8,target=net",
+            "-device", "virtio-net-pci,id=net",
+            "-device", "zpci,uid=2,fid=9,target=twin",
+            "-device", "virtio-net-pci,id=twin",
+            "-device", "zpci,uid=3,fid=10,target=random",
+            "-device", "virtio-rng-pci,id=random",
+        ],
+        // A panic stops the machine there, which QEMU takes for its end.
+        kernel_parameters: vec!["console=ttysclp0"],
+        devices: &DEVICES,
+        natives: &["virtio_pci", "virtio_net"],
+    }
+}

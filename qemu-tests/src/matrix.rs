@@ -1,0 +1,209 @@
+//! The kernels and the machines that the core scenarios run on, each with each.
+
+use crate::machine::{Board, Cast, Iommu};
+use crate::report::Outcome;
+use crate::scenario::{NEWEST, Run, Scenario};
+
+/// A machine, and how it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Names it in scenarios.
+    pub name: &'static str,
+    /// What it is made of.
+    pub board: Board,
+    /// Its IOMMU.
+    pub iommu: Iommu,
+    /// Whether EFI firmware starts it.
+    pub efi: bool,
+    /// The first kernel of [`KERNELS`] that can run there.
+    first: &'static str,
+}
+
+const fn place(name: &'static str, board: Board, iommu: Iommu, first: &'static str) -> Place {
+    Place {
+        name,
+        board,
+        iommu,
+        efi: false,
+        first,
+    }
+}
+
+const fn with_efi(name: &'static str, place: Place) -> Place {
+    Place {
+        name,
+        efi: true,
+        ..place
+    }
+}
+
+/// The kernels, the oldest first.
+pub const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
+
+const INTEL: Place = place("intel", Board::Pc, Iommu::Intel, "5.10");
+
+/// The machines.
+pub const PLACES: [Place; 4] = [
+    INTEL,
+    with_efi("intel-efi", INTEL),
+    place("amd", Board::Pc, Iommu::Amd, "5.10"),
+    place("none", Board::Pc, Iommu::Absent, "5.10"),
+];
+
+/// One kernel on one machine.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// One of [`KERNELS`].
+    pub kernel: &'static str,
+    /// One of [`PLACES`].
+    pub place: Place,
+    /// What runs there; none where there is no such kernel for that machine.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// Every kernel on every machine.
+#[must_use]
+pub fn cells() -> Vec<Cell> {
+    let kernels = KERNELS.iter().enumerate();
+    let each = |(age, kernel): (usize, &&'static str)| {
+        let kernel = *kernel;
+        PLACES.map(|place| {
+            let first = KERNELS.iter().position(|other| *other == place.first);
+            let runs = first.is_some_and(|first| first <= age);
+            let scenarios = if runs {
+                core(kernel, place)
+            } else {
+                Vec::new()
+            };
+            Cell {
+                kernel,
+                place,
+                scenarios,
+            }
+        })
+    };
+    kernels.flat_map(each).collect()
+}
+
+/// Everything that runs in some cell.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    cells()
+        .into_iter()
+        .flat_map(|cell| cell.scenarios)
+        .collect()
+}
+
+/// What runs in every test run: each kernel, each IOMMU, each architecture and each firmware, though
+/// not each with each.
+#[must_use]
+pub fn cross_section() -> Vec<Scenario> {
+    let wanted = |scenario: &Scenario| CROSS_SECTION.contains(&&*scenario.name);
+    all().into_iter().filter(wanted).collect()
+}
+
+const CROSS_SECTION: [&str; 5] = [
+    "5.10-intel-taken-over",
+    "5.10-amd-ids",
+    "6.1-intel-efi-card",
+    "6.12-amd-no-vfio",
+    "newest-intel-taken-over",
+];
+
+/// What must hold for every kernel on every machine.
+fn core(kernel: &'static str, place: Place) -> Vec<Scenario> {
+    let Cast {
+        card,
+        ids,
+        twin,
+        drivers,
+        in_kernel,
+        modules,
+    } = place.board.cast();
+    let address = format!("vfio.bind={}", card[0]);
+    let scenario = |what: &str, proves: &str, cmdline: String, run: Run| Scenario {
+        board: place.board,
+        iommu: place.iommu,
+        efi: place.efi,
+        kernel: Some(kernel),
+        ..Scenario::new(
+            format!("{kernel}-{}-{what}", place.name),
+            proves.to_owned(),
+            cmdline,
+            run,
+        )
+    };
+    let agent = || Run::new("agent");
+    if place.iommu == Iommu::Absent {
+        let refused = agent().state("no-iommu").refused(&card[..1]).exit(1);
+        let proves = "without an IOMMU nothing is written, and every native driver gets its device";
+        return vec![scenario("refused", proves, address, refused)];
+    }
+    let told = |run: Run| drivers.iter().copied().fold(run, Run::says);
+    let both = format!("{address},{}", in_kernel.join(","));
+    vec![
+        scenario(
+            "card",
+            "one address takes a card whole, its twin stays native",
+            address.clone(),
+            agent().bound(card),
+        ),
+        scenario(
+            "ids",
+            "vfio_pci.ids= takes both cards whole",
+            format!("vfio_pci.ids={ids}"),
+            agent().bound(card).bound(twin),
+        ),
+        scenario(
+            "taken-over",
+            "what native drivers have, those in the kernel included, is taken over",
+            both,
+            told(agent().bound(card).bound(in_kernel)),
+        )
+        .preload(modules),
+        scenario(
+            "no-vfio",
+            "without vfio-pci in the image the native drivers keep the card",
+            address,
+            told(agent().outcome(Outcome::Returned, card).exit(1)),
+        )
+        .preload(modules)
+        .without(&["vfio_pci"]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cross_section_has_every_kernel_iommu_architecture_and_firmware() {
+        let chosen = cross_section();
+        assert_eq!(chosen.len(), CROSS_SECTION.len());
+        for kernel in KERNELS {
+            assert!(
+                chosen.iter().any(|one| one.kernel == Some(kernel)),
+                "{kernel}"
+            );
+        }
+        for place in PLACES {
+            let there = |one: &&Scenario| one.iommu == place.iommu;
+            assert!(
+                place.iommu == Iommu::Absent || chosen.iter().any(|one| there(&one)),
+                "{}",
+                place.name
+            );
+            let starts = |one: &Scenario| {
+                one.architecture() == place.board.architecture() && one.efi == place.efi
+            };
+            assert!(chosen.iter().any(starts), "{}", place.name);
+        }
+    }
+
+    #[test]
+    fn every_place_has_a_kernel() {
+        for place in PLACES {
+            assert!(KERNELS.contains(&place.first), "{}", place.name);
+        }
+    }
+}
