@@ -105,10 +105,6 @@ pub fn alias(input: &[u8]) {
 struct Index<'a>(&'a [u8]);
 
 impl Root for Index<'_> {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        self.read_at(path, 0, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,

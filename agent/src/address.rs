@@ -26,20 +26,8 @@ impl Address {
     /// Reads an address as sysfs spells it: the domain is there, and so is the function.
     #[must_use]
     pub fn parse(name: &[u8]) -> Option<Self> {
-        let Slot {
-            domain,
-            bus,
-            device,
-            function,
-        } = Slot::parse(name).ok()?;
         let has_domain = name.iter().filter(|byte| **byte == b':').count() == 2;
-        let function = function.filter(|_| has_domain)?;
-        Some(Self {
-            domain,
-            bus,
-            device,
-            function,
-        })
+        Slot::parse(name).ok().filter(|_| has_domain)?.address()
     }
 }
 
@@ -86,17 +74,54 @@ impl Slot {
         })
     }
 
+    /// The function that is meant, if it is a single one.
+    #[must_use]
+    pub fn address(self) -> Option<Address> {
+        let Self {
+            domain,
+            bus,
+            device,
+            function,
+        } = self;
+        Some(Address {
+            domain,
+            bus,
+            device,
+            function: function?,
+        })
+    }
+
+    /// All functions of the same device.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self {
+            function: None,
+            ..self
+        }
+    }
+
     /// Whether the function at `address` is meant.
     #[must_use]
-    pub fn matches(&self, address: Address) -> bool {
+    pub fn matches(self, address: Address) -> bool {
+        let place = Self::from(address);
+        self == place || self == place.whole()
+    }
+}
+
+impl From<Address> for Slot {
+    fn from(address: Address) -> Self {
         let Address {
             domain,
             bus,
             device,
             function,
         } = address;
-        (domain, bus, device) == (self.domain, self.bus, self.device)
-            && self.function.is_none_or(|wanted| wanted == function)
+        Self {
+            domain,
+            bus,
+            device,
+            function: Some(function),
+        }
     }
 }
 

@@ -250,6 +250,7 @@ impl<'a, H: Host> Work<'a, H> {
     }
 
     /// Leaves a function in the state it shall stay in, and tells which that is.
+    #[inline(never)] // Inlined, it makes the executable larger.
     fn settle(&self, job: &Job<'_>) -> Outcome {
         let hold = self.policy.on_failure == OnFailure::Hold;
         let was_there = job.was_there();
@@ -415,7 +416,7 @@ pub fn current_override(host: &impl Host, address: Address) -> Result<Name, Errn
 
 /// Sets or, with an empty value, clears an override. The store takes the device lock, which a
 /// driver that hangs in its probe or remove function holds for ever.
-fn put_override(
+pub(crate) fn put_override(
     host: &impl Host,
     address: Address,
     value: &Name,
@@ -429,7 +430,7 @@ fn put_override(
     host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
-fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
+pub(crate) fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     let text = address_text(address);
     match host.write_within(&attribute(address, "driver/unbind"), text.as_bytes(), limit) {
         // Somebody else unbound it in the meantime.
@@ -438,7 +439,7 @@ fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Err
     }
 }
 
-fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
+pub(crate) fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     let text = address_text(address);
     match host.write_within(DRIVERS_PROBE, text.as_bytes(), limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.

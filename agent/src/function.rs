@@ -44,10 +44,24 @@ impl Index {
     }
 }
 
+/// Whether the kernel makes IOMMU groups late: not before a driver is first probed for a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Late {
+    /// It made them all when the IOMMU started, as far as it makes any.
+    #[default]
+    Never,
+    /// It may: what has neither group nor driver may still get a group.
+    Untried,
+    /// It may, and was made to: what has no group now gets none.
+    Tried,
+}
+
 /// All functions, in the order of their addresses.
 #[derive(Default)]
 pub struct Inventory {
     functions: Vec<Function, MAX_FUNCTIONS>,
+    /// How IOMMU groups come on this machine.
+    pub late: Late,
     /// Functions beyond [`MAX_FUNCTIONS`], which were not looked at.
     pub beyond_limit: usize,
     /// Entries that could not be read.
@@ -55,6 +69,12 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// Forgets all functions.
+    pub fn clear(&mut self) {
+        self.functions.clear();
+        (self.beyond_limit, self.unreadable) = (0, 0);
+    }
+
     /// Adds a function in the order of addresses (sysfs lists in none), or counts it if there is no
     /// room.
     pub fn add(&mut self, function: Function) {
@@ -84,12 +104,23 @@ impl Inventory {
             .filter(move |(_, function)| function.group == Some(group))
     }
 
-    /// Whether the kernel put any function into an IOMMU group.
+    /// Whether the kernel put any function into an IOMMU group, or may do so late.
     #[must_use]
     pub fn has_groups(&self) -> bool {
-        self.functions
-            .iter()
-            .any(|function| function.group.is_some())
+        let mut all = self.functions.iter();
+        all.any(|function| function.group.is_some() || self.awaits_group(function))
+    }
+
+    /// Whether a function may get its IOMMU group when a driver is first probed for it.
+    #[must_use]
+    pub fn awaits_group(&self, function: &Function) -> bool {
+        let Function {
+            group,
+            bridge,
+            driver,
+            ..
+        } = function;
+        self.late == Late::Untried && !bridge && group.is_none() && driver.is_none()
     }
 
     /// How many functions there are.

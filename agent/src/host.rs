@@ -19,7 +19,9 @@ pub trait Root {
     ///
     /// # Errors
     /// What open or read answered.
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno>;
+    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.read_at(path, 0, buffer)
+    }
 
     /// Reads from a place in a file: less than `buffer` holds only at the file's end.
     ///

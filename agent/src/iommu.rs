@@ -2,8 +2,9 @@
 
 use core::fmt;
 
+use crate::address::Address;
 use crate::cmdline::parameters;
-use crate::host::Root;
+use crate::host::{LoadError, Root};
 
 /// The IOMMU driver, by the names in `/sys/class/iommu`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +17,7 @@ pub enum Kind {
     SmmuV3,
     /// Arm SMMU version 1 or 2 (`smmu.0x...`).
     Smmu,
-    /// virtio-iommu (`virtio0`).
+    /// virtio-iommu (the address of its PCI function).
     Virtio,
     /// IBM Z (`s390-iommu.00000008`).
     S390,
@@ -46,13 +47,14 @@ impl Kind {
             (b"ivhd", Self::Amd),
             (b"smmu3.", Self::SmmuV3),
             (b"smmu.", Self::Smmu),
-            (b"virtio", Self::Virtio),
             (b"s390", Self::S390),
         ];
         known
             .into_iter()
             .find(|(prefix, _)| name.starts_with(prefix))
-            .map_or(Self::Other, |(_, kind)| kind)
+            .map(|(_, kind)| kind)
+            .or_else(|| Address::parse(name).map(|_| Self::Virtio))
+            .unwrap_or(Self::Other)
     }
 }
 
@@ -97,6 +99,8 @@ pub enum Advice {
     AmdFirmware,
     /// A machine that describes its SMMU to the kernel through firmware tables.
     Smmu,
+    /// A virtio-iommu without its driver, and what loading that came to where it was tried.
+    Virtio(Option<Result<(), LoadError>>),
     /// Nothing is known about the machine.
     Unknown,
 }
@@ -105,6 +109,7 @@ impl Advice {
     /// Finds out what this machine lacks: first what its command line forbids, then what its ACPI
     /// tables offer, at last what its CPU could have.
     #[must_use]
+    #[inline(never)] // Inlined, it makes the executable larger.
     pub fn of(root: &dyn Root, line: &[u8]) -> Self {
         let off = ["intel_iommu", "amd_iommu", "iommu"].into_iter().zip([
             "intel_iommu=off",
@@ -163,6 +168,18 @@ impl fmt::Display for Advice {
             Self::Smmu => f.write_str(
                 "turn on the SMMU in the firmware setup; the kernel finds it in the IORT table or \
                  the device tree",
+            ),
+            Self::Virtio(None) => f.write_str(
+                "its virtio-iommu has no driver yet; at boot the agent loads virtio_iommu",
+            ),
+            Self::Virtio(Some(Ok(()))) => f.write_str(
+                "modprobe virtio_iommu ended well, but no function got an IOMMU group; the kernel \
+                 log says why above this line",
+            ),
+            Self::Virtio(Some(Err(error))) => write!(
+                f,
+                "virtio_iommu, the driver of its virtio-iommu, is not there: {error}; put \
+                 virtio_iommu into the image, or boot a kernel that has it"
             ),
             Self::Unknown => f.write_str(
                 "turn on the IOMMU in the firmware setup (VT-d on Intel, AMD-Vi on AMD, SMMU on \

@@ -31,6 +31,7 @@ pub(crate) mod console;
 pub mod device_id;
 pub mod errno;
 pub mod function;
+pub mod grouping;
 pub mod host;
 pub mod iommu;
 pub mod json;

@@ -42,10 +42,6 @@ impl Machine {
 }
 
 impl Root for Machine {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        self.tree.read(path, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,

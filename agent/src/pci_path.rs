@@ -31,13 +31,7 @@ impl<'a> PciPath<'a> {
         let (first, rest) = text
             .split_at_checked(end.unwrap_or(text.len()))
             .unwrap_or_default();
-        let Slot {
-            domain,
-            bus,
-            device,
-            function,
-        } = Slot::parse(first)?;
-        let Some(function) = function else {
+        let Some(start) = Slot::parse(first)?.address() else {
             return Err(Misread {
                 at: first,
                 fault: Fault::Expected("a function at each step of a path"),
@@ -52,15 +46,7 @@ impl<'a> PciPath<'a> {
                 fault: Fault::Expected("at most 32 steps"),
             });
         }
-        Ok(Self {
-            start: Address {
-                domain,
-                bus,
-                device,
-                function,
-            },
-            rest,
-        })
+        Ok(Self { start, rest })
     }
 
     /// Device and function at each step below the first.
@@ -144,6 +130,15 @@ fn way<'b>(
         .checked_add(1)?;
     let below = target.get(start..)?.split(|byte| *byte == b'/').skip(1);
     Some(below.filter_map(Address::parse))
+}
+
+/// The slot of the root bus that a function is in or behind: what shares an IOMMU group shares this.
+/// Where sysfs does not tell it, its own slot.
+#[must_use]
+pub fn root_slot(root: &dyn Root, address: Address) -> Slot {
+    let mut buffer = [0; BUFFER];
+    let first = way(root, address, &mut buffer).and_then(|mut way| way.next());
+    Slot::from(first.unwrap_or(address)).whole()
 }
 
 /// Shows the path of a function; `None` where sysfs does not tell it. `buffer` holds the link's

@@ -51,6 +51,8 @@ pub enum Refusal {
     NoIommu,
     /// Others have a group, this one has none.
     NoGroup,
+    /// It has none yet; a dry run does not make the kernel give it one.
+    LateGroup,
     /// Its header type is not 0.
     Bridge,
     /// It belongs to the machine itself and was swept up, not named.
@@ -86,6 +88,10 @@ impl fmt::Display for Refusal {
             Self::NoGroup => f.write_str(
                 "the kernel gave it no IOMMU group, although other functions have one; vfio-pci \
                  would not take it",
+            ),
+            Self::LateGroup => f.write_str(
+                "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for \
+                 it; the agent sees to that at boot, a plan does not",
             ),
             Self::Bridge => f.write_str("bridges are never bound; select what is behind it"),
             Self::System => f.write_str(
@@ -320,6 +326,7 @@ impl Planner<'_> {
             Some(Refusal::System)
         } else {
             match function.group {
+                None if self.inventory.awaits_group(function) => Some(Refusal::LateGroup),
                 None => Some(Refusal::NoGroup),
                 Some(group) => self.group_refusal(group),
             }
@@ -427,10 +434,7 @@ pub(crate) fn nearest<'a>(
         device: pattern.device,
         ..IdPattern::default()
     });
-    let device = selector.slot().map(|slot| Slot {
-        function: None,
-        ..slot
-    });
+    let device = selector.slot().map(Slot::whole);
     let find = |wanted: &dyn Fn(&Function) -> bool| {
         let mut all = inventory.iter().map(|(_, function)| function);
         all.find(|function| wanted(function))

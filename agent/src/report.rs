@@ -100,7 +100,11 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
         }
     }
     json.close("]");
-    let near = nearest(selector, inventory).filter(|_| !matches);
+    let near = if matches {
+        None
+    } else {
+        nearest(selector, inventory)
+    };
     let near = near.map_or(Value::Null, |near| Value::Text(&near.address));
     json.field("nearest", near);
     json.close("}");

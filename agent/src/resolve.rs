@@ -43,18 +43,8 @@ fn find(name: &Name<'_>, root: &dyn Root, inventory: &Inventory) -> Result<Optio
             Name::Acpi(node) => attribute_is(root, address, "firmware_node/path", node),
             Name::Slot(_) => false,
         };
-        let Address {
-            domain,
-            bus,
-            device,
-            function,
-        } = address;
-        let place = Slot {
-            domain,
-            bus,
-            device,
-            function: (!whole).then_some(function),
-        };
+        let place = Slot::from(address);
+        let place = if whole { place.whole() } else { place };
         if has_it && found.replace(place).is_some_and(|other| other != place) {
             return Err(Several);
         }

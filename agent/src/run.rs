@@ -3,8 +3,9 @@
 use rustix::io::Errno;
 
 use crate::cmdline::MAX_LEN;
-use crate::function::Inventory;
-use crate::host::{Host, Root};
+use crate::function::{Inventory, Late};
+use crate::grouping;
+use crate::host::{Host, LoadError, Root};
 use crate::iommu::{self, Advice, Kind};
 use crate::outcome::Outcomes;
 use crate::plan::{Plan, plan};
@@ -17,7 +18,7 @@ use crate::{apply, modprobe_conf, resolve, scan, variant};
 ///
 /// `then` gets the record of what would be done, and returns the exit status.
 pub fn rehearse(root: &dyn Root, line: &[u8], then: &mut dyn FnMut(&Record<'_>) -> u8) -> u8 {
-    run(root, line, &|_, _, _, _| State::DryRun, &|| 0, then)
+    run(root, None, line, &|| 0, then)
 }
 
 /// Reads the policy, looks at the machine, plans, and carries the plan out.
@@ -30,20 +31,50 @@ pub fn perform(
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
-    let act = |policy: &Policy<'_>, inventory: &Inventory, plan: &Plan, outcomes: &mut _| {
-        if policy.dry_run {
-            return State::DryRun;
-        }
-        apply::apply(host, policy, inventory, plan, outcomes);
-        State::Applied
-    };
-    run(host, line, &act, clock, then)
+    run(host, Some(host), line, clock, then)
 }
 
+/// What may be done to a machine.
+trait Hands {
+    /// As [`grouping::load_driver`].
+    fn load_driver(&self, inventory: &mut Inventory) -> Option<Result<(), LoadError>>;
+    /// As [`grouping::make`].
+    fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool;
+    /// As [`apply::apply`].
+    fn apply(
+        &self,
+        policy: &Policy<'_>,
+        inventory: &Inventory,
+        plan: &Plan,
+        outcomes: &mut Outcomes,
+    );
+}
+
+impl<H: Host> Hands for H {
+    fn load_driver(&self, inventory: &mut Inventory) -> Option<Result<(), LoadError>> {
+        grouping::load_driver(self, inventory)
+    }
+
+    fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool {
+        grouping::make(self, inventory, plan)
+    }
+
+    fn apply(
+        &self,
+        policy: &Policy<'_>,
+        inventory: &Inventory,
+        plan: &Plan,
+        outcomes: &mut Outcomes,
+    ) {
+        apply::apply(self, policy, inventory, plan, outcomes);
+    }
+}
+
+#[inline(never)] // Inlined, it makes the executable larger.
 fn run(
     root: &dyn Root,
+    hands: Option<&dyn Hands>,
     line: &[u8],
-    act: &dyn Fn(&Policy<'_>, &Inventory, &Plan, &mut Outcomes) -> State,
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
@@ -71,8 +102,10 @@ fn run(
             Err(errno) => policy.problem(Problem::Unreadable(name, errno)),
         }
     }
+    let hands = hands.filter(|_| !policy.dry_run);
     let mut inventory = Inventory::default();
     let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
+    let mut loaded = None;
     let early = if policy.off {
         Some(State::Off)
     } else if !policy.selects() {
@@ -80,16 +113,38 @@ fn run(
     } else if scan::scan(root, &mut inventory).is_err() || inventory.is_empty() {
         Some(State::NoPci)
     } else {
+        inventory.late = grouping::late(root);
+        loaded = hands.and_then(|hands| hands.load_driver(&mut inventory));
         resolve::resolve(&mut policy, root, &inventory);
-        drafted = plan(&policy, &inventory);
+        loop {
+            drafted = plan(&policy, &inventory);
+            if !hands.is_some_and(|hands| hands.make_groups(&mut inventory, &drafted)) {
+                break;
+            }
+        }
         if policy.auto {
             variant::choose(root, &inventory, &mut drafted);
         }
         outcomes.rehearse(&inventory, &drafted);
         (!inventory.has_groups()).then_some(State::NoIommu)
     };
-    let state = early.unwrap_or_else(|| act(&policy, &inventory, &drafted, &mut outcomes));
-    let advice = (state == State::NoIommu).then(|| Advice::of(root, line));
+    let state = early.unwrap_or_else(|| match hands {
+        Some(hands) => {
+            hands.apply(&policy, &inventory, &drafted, &mut outcomes);
+            State::Applied
+        }
+        None => State::DryRun,
+    });
+    let advice = match state {
+        State::NoIommu if loaded.is_some() => Some(Advice::Virtio(loaded)),
+        // There is one; why it is of no use has been told.
+        State::NoIommu if inventory.late != Late::Never => None,
+        State::NoIommu if grouping::idle_virtio_iommu(&inventory).is_some() => {
+            Some(Advice::Virtio(None))
+        }
+        State::NoIommu => Some(Advice::of(root, line)),
+        _ => None,
+    };
     then(&Record {
         state,
         policy: &policy,

@@ -90,10 +90,6 @@ impl Tree {
 }
 
 impl Root for Tree {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        self.read_at(path, 0, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,

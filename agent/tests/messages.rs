@@ -137,6 +137,14 @@ fn what_turns_the_iommu_on() {
         Advice::Smmu = Advice::Smmu =>
             "turn on the SMMU in the firmware setup; the kernel finds it in the IORT table or the \
              device tree",
+        Advice::Virtio(None) = Advice::Virtio(None) =>
+            "its virtio-iommu has no driver yet; at boot the agent loads virtio_iommu",
+        Advice::Virtio(Some(Ok(()))) = Advice::Virtio(Some(Ok(()))) =>
+            "modprobe virtio_iommu ended well, but no function got an IOMMU group; the kernel log says \
+             why above this line",
+        Advice::Virtio(Some(Err(_))) = Advice::Virtio(Some(Err(LoadError::NoModprobe))) =>
+            "virtio_iommu, the driver of its virtio-iommu, is not there: this image has no modprobe; \
+             add kmod to it; put virtio_iommu into the image, or boot a kernel that has it",
         Advice::Unknown = Advice::Unknown =>
             "turn on the IOMMU in the firmware setup (VT-d on Intel, AMD-Vi on AMD, SMMU on Arm); \
              Intel also needs intel_iommu=on on the kernel command line",
@@ -296,6 +304,9 @@ fn why_a_function_is_refused_or_left() {
         Refusal::NoGroup = Refusal::NoGroup =>
             "the kernel gave it no IOMMU group, although other functions have one; vfio-pci would not \
              take it",
+        Refusal::LateGroup = Refusal::LateGroup =>
+            "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for it; the \
+             agent sees to that at boot, a plan does not",
         Refusal::Bridge = Refusal::Bridge => "bridges are never bound; select what is behind it",
         Refusal::System = Refusal::System =>
             "it belongs to the machine itself; name it by address or whole ID to take it",

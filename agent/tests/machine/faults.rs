@@ -247,11 +247,6 @@ impl<'m> Faulty<'m> {
 }
 
 impl Root for Faulty<'_> {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        self.errno(Kind::Read, path)?;
-        self.machine.read(path, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,

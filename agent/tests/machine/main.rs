@@ -3,6 +3,7 @@
 mod apply;
 mod executable;
 mod faults;
+mod grouping;
 mod plan;
 mod property;
 mod real;

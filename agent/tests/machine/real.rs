@@ -123,10 +123,6 @@ struct Shuffled<'m> {
 }
 
 impl Root for Shuffled<'_> {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> std::result::Result<&'b [u8], Errno> {
-        self.machine.read(path, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,

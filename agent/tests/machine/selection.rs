@@ -1,7 +1,6 @@
 //! Selectors that only a machine can resolve, and what is protected.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use crate::support::{Card, Machine};
 use vfio_bind::outcome::Fate;
@@ -30,23 +29,7 @@ fn machine() -> Machine {
         (TWIN, "0000:00:1d.0"),
         (DISK, "0000:00:1e.0"),
     ] {
-        // As sysfs has it: the entry is a link into the tree of bridges.
-        let entry = machine.path("sys/bus/pci/devices").join(address);
-        let real = machine.path(&format!("sys/devices/pci0000:00/{port}/{address}"));
-        fs::create_dir_all(real.parent().unwrap()).unwrap();
-        fs::rename(&entry, &real).unwrap();
-        symlink(
-            format!("../../../devices/pci0000:00/{port}/{address}"),
-            &entry,
-        )
-        .unwrap();
-        // The links in it were relative to its old place.
-        let group = fs::read_link(real.join("iommu_group")).unwrap();
-        let group = machine
-            .path("sys/kernel/iommu_groups")
-            .join(group.file_name().unwrap());
-        fs::remove_file(real.join("iommu_group")).unwrap();
-        symlink(group, real.join("iommu_group")).unwrap();
+        machine.put_behind(address, &format!("0000:00/{port}"));
     }
     machine
 }

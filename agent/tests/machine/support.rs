@@ -56,6 +56,8 @@ impl Card {
 pub struct Trouble {
     /// vfio-pci is not in the image.
     pub no_module: bool,
+    /// These modules are not in the image.
+    pub missing: Vec<&'static str>,
     /// The image has no modprobe.
     pub no_modprobe: bool,
     /// The driver's probe refuses these.
@@ -83,6 +85,10 @@ pub struct Machine {
     /// Native drivers and what they take when they are loaded.
     native: RefCell<BTreeMap<String, String>>,
     events: RefCell<Vec<String>>,
+    /// Groups that the kernel makes when it first probes a driver for the function.
+    late: RefCell<BTreeMap<String, u32>>,
+    /// Groups that it makes when virtio-iommu's driver is there.
+    idle: RefCell<BTreeMap<String, u32>>,
     /// Functions whose device lock is held.
     locked: RefCell<Vec<String>>,
     /// Writes of children that wait for such a lock.
@@ -103,6 +109,8 @@ impl Machine {
             trouble: Trouble::default(),
             native: RefCell::default(),
             events: RefCell::default(),
+            late: RefCell::default(),
+            idle: RefCell::default(),
             locked: RefCell::default(),
             queued: RefCell::default(),
             waited: Cell::default(),
@@ -223,12 +231,22 @@ impl Machine {
         let _ = fs::remove_dir_all(self.device(address));
     }
 
-    /// A native driver is loaded and takes its function, unless an override keeps it away.
-    pub fn load_native(&self, address: &str, driver: &str) {
+    /// A native driver that is there, and takes a function when the kernel is asked to probe it.
+    pub fn expect_native(&self, address: &str, driver: &str) {
         self.register(driver);
         self.native
             .borrow_mut()
             .insert(address.to_owned(), driver.to_owned());
+    }
+
+    /// Somebody holds the device lock of a function until [`Machine::let_go`].
+    pub fn lock(&self, address: &str) {
+        self.locked.borrow_mut().push(address.to_owned());
+    }
+
+    /// A native driver is loaded and takes its function, unless an override keeps it away.
+    pub fn load_native(&self, address: &str, driver: &str) {
+        self.expect_native(address, driver);
         self.probe(address);
     }
 
@@ -263,12 +281,74 @@ impl Machine {
         self.locked.borrow().iter().any(|locked| locked == address)
     }
 
+    /// With groups only for what has a driver, until one is probed: Linux before 6.15 with this IOMMU.
+    pub fn with_late_groups(self, iommu: &str) -> Self {
+        let late = self.forget_groups(|address| self.driver(address).is_none());
+        self.late.replace(late);
+        fs::remove_dir_all(self.path("sys/class/iommu")).unwrap();
+        fs::create_dir_all(self.path("sys/class/iommu").join(iommu)).unwrap();
+        self
+    }
+
+    /// With a virtio-iommu that waits for its driver.
+    pub fn with_idle_iommu(self) -> Self {
+        let idle = self.forget_groups(|_| true);
+        self.idle.replace(idle);
+        fs::remove_dir_all(self.path("sys/class/iommu")).unwrap();
+        fs::create_dir(self.path("sys/class/iommu")).unwrap();
+        self
+    }
+
+    fn forget_groups(&self, which: impl Fn(&str) -> bool) -> BTreeMap<String, u32> {
+        let mut groups = BTreeMap::new();
+        for address in self
+            .addresses()
+            .into_iter()
+            .filter(|address| which(address))
+        {
+            let link = self.device(&address).join("iommu_group");
+            if let Ok(target) = fs::read_link(&link) {
+                let number = target.file_name().unwrap().to_str().unwrap().parse();
+                groups.insert(address, number.unwrap());
+                fs::remove_file(link).unwrap();
+            }
+        }
+        groups
+    }
+
+    fn give_group(&self, address: &str, group: u32) {
+        let target = self.path(&format!("sys/kernel/iommu_groups/{group}"));
+        // It may have left the machine.
+        let _ = symlink(target, self.device(address).join("iommu_group"));
+    }
+
+    /// What a function sits behind, as sysfs has it: the entry is a link into the tree of bridges.
+    pub fn put_behind(&self, address: &str, bridges: &str) {
+        let entry = self.device(address);
+        let place = format!("devices/pci{bridges}/{address}");
+        let real = self.path("sys").join(&place);
+        fs::create_dir_all(real.parent().unwrap()).unwrap();
+        fs::rename(&entry, &real).unwrap();
+        symlink(format!("../../../{place}"), &entry).unwrap();
+        // The links in it were relative to its old place.
+        for (link, directory) in [
+            ("iommu_group", "sys/kernel/iommu_groups"),
+            ("driver", "sys/bus/pci/drivers"),
+        ] {
+            if let Ok(target) = fs::read_link(real.join(link)) {
+                let target = self.path(directory).join(target.file_name().unwrap());
+                fs::remove_file(real.join(link)).unwrap();
+                symlink(target, real.join(link)).unwrap();
+            }
+        }
+    }
+
     fn register(&self, driver: &str) {
         fs::create_dir_all(self.path("sys/bus/pci/drivers").join(driver)).unwrap();
     }
 
     fn attach(&self, address: &str, driver: &str) {
-        let target = format!("../../../../bus/pci/drivers/{driver}");
+        let target = self.path("sys/bus/pci/drivers").join(driver);
         symlink(target, self.device(address).join("driver")).unwrap();
     }
 
@@ -357,6 +437,9 @@ impl Machine {
         let registered = self.path("sys/bus/pci/drivers").join(&driver).exists();
         let refused =
             driver.contains("vfio") && self.trouble.probe_refuses.iter().any(|a| a == address);
+        if registered && let Some(group) = self.late.borrow_mut().remove(address) {
+            self.give_group(address, group);
+        }
         if registered && !refused {
             self.attach(address, &driver);
         }
@@ -441,18 +524,14 @@ pub fn topology(name: &str) -> Vec<Card> {
 }
 
 impl Root for Machine {
-    fn read<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-        // driver_override_show takes the device lock.
-        assert!(!self.waits(path, b""), "read({path}) never returns");
-        self.tree.read(path, buffer)
-    }
-
     fn read_at<'b>(
         &self,
         path: &str,
         offset: u32,
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], Errno> {
+        // driver_override_show takes the device lock.
+        assert!(!self.waits(path, b""), "read({path}) never returns");
         self.tree.read_at(path, offset, buffer)
     }
 
@@ -498,8 +577,16 @@ impl Host for Machine {
         if self.trouble.no_modprobe {
             return Err(LoadError::NoModprobe);
         }
-        if self.trouble.no_module {
+        if self.trouble.no_module || self.trouble.missing.contains(&name) {
             return Err(LoadError::Status(1));
+        }
+        if name == "virtio_iommu" {
+            // Its name there is that of the PCI function (`viommu_probe`).
+            let _ = fs::create_dir(self.path("sys/class/iommu/0000:00:07.0"));
+            for (address, group) in self.idle.take() {
+                self.give_group(&address, group);
+            }
+            return Ok(());
         }
         self.register(name);
         for address in self.addresses() {

@@ -1,0 +1,145 @@
+//! IOMMU groups that the kernel has not made yet when the agent, which is first, looks.
+//!
+//! There are two reasons for that:
+//! - The IOMMU's own driver is a module, as virtio-iommu's may be.
+//! - The firmware's tables say which IOMMU a function has (Arm's SMMU, virtio-iommu), and Linux before
+//!   6.15 reads them for a function when it first probes a driver for it (`really_probe` in
+//!   drivers/base/dd.c, by way of `pci_dma_configure`). Until then the function has no group, and
+//!   nobody knows its siblings.
+
+use rustix::io::Errno;
+
+use crate::address::Address;
+use crate::apply::{DRIVER_LIMIT, LOCK_LIMIT, current_override, probe, put_override, unbind};
+use crate::function::{Function, Inventory, Late};
+use crate::host::{Host, LoadError, Root, driver_directory, driver_of};
+use crate::iommu::Kind;
+use crate::outcome::{Act, Failure};
+use crate::pci_path;
+use crate::plan::{Decision, Plan, Refusal};
+use crate::scan::scan;
+use crate::text::name;
+
+/// The module of virtio-iommu's driver.
+pub const VIRTIO_IOMMU: &str = "virtio_iommu";
+
+/// A driver that takes whatever it is told to and does nothing with it, and that VFIO accepts in a
+/// group.
+const STUB: &str = "pci-stub";
+
+/// The address of a virtio-iommu (`PCI_DEVICE_ID_VIRTIO` 0x1040 plus `VIRTIO_ID_IOMMU` 23) on a machine
+/// whose kernel uses no IOMMU, with its driver.
+#[must_use]
+pub fn idle_virtio_iommu(inventory: &Inventory) -> Option<&Function> {
+    let mut all = inventory.iter().map(|(_, function)| function);
+    all.find(|function| (function.id.vendor, function.id.device) == (0x1af4, 0x1057))
+        .filter(|_| !inventory.has_groups())
+}
+
+/// Loads the driver of a virtio-iommu that has none, and looks at the machine again. `None` where
+/// there is nothing to load.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn load_driver(host: &impl Host, inventory: &mut Inventory) -> Option<Result<(), LoadError>> {
+    let iommu = idle_virtio_iommu(inventory)?;
+    let address = iommu.address;
+    if iommu.driver.is_none() {
+        // Where this is a module, too, the IOMMU is not even a virtio device yet. What it does not
+        // do shows below.
+        let _ = host.load_module("virtio_pci", None);
+    }
+    let answer = host.load_module(VIRTIO_IOMMU, None);
+    look_again(host, inventory, late(host));
+    if inventory.has_groups() {
+        info!("{address}: {VIRTIO_IOMMU} is loaded, the driver of this IOMMU");
+    }
+    Some(answer)
+}
+
+/// Looks at a machine that has changed.
+fn look_again(host: &impl Host, inventory: &mut Inventory, late: Late) {
+    inventory.clear();
+    inventory.late = late;
+    // It could be listed a moment ago; without functions nothing is bound.
+    let _ = scan(host, inventory);
+}
+
+/// How the groups of the IOMMU that the kernel uses come.
+#[must_use]
+pub fn late(root: &dyn Root) -> Late {
+    match Kind::of(root) {
+        Kind::Smmu | Kind::SmmuV3 | Kind::Virtio | Kind::Other => Late::Untried,
+        Kind::Intel | Kind::Amd | Kind::S390 | Kind::None => Late::Never,
+    }
+}
+
+/// Has the kernel make the groups of what is asked for, and of all that could be in them: each
+/// function gets a driver that does nothing, and gives it up at once. Whether the inventory has
+/// changed; after a second call it never has.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
+    let mut woken = false;
+    for (_, function) in inventory.iter() {
+        let address = function.address;
+        if !inventory.awaits_group(function) || !may_share(host, inventory, plan, address) {
+            continue;
+        }
+        if !woken && !load_stub(host) {
+            break;
+        }
+        woken = true;
+        if let Err(failure) = wake(host, address) {
+            let told = failure.told(STUB);
+            error!("{address}: {told}; its IOMMU group may not be known");
+            if matches!(failure, Failure::System(_, Errno::TIMEDOUT)) {
+                break;
+            }
+        }
+    }
+    if woken {
+        look_again(host, inventory, Late::Tried);
+    }
+    woken
+}
+
+/// Whether a function may share its group with one that the plan cannot bind without knowing it.
+fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Address) -> bool {
+    let place = pci_path::root_slot(root, address);
+    plan.steps.iter().any(|step| {
+        matches!(step.decision, Decision::Refuse(Refusal::LateGroup))
+            && inventory
+                .get(step.function)
+                .is_some_and(|asked| pci_path::root_slot(root, asked.address) == place)
+    })
+}
+
+fn load_stub(host: &impl Host) -> bool {
+    if host.exists(&driver_directory(STUB)) {
+        return true;
+    }
+    let answer = host.load_module(STUB, None);
+    if let Err(error) = answer {
+        error!(
+            "{STUB}, which the kernel needs to make IOMMU groups, is not there: {error}; put \
+             pci_stub into the image"
+        );
+    }
+    answer.is_ok()
+}
+
+#[inline(never)] // Inlined, it makes the executable larger.
+fn wake(host: &impl Host, address: Address) -> Result<(), Failure> {
+    let failed = |act| move |errno| Failure::System(act, errno);
+    let previous = current_override(host, address).map_err(failed(Act::Override))?;
+    let answer = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
+        .map_err(failed(Act::Override))
+        .and_then(|()| probe(host, address, DRIVER_LIMIT).map_err(failed(Act::Probe)))
+        .and_then(|()| match driver_of(host, address) {
+            Ok(Some(driver)) if driver == STUB => {
+                unbind(host, address, DRIVER_LIMIT).map_err(failed(Act::Unbind))
+            }
+            _ => Ok(()),
+        });
+    put_override(host, address, &previous, LOCK_LIMIT).map_err(failed(Act::Restore))?;
+    // The kernel offers it only once to a native driver that is there, and that was too early.
+    answer.and(probe(host, address, DRIVER_LIMIT).map_err(failed(Act::Probe)))
+}
