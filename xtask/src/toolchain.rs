@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
@@ -68,9 +69,12 @@ pub fn settings(target: Option<&str>, libc: Libc) -> Result<Vec<(String, OsStrin
     let packaged =
         Architecture::host().filter(|_| APT_GET.find().is_some() && DPKG_DEB.find().is_some());
     if source(target, architecture, installed(target)?, packaged.is_some())? == Source::Debian {
-        say(format_args!(
-            "this machine's rustc has no libraries for {target}: building with Debian's compiler"
-        ));
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            say(format_args!(
+                "this machine's rustc has no libraries for {target}: building with Debian's compiler"
+            ));
+        });
         let compiler = debian(&Cache::open()?).with_context(|| {
             format!(
                 "Debian's compiler and its libraries for {target} could not be had; without them run \
