@@ -1,6 +1,7 @@
 //! Tests on machines made of directories.
 
 mod apply;
+mod architecture;
 mod faults;
 mod grouping;
 mod plan;
