@@ -29,7 +29,7 @@ pub fn send_to(place: Place) {
         Place::StandardError => &STANDARD_ERROR,
         Place::StandardOutput => &STANDARD_OUTPUT,
     };
-    if log::set_logger(place).is_ok() {
+    if sys::set_logger(place) {
         log::set_max_level(LevelFilter::Info);
     }
 }

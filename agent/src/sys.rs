@@ -1,9 +1,10 @@
-//! What has no safe form: start-up, the memory functions that the compiler calls, fork, exec and
-//! one ioctl. Nothing else in the project is `unsafe` at boot.
+//! What has no safe form: start-up, the memory functions that the compiler calls, the logger,
+//! fork, exec and one ioctl. Nothing else in the project is `unsafe` at boot.
 
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
+use log::Log;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -36,6 +37,19 @@ pub fn exit(status: u8) -> ! {
     loop {
         // SAFETY: exit_group takes a number and does not return.
         let _ = unsafe { syscall!(Sysno::exit_group, usize::from(status)) };
+    }
+}
+
+/// Sets the logger; true for the first one only.
+///
+/// `log::set_logger` needs an atomic exchange. On AArch64 that is a call of a compiler's helper
+/// which asks the C library what the processor can do: there is none here. Elsewhere it is smaller.
+pub fn set_logger(logger: &'static dyn Log) -> bool {
+    if cfg!(target_arch = "aarch64") {
+        // SAFETY: this process has one thread, so nothing else can set a logger meanwhile.
+        unsafe { log::set_logger_racy(logger) }.is_ok()
+    } else {
+        log::set_logger(logger).is_ok()
     }
 }
 

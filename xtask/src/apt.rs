@@ -36,13 +36,22 @@ impl Apt {
         architecture: Architecture,
         get: impl Fn(&Self) -> Result<T>,
     ) -> Result<T> {
-        let try_with = |security| get(&Self::update(release, architecture, security)?);
-        try_with(true).or_else(|error| {
+        let all = Self::update(release, architecture, true).and_then(|apt| get(&apt));
+        all.or_else(|error| {
             say(format_args!(
                 "once more, without the security updates of {release}, for {error:#}"
             ));
-            try_with(false)
+            get(&Self::without_updates(release, architecture)?)
         })
+    }
+
+    /// The package lists of a release without its security updates, which reach some architectures
+    /// days before others: for packages that must have one version on all of them.
+    ///
+    /// # Errors
+    /// As [`Apt::with`].
+    pub fn without_updates(release: &str, architecture: Architecture) -> Result<Self> {
+        Self::update(release, architecture, false)
     }
 
     /// Gets the package lists of a release.

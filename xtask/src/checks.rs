@@ -11,6 +11,7 @@ use crate::cargo::{self, Executable};
 use crate::command;
 use crate::elf;
 use crate::progress::say;
+use crate::toolchain;
 use crate::tools::{self, SHELLCHECK};
 
 /// A check: its name, and what does it and says something about it.
@@ -58,7 +59,11 @@ fn clippy_agent() -> Result<String> {
     command::output(cargo::cargo().args(arguments).args(feature)).map(|_| String::new())
 }
 
-fn unit_tests() -> Result<String> {
+/// Runs every unit and property test of the workspace; tells how many passed.
+///
+/// # Errors
+/// Where one fails.
+pub fn unit_tests() -> Result<String> {
     let text = command::output(cargo::cargo().args(["test", "--workspace"]))?;
     let passed = passed_tests(&text);
     if passed == 0 {
@@ -68,7 +73,8 @@ fn unit_tests() -> Result<String> {
 }
 
 /// The sum over `test result: ok. 12 passed; ...`.
-fn passed_tests(text: &str) -> usize {
+#[must_use]
+pub fn passed_tests(text: &str) -> usize {
     let results = text
         .lines()
         .filter_map(|line| line.strip_prefix("test result: ok. "));
@@ -79,7 +85,7 @@ fn passed_tests(text: &str) -> usize {
 
 fn agent() -> Result<String> {
     let path = Executable::agent(None).build()?;
-    let size = elf::check_agent(&path)?;
+    let size = elf::check_agent(&path, toolchain::architecture(None)?)?;
     Ok(format!("{:.1} KiB", size as f64 / 1024.0))
 }
 

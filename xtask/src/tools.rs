@@ -12,7 +12,7 @@ use crate::progress::say;
 /// A program and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// The program.
+    /// The program; or the whole path of another file, which is looked for there.
     pub program: &'static str,
     /// Debian's package of it.
     package: &'static str,
@@ -78,6 +78,42 @@ pub const SHELLCHECK: Tool = Tool {
     program: "shellcheck",
     package: "shellcheck",
 };
+
+/// Links for another architecture than this machine's.
+#[must_use]
+pub const fn cross_gcc(architecture: Architecture) -> Tool {
+    let (program, package) = match architecture {
+        Architecture::X86_64 => ("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"),
+        Architecture::Aarch64 => ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        Architecture::S390x => ("s390x-linux-gnu-gcc", "gcc-s390x-linux-gnu"),
+    };
+    Tool { program, package }
+}
+
+/// Another architecture's C library, where Debian has it.
+#[must_use]
+pub const fn cross_libc(architecture: Architecture) -> Tool {
+    let (program, package) = match architecture {
+        Architecture::X86_64 => ("/usr/x86_64-linux-gnu/lib/libc.a", "libc6-dev-amd64-cross"),
+        Architecture::Aarch64 => ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross"),
+        Architecture::S390x => ("/usr/s390x-linux-gnu/lib/libc.a", "libc6-dev-s390x-cross"),
+    };
+    Tool { program, package }
+}
+
+/// Runs one program of another architecture.
+#[must_use]
+pub const fn qemu_user(architecture: Architecture) -> Tool {
+    let program = match architecture {
+        Architecture::X86_64 => "qemu-x86_64",
+        Architecture::Aarch64 => "qemu-aarch64",
+        Architecture::S390x => "qemu-s390x",
+    };
+    Tool {
+        program,
+        package: "qemu-user",
+    }
+}
 
 impl Tool {
     /// Where it is: depmod is often outside the PATH of those who are not root.

@@ -31,6 +31,16 @@ unsafe extern "C" fn _start() -> ! {
         "b {start}",
         start = sym start,
     );
+    // A function stores its registers in 160 bytes that its caller provides; a zero in their first
+    // word, the back chain, ends the chain of frames (s390x ELF ABI, "Stack frame allocation").
+    #[cfg(target_arch = "s390x")]
+    core::arch::naked_asm!(
+        "lgr %r2, %r15",
+        "aghi %r15, -160",
+        "xc 0(8, %r15), 0(%r15)",
+        "jg {start}",
+        start = sym start,
+    );
 }
 
 /// # Safety

@@ -2,6 +2,7 @@
 
 mod apply;
 mod architecture;
+mod executable;
 mod faults;
 mod grouping;
 mod plan;

@@ -18,7 +18,7 @@ use vfio_bind::{message, run, show, tell};
 use crate::support::Machine;
 
 /// Machines, and what is asked of them.
-const REQUESTS: [(&str, &[&str]); 12] = [
+pub const REQUESTS: [(&str, &[&str]); 12] = [
     (
         // Functions of one device in two groups.
         "amd-apu-laptop-picasso",
