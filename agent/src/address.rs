@@ -127,14 +127,10 @@ impl From<Address> for Slot {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            domain,
-            bus,
-            device,
-            function,
-        } = self;
-        write!(f, "{domain:04x}:{bus:02x}:{device:02x}")?;
-        match function {
+        // One type of number is enough for the executable.
+        let [bus, device] = [self.bus, self.device].map(u32::from);
+        write!(f, "{:04x}:{bus:02x}:{device:02x}", self.domain)?;
+        match self.function.map(u32::from) {
             Some(function) => write!(f, ".{function}"),
             None => f.write_str(".*"),
         }
@@ -189,13 +185,7 @@ fn value(digits: &[u8]) -> u32 {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            domain,
-            bus,
-            device,
-            function,
-        } = self;
-        write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function}")
+        Slot::from(*self).fmt(f)
     }
 }
 

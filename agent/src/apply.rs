@@ -164,8 +164,13 @@ impl<'a, H: Host> Work<'a, H> {
                     // what it has from the kernel command line and from modprobe.d.
                     let no_ids = without_ids && job.driver == VFIO_PCI;
                     let loaded = self.host.load_module(job.driver, no_ids.then_some("ids="));
-                    let there = self.host.exists(&directory);
-                    (!there).then_some(Failure::NoDriver(loaded.err()))
+                    if !self.host.exists(&directory) {
+                        return Some(Failure::NoDriver(loaded.err()));
+                    }
+                    if let Err(error) = loaded {
+                        warn!("{}: {error}", job.driver);
+                    }
+                    None
                 },
                 |other| other.missing,
             );
@@ -283,6 +288,7 @@ impl<'a, H: Host> Work<'a, H> {
     /// Undoes what was done to a function; whether its override is as before and nothing is stuck:
     /// a driver may have lost the link long before it lets go. The `driver` link, read afterwards,
     /// tells the rest.
+    #[inline(never)] // Inlined, it makes the executable larger.
     fn give_back(&self, job: &Job<'_>) -> bool {
         let (host, address) = (self.host, job.address());
         // What a child writes waits for the device lock, however long that is, and so a driver

@@ -33,7 +33,11 @@ pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str
         return None;
     }
     let mut iomem = [0; IOMEM_LEN];
-    if !lies_in(host.read("proc/iomem", &mut iomem).ok()?, address) {
+    let iomem = host.read("proc/iomem", &mut iomem).ok()?;
+    if !lies_in(iomem, address) {
+        if iomem.len() >= IOMEM_LEN {
+            warn!("{address}: no framebuffer in the first 64 KiB of /proc/iomem");
+        }
         return None;
     }
     for device in DEVICES {

@@ -16,7 +16,7 @@ impl fmt::Display for Answer {
         let mut names = NAMES.split(|byte| *byte == b' ');
         match at.and_then(|at| names.nth(at)) {
             Some(name) => Text(name).fmt(f),
-            None => write!(f, "errno {}", self.0.raw_os_error()),
+            None => write!(f, "errno {}", self.0.raw_os_error().unsigned_abs()),
         }
     }
 }

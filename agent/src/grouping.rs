@@ -41,7 +41,6 @@ pub fn idle_virtio_iommu(inventory: &Inventory) -> Option<&Function> {
 #[inline(never)] // Inlined, it makes the executable larger.
 pub fn load_driver(host: &impl Host, inventory: &mut Inventory) -> Option<Result<(), LoadError>> {
     let iommu = idle_virtio_iommu(inventory)?;
-    let address = iommu.address;
     if iommu.driver.is_none() {
         // Where this is a module, too, the IOMMU is not even a virtio device yet. What it does not
         // do shows below.
@@ -49,9 +48,6 @@ pub fn load_driver(host: &impl Host, inventory: &mut Inventory) -> Option<Result
     }
     let answer = host.load_module(VIRTIO_IOMMU, None);
     look_again(host, inventory, late(host));
-    if inventory.has_groups() {
-        info!("{address}: {VIRTIO_IOMMU} is loaded, the driver of this IOMMU");
-    }
     Some(answer)
 }
 

@@ -99,10 +99,13 @@ impl fmt::Display for LoadError {
             Self::Status(status) => {
                 write!(
                     f,
-                    "modprobe ended with status {status}; the module may be missing from this image"
+                    "modprobe ended with status {}; the module may be missing from this image",
+                    status.unsigned_abs()
                 )
             }
-            Self::Signal(signal) => write!(f, "modprobe was killed by signal {signal}"),
+            Self::Signal(signal) => {
+                write!(f, "modprobe was killed by signal {}", signal.unsigned_abs())
+            }
             Self::TimedOut => f.write_str("modprobe did not end in time"),
         }
     }

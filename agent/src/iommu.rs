@@ -99,6 +99,8 @@ pub enum Advice {
     AmdFirmware,
     /// A machine that describes its SMMU to the kernel through firmware tables.
     Smmu,
+    /// IBM Z, where every function has one.
+    S390,
     /// A virtio-iommu without its driver, and what loading that came to where it was tried.
     Virtio(Option<Result<(), LoadError>>),
     /// Nothing is known about the machine.
@@ -106,17 +108,23 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// Finds out what this machine lacks: first what its command line forbids, then what its ACPI
-    /// tables offer, at last what its CPU could have.
+    /// Finds out what this machine lacks: first what its architecture has, then what its command line
+    /// forbids, then what its ACPI tables offer, at last what its CPU could have.
     #[must_use]
     #[inline(never)] // Inlined, it makes the executable larger.
     pub fn of(root: &dyn Root, line: &[u8]) -> Self {
-        let off = ["intel_iommu", "amd_iommu", "iommu"].into_iter().zip([
-            "intel_iommu=off",
-            "amd_iommu=off",
-            "iommu=off",
-        ]);
-        for (name, text) in off {
+        let mut buffer = [0; 1024];
+        let cpu = root.read("proc/cpuinfo", &mut buffer).unwrap_or_default();
+        let has = |word: &[u8]| cpu.windows(word.len()).any(|window| window == word);
+        // What follows them is about PCs.
+        if has(b"CPU implementer") {
+            return Self::Smmu;
+        }
+        if has(b"IBM/S390") {
+            return Self::S390;
+        }
+        for text in ["intel_iommu=off", "amd_iommu=off", "iommu=off"] {
+            let name = text.strip_suffix("=off").unwrap_or(text);
             let last = parameters(line)
                 .filter(|p| p.is(name) && !p.after_dashes)
                 .last();
@@ -131,15 +139,10 @@ impl Advice {
         if table("sys/firmware/acpi/tables/IVRS") {
             return Self::AmdKernel;
         }
-        let mut buffer = [0; 1024];
-        let cpu = root.read("proc/cpuinfo", &mut buffer).unwrap_or_default();
-        let has = |word: &[u8]| cpu.windows(word.len()).any(|window| window == word);
         if has(b"GenuineIntel") {
             Self::IntelFirmware
         } else if has(b"AuthenticAMD") || has(b"HygonGenuine") {
             Self::AmdFirmware
-        } else if has(b"CPU implementer") {
-            Self::Smmu
         } else {
             Self::Unknown
         }
@@ -169,12 +172,15 @@ impl fmt::Display for Advice {
                 "turn on the SMMU in the firmware setup; the kernel finds it in the IORT table or \
                  the device tree",
             ),
+            Self::S390 => f.write_str(
+                "IBM Z has an IOMMU for each function; boot a kernel with CONFIG_S390_IOMMU",
+            ),
             Self::Virtio(None) => f.write_str(
                 "its virtio-iommu has no driver yet; at boot the agent loads virtio_iommu",
             ),
             Self::Virtio(Some(Ok(()))) => f.write_str(
-                "modprobe virtio_iommu ended well, but no function got an IOMMU group; the kernel \
-                 log says why above this line",
+                "modprobe virtio_iommu ended well, but no function got an IOMMU group; look for \
+                 `iommu` in the kernel log",
             ),
             Self::Virtio(Some(Err(error))) => write!(
                 f,

@@ -110,7 +110,7 @@ impl Write for Escaped<'_, '_> {
         for byte in text.bytes() {
             match byte {
                 b'"' | b'\\' => self.0.bytes(&[b'\\', byte]),
-                0..0x20 => write!(self.0, "\\u{byte:04x}")?,
+                0..0x20 => write!(self.0, "\\u{:04x}", u32::from(byte))?,
                 _ => self.0.bytes(&[byte]),
             }
         }

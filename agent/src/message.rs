@@ -46,7 +46,7 @@ pub type Line = String<{ LINE_LEN + 1 }>;
 /// include/linux/kern_levels.h), the program, the text.
 #[must_use]
 pub fn line(record: &Record<'_>) -> Line {
-    let level = match record.level() {
+    let level: u32 = match record.level() {
         Level::Error => 3,
         Level::Warn => 4,
         Level::Info | Level::Debug | Level::Trace => 6,

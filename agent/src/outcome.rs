@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::address::Address;
 use crate::apply::DRIVER_LIMIT;
 use crate::errno::Answer;
-use crate::function::{Inventory, MAX_FUNCTIONS};
+use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{Host, LoadError, Root, driver_of, path};
 use crate::plan::{Decision, Plan};
 use crate::text::Name;
@@ -260,7 +260,7 @@ pub fn blockers(
     root: &dyn Root,
     inventory: &Inventory,
     group: u32,
-    each: &mut dyn FnMut(Address, &Name),
+    each: &mut dyn FnMut(&Function, &Name),
 ) {
     for (_, function) in inventory.members(group) {
         let Ok(Some(driver)) = driver_of(root, function.address) else {
@@ -269,7 +269,7 @@ pub fn blockers(
         let harmless = ["pci-stub", "pcieport"].contains(&driver.as_str())
             || driver.as_bytes().windows(4).any(|part| part == b"vfio");
         if !harmless {
-            each(function.address, &driver);
+            each(function, &driver);
         }
     }
 }

@@ -105,7 +105,7 @@ fn show(
 ) -> fmt::Result {
     write!(f, "{start}")?;
     for (device, function) in below {
-        write!(f, "/{device:02x}.{function}")?;
+        write!(f, "/{:02x}.{}", u32::from(device), u32::from(function))?;
     }
     Ok(())
 }

@@ -419,8 +419,9 @@ pub fn unmatched<'a>(
         })
 }
 
-/// A function that an owner may have meant: what the selector describes in another place, or another
-/// function of the device that it names.
+/// A function that an owner may have meant: what the selector describes in another place, another
+/// function of the device that it names, or, where the machine has no such domain, what has the number
+/// of the bus as its domain (a UID of IBM Z), or the first of all.
 pub(crate) fn nearest<'a>(
     selector: &Selector<'_>,
     inventory: &'a Inventory,
@@ -439,8 +440,13 @@ pub(crate) fn nearest<'a>(
         let mut all = inventory.iter().map(|(_, function)| function);
         all.find(|function| wanted(function))
     };
+    let in_domain = |domain| find(&|function| function.address.domain == domain);
     find(&|function| model.is_some_and(|model| model.matches(&function.id)))
         .or_else(|| find(&|function| device.is_some_and(|device| device.matches(function.address))))
+        .or_else(|| match (device?, in_domain(device?.domain)) {
+            (_, Some(_)) => None,
+            (device, None) => in_domain(device.bus.into()).or_else(|| find(&|_| true)),
+        })
 }
 
 /// A selector that names nothing on this machine.

@@ -63,6 +63,8 @@ pub enum Problem<'a> {
     },
     /// A parameter that begins like ours and is none.
     UnknownName(&'a [u8]),
+    /// A physical slot without power.
+    SlotOff(&'a [u8]),
     /// A text that was not read to its end.
     TooLong(&'static str),
     /// A file that is there and cannot be read.
@@ -74,9 +76,11 @@ impl Problem<'_> {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::OddId(..) | Self::IdsRepeated | Self::AfterDashes(_) | Self::NamesNothing(_) => {
-                Severity::Warning
-            }
+            Self::OddId(..)
+            | Self::IdsRepeated
+            | Self::AfterDashes(_)
+            | Self::NamesNothing(_)
+            | Self::SlotOff(_) => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -191,6 +195,12 @@ impl fmt::Display for Problem<'_> {
             Self::UnknownName(name) => write!(
                 f,
                 "{} is no parameter of vfio-bind and is ignored; see the README for the list",
+                Text(name)
+            ),
+            Self::SlotOff(name) => write!(
+                f,
+                "slot {0} is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/{0}/power, and \
+                 run vfio-bind-agent again",
                 Text(name)
             ),
             Self::TooLong(name) => write!(

@@ -192,8 +192,8 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
                 root,
                 record.inventory,
                 status.group,
-                &mut |address, driver| {
-                    let blocker = format_args!("{address} {driver}");
+                &mut |function, driver| {
+                    let blocker = format_args!("{} {driver}", function.address);
                     json.element(&Value::Text(&blocker));
                 },
             );

@@ -1,5 +1,7 @@
 //! Names that only the machine can resolve -> places. Reads, and never writes.
 
+use rustix::io::Errno;
+
 use crate::address::{Address, Slot};
 use crate::function::Inventory;
 use crate::host::{Root, attribute, path};
@@ -16,8 +18,16 @@ pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) 
         };
         let (text, excludes) = (selector.text, selector.excludes);
         if let Target::Named(name, slot) = &mut selector.target {
-            match find(name, root, inventory) {
-                Ok(found) => *slot = found,
+            let name = *name;
+            match find(&name, root, inventory) {
+                Ok(found) => {
+                    *slot = found;
+                    if let Name::Slot(name) = name
+                        && slot_file(root, name, "power", &mut [0; 2]) == Ok(b"0\n")
+                    {
+                        policy.problem(Problem::SlotOff(name));
+                    }
+                }
                 Err(Several) => policy.problem(Problem::Ambiguous(text, excludes)),
             }
         }
@@ -55,8 +65,21 @@ fn find(name: &Name<'_>, root: &dyn Root, inventory: &Inventory) -> Result<Optio
 /// The device in a physical slot; none where the kernel knows only its bus, or no such slot.
 fn slot(root: &dyn Root, name: &[u8]) -> Option<Slot> {
     let mut buffer = [0; 64];
-    let file = path(format_args!("sys/bus/pci/slots/{}/address", Text(name)));
-    Slot::parse(root.read(&file, &mut buffer).ok()?.trim_ascii_end()).ok()
+    let text = slot_file(root, name, "address", &mut buffer).ok()?;
+    Slot::parse(text.trim_ascii_end()).ok()
+}
+
+fn slot_file<'b>(
+    root: &dyn Root,
+    slot: &[u8],
+    file: &str,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], Errno> {
+    let slot = Text(slot);
+    root.read(
+        &path(format_args!("sys/bus/pci/slots/{slot}/{file}")),
+        buffer,
+    )
 }
 
 fn attribute_is(root: &dyn Root, address: Address, name: &str, wanted: &[u8]) -> bool {

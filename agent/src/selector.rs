@@ -150,7 +150,7 @@ impl fmt::Display for Name<'_> {
                 f.write_str("dsn:")?;
                 for (at, byte) in number.to_be_bytes().into_iter().enumerate() {
                     let dash = if at == 0 { "" } else { "-" };
-                    write!(f, "{dash}{byte:02x}")?;
+                    write!(f, "{dash}{:02x}", u32::from(byte))?;
                 }
                 Ok(())
             }

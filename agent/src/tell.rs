@@ -131,11 +131,17 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
         None => info!("group {group}: VFIO does not say whether it is viable"),
         Some(false) => {
             let mut named = false;
-            blockers(root, record.inventory, group, &mut |address, driver| {
+            blockers(root, record.inventory, group, &mut |function, driver| {
                 named = true;
+                let address = function.address;
+                let instead = if function.bridge {
+                    "it is a bridge, so"
+                } else {
+                    "select it too, or"
+                };
                 error!(
-                    "group {group} is not usable: {driver} has {address}; select it too, or keep \
-                     that driver from loading"
+                    "group {group} is not usable: {driver} has {address}; {instead} keep that \
+                     driver from loading"
                 );
             });
             if !named {

@@ -40,6 +40,7 @@ const NODE: usize = 1024;
 const MAX_NODES: u32 = 4096;
 
 /// Gives each function that is to be bound the driver that suits it best.
+#[inline(never)] // Inlined, it makes the executable larger.
 pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
     let Some(aliases) = Aliases::open(root) else {
         return;

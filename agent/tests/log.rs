@@ -39,6 +39,10 @@ fn machine(trouble: Trouble) -> Machine {
             .bridge(),
         Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15).on("bochs-drm"),
         Card::new("0000:42:00.1", 0x8086, 0x2668, 0x04_0300, 15),
+        Card::new("0000:51:00.0", 0x1b36, 0x000e, 0x06_0400, 16)
+            .on("shpchp")
+            .bridge(),
+        Card::new("0000:52:01.0", 0x8086, 0x100e, 0x02_0000, 16),
     ])
     .with(trouble)
 }
@@ -60,7 +64,7 @@ fn every_kind_of_ending_is_told() {
         probe_refuses: vec!["0000:42:00.0".to_owned()],
         ..Trouble::default()
     };
-    let cases: [(Trouble, &str, &[&str]); 10] = [
+    let cases: [(Trouble, &str, &[&str]); 12] = [
         (
             ordinary(),
             "vfio.bind=42:00.0",
@@ -111,6 +115,30 @@ fn every_kind_of_ending_is_told() {
                 "INFO: 0000:00:1f.2: ahci -> vfio-pci (vfio.bind=00:1f.2)",
                 "ERROR: group 8 is not usable: lpc_ich has 0000:00:1f.0; select it too, or keep that \
                  driver from loading",
+                "INFO: 1 of 1 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=52:01.0",
+            &[
+                "INFO: 0000:52:01.0: (none) -> vfio-pci (vfio.bind=52:01.0)",
+                "ERROR: group 16 is not usable: shpchp has 0000:51:00.0; it is a bridge, so keep \
+                 that driver from loading",
+                "INFO: 1 of 1 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            Trouble {
+                slow_modprobe: true,
+                ..Trouble::default()
+            },
+            "vfio.bind=52:01.0 vfio.driver=vfio-pci",
+            &[
+                "WARN: vfio-pci: modprobe did not end in time",
+                "INFO: 0000:52:01.0: (none) -> vfio-pci (vfio.bind=52:01.0)",
+                "ERROR: group 16 is not usable: shpchp has 0000:51:00.0; it is a bridge, so keep \
+                 that driver from loading",
                 "INFO: 1 of 1 functions on vfio-pci after 7.3 ms",
             ],
         ),
@@ -169,4 +197,11 @@ fn every_kind_of_ending_is_told() {
     for (trouble, line, expected) in cases {
         assert_eq!(lines(&machine(trouble), line), expected, "{line}");
     }
+    let (gpu, device) = ("0000:42:00.0", "efi-framebuffer.0");
+    let machine = machine(ordinary()).with_framebuffer(gpu, "0000:43:00.0", device);
+    std::fs::write(machine.path("proc/iomem"), "0-1 : x\n".repeat(8192)).unwrap();
+    assert_eq!(
+        lines(&machine, "vfio.bind=42:00.0")[0],
+        "WARN: 0000:42:00.0: no framebuffer in the first 64 KiB of /proc/iomem"
+    );
 }

@@ -137,11 +137,13 @@ fn what_turns_the_iommu_on() {
         Advice::Smmu = Advice::Smmu =>
             "turn on the SMMU in the firmware setup; the kernel finds it in the IORT table or the \
              device tree",
+        Advice::S390 = Advice::S390 =>
+            "IBM Z has an IOMMU for each function; boot a kernel with CONFIG_S390_IOMMU",
         Advice::Virtio(None) = Advice::Virtio(None) =>
             "its virtio-iommu has no driver yet; at boot the agent loads virtio_iommu",
         Advice::Virtio(Some(Ok(()))) = Advice::Virtio(Some(Ok(()))) =>
-            "modprobe virtio_iommu ended well, but no function got an IOMMU group; the kernel log says \
-             why above this line",
+            "modprobe virtio_iommu ended well, but no function got an IOMMU group; look for `iommu` in \
+             the kernel log",
         Advice::Virtio(Some(Err(_))) = Advice::Virtio(Some(Err(LoadError::NoModprobe))) =>
             "virtio_iommu, the driver of its virtio-iommu, is not there: this image has no modprobe; \
              add kmod to it; put virtio_iommu into the image, or boot a kernel that has it",
@@ -252,6 +254,9 @@ fn what_is_wrong_with_a_policy() {
         } => "vfio.onfail has no value: expected native or hold; native is used",
         Problem::UnknownName(_) = Problem::UnknownName(b"vfio.bnid") =>
             "vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list",
+        Problem::SlotOff(_) = Problem::SlotOff(b"8") =>
+            "slot 8 is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/8/power, and run \
+             vfio-bind-agent again",
         Problem::TooLong(_) = Problem::TooLong("the kernel command line") =>
             "the kernel command line is longer than 36864 bytes; nothing is bound",
         Problem::Unreadable(..) = Problem::Unreadable("etc/vfio-bind/policy.conf", Errno::IO) =>

@@ -136,8 +136,8 @@ fn where_that_driver_does_not_help_nothing_else_is_done() {
         ),
         (
             without_groups,
-            "modprobe virtio_iommu ended well, but no function got an IOMMU group; the kernel log \
-             says why above this line",
+            "modprobe virtio_iommu ended well, but no function got an IOMMU group; look for `iommu` \
+             in the kernel log",
         ),
     ] {
         let told = run(&machine, "vfio.bind=42:00.0");

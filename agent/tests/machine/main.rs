@@ -1,6 +1,7 @@
 //! Tests on machines made of directories.
 
 mod apply;
+mod architecture;
 mod executable;
 mod faults;
 mod grouping;

@@ -91,42 +91,6 @@ fn every_topology_is_read_whole() {
     assert_eq!(tables.count(), MACHINES.len());
 }
 
-/// What the group policy comes to for one function, computed once more in the simplest way.
-fn expected(cards: &[Card], card: &Card) -> BTreeSet<String> {
-    let system = |card: &Card| {
-        let class = card.class >> 8;
-        class >> 8 == 5 || [0x0600, 0x0601, 0x0c05, 0x0806].contains(&class)
-    };
-    let members = || cards.iter().filter(|other| other.group == card.group);
-    let vmd = members().find(|other| other.driver.as_deref() == Some("vmd"));
-    let behind_vmd = vmd.is_some_and(|vmd| vmd.address != card.address);
-    if card.bridge || card.group.is_none() || behind_vmd {
-        return BTreeSet::new();
-    }
-    cards
-        .iter()
-        .filter(|other| other.group == card.group && !other.bridge)
-        .filter(|other| other.address == card.address || !system(other))
-        .map(|other| other.address.clone())
-        .collect()
-}
-
-#[test]
-fn each_function_alone_brings_its_group() {
-    for name in MACHINES {
-        let cards = topology(name);
-        let machine = Machine::new(&cards);
-        for card in &cards {
-            let line = format!("vfio.bind={}", card.address);
-            assert_eq!(
-                bound(&machine, &line),
-                expected(&cards, card),
-                "{name}: {line}"
-            );
-        }
-    }
-}
-
 #[test]
 fn one_of_two_identical_gpus() {
     let machine = Machine::from_topology("two-identical-gpus-threadripper-x399");

@@ -58,6 +58,8 @@ pub struct Trouble {
     pub no_module: bool,
     /// These modules are not in the image.
     pub missing: Vec<&'static str>,
+    /// modprobe does not end, although it has done its work.
+    pub slow_modprobe: bool,
     /// The image has no modprobe.
     pub no_modprobe: bool,
     /// The driver's probe refuses these.
@@ -593,6 +595,9 @@ impl Host for Machine {
             if self.driver_override(&address) == name {
                 self.probe(&address);
             }
+        }
+        if self.trouble.slow_modprobe {
+            return Err(LoadError::TimedOut);
         }
         Ok(())
     }
