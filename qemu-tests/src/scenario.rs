@@ -11,6 +11,9 @@ pub const BEFORE: &str = "before the agent";
 /// The label of the snapshot after the native drivers came.
 pub const NATIVES: &str = "after the native drivers";
 
+/// The kernel that has vfio-pci built in; all others have it as a module.
+pub const BUILT_IN: &str = "built-in";
+
 /// The test module whose driver takes `address=` and never returns from its remove function.
 pub const STALL: &str = "vfio_bind_stall";
 /// The test module with a vfio driver for the model of [`machine::NVME`]; its driver is called alike.
@@ -43,8 +46,12 @@ pub struct Scenario {
     pub preload: &'static [&'static str],
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
-    /// The packaged kernel that it is about, where it is about one.
+    /// The kernel that it is about, where it is about one: a packaged version or [`BUILT_IN`].
     pub kernel: Option<&'static str>,
+    /// Functions that the kernel itself gave to vfio-pci and that the agent leaves there.
+    pub kernels: &'static [&'static str],
+    /// A file for the image's modprobe.d.
+    pub modprobe: Option<&'static str>,
     /// Whether it runs on [`machine::framebuffer`], and who holds that memory is looked at.
     pub framebuffer: bool,
     /// The agent's runs, in order.
@@ -219,6 +226,8 @@ impl Scenario {
             preload: &[],
             without: &[],
             kernel: None,
+            kernels: &[],
+            modprobe: None,
             framebuffer: false,
             runs: vec![run],
             unusable: &[],
@@ -279,6 +288,27 @@ impl Scenario {
     #[must_use]
     pub fn framebuffer(mut self, kernel: &'static str) -> Self {
         (self.framebuffer, self.kernel) = (true, Some(kernel));
+        self
+    }
+
+    /// With vfio-pci built into the kernel.
+    #[must_use]
+    pub fn built_in(mut self) -> Self {
+        self.kernel = Some(BUILT_IN);
+        self
+    }
+
+    /// With functions that the kernel itself gave to vfio-pci and that the agent leaves there.
+    #[must_use]
+    pub fn left_to_kernel(mut self, addresses: &'static [&'static str]) -> Self {
+        self.kernels = addresses;
+        self
+    }
+
+    /// With a file in the image's modprobe.d.
+    #[must_use]
+    pub fn modprobe(mut self, text: &'static str) -> Self {
+        self.modprobe = Some(text);
         self
     }
 

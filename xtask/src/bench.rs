@@ -24,7 +24,8 @@ use crate::vm::Boot;
 /// What to boot, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// A packaged version such as 6.1, or the path of an image.
+    /// A packaged version such as 6.1, or the path of an image, or `built-in`: a kernel with
+    /// vfio-pci in it, built from Debian's source when it is first wanted.
     #[arg(long, value_name = "PATH|VERSION", default_value = kernel::DEFAULT)]
     pub kernel: String,
     /// The folder with modules.dep that belongs to an image named by its path.
@@ -181,7 +182,7 @@ impl Bench {
             .then(|| firmware::ovmf(&self.cache))
             .transpose()?;
         let image = self.folder.path().join(format!("{}.cpio", scenario.name));
-        image::write_with_orders(&image, &base, &scenario.orders())?;
+        image::write_with_orders(&image, &base, &scenario.orders(), scenario.modprobe)?;
         let log = self.logs.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,

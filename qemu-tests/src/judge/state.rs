@@ -80,6 +80,7 @@ fn check_end(scenario: &Scenario, device: &Device, natives: &Snapshot, failures:
         Some(outcome) if outcome.is_vfio() => (vfio, vfio),
         Some(Outcome::Held) => (None, vfio),
         Some(Outcome::Failed) => (None, Some(LOCKED)),
+        _ if scenario.kernels.contains(&device.address) => (vfio, None),
         _ => (Some(device.native), None),
     };
     let expected = Function {
