@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::machine::{self, Iommu, Machine};
+use crate::machine::{self, Device, Iommu, Machine};
 use crate::protocol::{AgentOrder, Orders, Step};
 use crate::report::Outcome;
 
@@ -13,6 +13,10 @@ pub const NATIVES: &str = "after the native drivers";
 
 /// The kernel that has vfio-pci built in; all others have it as a module.
 pub const BUILT_IN: &str = "built-in";
+/// The modules of the few native drivers that [`BUILT_IN`] has (qemu-tests/kernel/built-in.config).
+const BUILT_IN_NATIVES: [&str; 3] = ["bochs", "snd_hda_intel", "nvme"];
+/// Those drivers, and the one that is part of it.
+const BUILT_IN_DRIVERS: [&str; 4] = ["bochs-drm", "snd_hda_intel", "nvme", "serial"];
 
 /// The test module whose driver takes `address=` and never returns from its remove function.
 pub const STALL: &str = "vfio_bind_stall";
@@ -329,18 +333,28 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        let machine = if self.framebuffer {
+        let mut machine = if self.framebuffer {
             machine::framebuffer()
         } else if self.more_cards {
             machine::with_more_cards(self.iommu)
         } else {
             machine::pc(self.iommu)
         };
+        if self.kernel == Some(BUILT_IN) {
+            machine.natives = &BUILT_IN_NATIVES;
+        }
         if self.own_slots {
             machine.with_own_slots()
         } else {
             machine
         }
+    }
+
+    /// The driver that a device has in the end where nobody else wants it; none where the kernel lacks it.
+    #[must_use]
+    pub fn native(&self, device: &Device) -> Option<&'static str> {
+        let is_there = self.kernel != Some(BUILT_IN) || BUILT_IN_DRIVERS.contains(&device.native);
+        is_there.then_some(device.native)
     }
 
     /// What becomes of the function at `address` in the end, by the last run that says.

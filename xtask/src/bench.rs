@@ -1,5 +1,6 @@
 //! All that a scenario needs in order to run, prepared once for many.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::judge::{self, Evidence, Judgement};
-use qemu_tests::scenario::Scenario;
+use qemu_tests::scenario::{BUILT_IN, Scenario};
 
 use crate::cache::Cache;
 use crate::cargo::Executable;
 use crate::firmware;
 use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
+use crate::modules::Index;
 use crate::progress::say;
 use crate::test_module;
 use crate::tools::{self, DEPMOD, DPKG_DEB, QEMU, Tool, XZ};
@@ -59,6 +61,8 @@ impl Options {
 pub struct Bench {
     /// The kernel that is booted.
     pub kernel: Kernel,
+    /// Whether that is [`BUILT_IN`].
+    built_in: bool,
     /// What images hold.
     pub programs: Programs,
     /// QEMU's accelerator.
@@ -129,6 +133,7 @@ impl Bench {
         fs::create_dir_all(&logs).with_context(|| format!("mkdir({})", logs.display()))?;
         Ok(Self {
             kernel,
+            built_in: options.kernel == BUILT_IN,
             programs: Programs { init, agent, kmod },
             accelerator: options.accel.clone(),
             limit: Duration::from_secs(options.timeout),
@@ -144,6 +149,16 @@ impl Bench {
     /// Why a scenario cannot be run here, if it cannot.
     #[must_use]
     pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
+        if scenario.kernel.is_none() && self.built_in {
+            let as_module = scenario.without.contains(&"vfio_pci")
+                || !scenario.ids.is_empty()
+                || scenario.cmdline.contains("pci.ids=");
+            if as_module {
+                return Some("it is about vfio-pci as a module, which is part of this kernel");
+            } else if self.lacks_a_module(scenario) {
+                return Some("it preloads or needs a module that this kernel does not have");
+            }
+        }
         if self.kernel.debian.is_some() {
             None
         } else if scenario.needs().is_some() {
@@ -153,6 +168,14 @@ impl Bench {
         } else {
             None
         }
+    }
+
+    /// Whether a scenario preloads what this kernel does not have; test modules need headers.
+    fn lacks_a_module(&self, scenario: &Scenario) -> bool {
+        // A kernel without indexes fails in what needs them, and says so there.
+        Index::read(&self.kernel.modules).is_ok_and(|index| {
+            scenario.needs().is_some() || index.closure(scenario.preload).is_err()
+        })
     }
 
     /// The kernel of a scenario, got when it is first wanted.
@@ -174,6 +197,12 @@ impl Bench {
     /// # Errors
     /// Where no machine could be started: that says nothing about the agent.
     pub fn run(&self, scenario: &Scenario, watch: impl FnMut(&str)) -> Result<Outcome> {
+        let mut scenario = Cow::Borrowed(scenario);
+        if self.built_in && scenario.kernel.is_none() {
+            // It decides which native drivers there are.
+            scenario.to_mut().kernel = Some(BUILT_IN);
+        }
+        let scenario = scenario.as_ref();
         let machine = scenario.machine();
         let kernel = self.kernel_of(scenario)?;
         let base = self.base_image(&kernel, machine.natives, scenario)?;

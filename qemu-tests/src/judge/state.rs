@@ -81,7 +81,7 @@ fn check_end(scenario: &Scenario, device: &Device, natives: &Snapshot, failures:
         Some(Outcome::Held) => (None, vfio),
         Some(Outcome::Failed) => (None, Some(LOCKED)),
         _ if scenario.kernels.contains(&device.address) => (vfio, None),
-        _ => (Some(device.native), None),
+        _ => (scenario.native(device), None),
     };
     let expected = Function {
         driver: driver.map(str::to_owned),
