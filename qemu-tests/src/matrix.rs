@@ -2,7 +2,8 @@
 
 use crate::machine::{Board, Cast, Iommu};
 use crate::report::Outcome;
-use crate::scenario::{NEWEST, Run, Scenario};
+use crate::scenario::{BUILT_IN, NEWEST, Run, Scenario};
+use crate::scenarios::built_in;
 
 /// A machine, and how it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,8 @@ const fn with_efi(name: &'static str, place: Place) -> Place {
     }
 }
 
-/// The kernels, the oldest first.
-pub const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
+/// The kernels: Debian's, the oldest first, and one with vfio-pci in it.
+pub const KERNELS: [&str; 5] = ["5.10", "6.1", "6.12", NEWEST, BUILT_IN];
 
 const INTEL: Place = place("intel", Board::Pc, Iommu::Intel, "5.10");
 const SMMU: Place = place("smmuv3", Board::Virt, Iommu::Smmu, "5.10");
@@ -72,25 +73,23 @@ pub struct Cell {
 /// Every kernel on every machine.
 #[must_use]
 pub fn cells() -> Vec<Cell> {
-    let kernels = KERNELS.iter().enumerate();
-    let each = |(age, kernel): (usize, &&'static str)| {
-        let kernel = *kernel;
-        PLACES.map(|place| {
-            let first = KERNELS.iter().position(|other| *other == place.first);
-            let runs = first.is_some_and(|first| first <= age);
-            let scenarios = if runs {
+    let age = |kernel| KERNELS.iter().position(|other| *other == kernel);
+    let each = |kernel: &'static str| {
+        PLACES.map(|place| Cell {
+            kernel,
+            place,
+            scenarios: if kernel == BUILT_IN {
+                // It is built for one machine.
+                let there = place == INTEL;
+                there.then(built_in::scenarios).unwrap_or_default()
+            } else if age(place.first) <= age(kernel) {
                 core(kernel, place)
             } else {
                 Vec::new()
-            };
-            Cell {
-                kernel,
-                place,
-                scenarios,
-            }
+            },
         })
     };
-    kernels.flat_map(each).collect()
+    KERNELS.into_iter().flat_map(each).collect()
 }
 
 /// Everything that runs in some cell.
@@ -198,7 +197,8 @@ mod tests {
     fn the_cross_section_has_every_kernel_iommu_architecture_and_firmware() {
         let chosen = cross_section();
         assert_eq!(chosen.len(), CROSS_SECTION.len());
-        for kernel in KERNELS {
+        let built = |kernel: &&str| *kernel == BUILT_IN;
+        for kernel in KERNELS.into_iter().filter(|kernel| !built(kernel)) {
             assert!(
                 chosen.iter().any(|one| one.kernel == Some(kernel)),
                 "{kernel}"

@@ -164,7 +164,7 @@ pub struct Inherited {
 pub struct Used {
     /// The function.
     pub address: String,
-    /// `group` or `cdev`: the interface that was used.
+    /// `group`, `cdev` or `group and cdev`: the interfaces that were used.
     pub through: String,
     /// Vendor and device as read through VFIO's config region, `vvvv:dddd`; empty on error.
     pub ids: String,

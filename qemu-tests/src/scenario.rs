@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::architecture::Architecture;
-use crate::machine::{self, Board, Iommu, Machine};
+use crate::machine::{self, Board, Device, Iommu, Machine};
 use crate::protocol::{AgentOrder, Orders, Step};
 use crate::report::Outcome;
 
@@ -11,6 +11,13 @@ use crate::report::Outcome;
 pub const BEFORE: &str = "before the agent";
 /// The label of the snapshot after the native drivers came.
 pub const NATIVES: &str = "after the native drivers";
+
+/// The kernel that has vfio-pci built in; all others have it as a module.
+pub const BUILT_IN: &str = "built-in";
+/// The modules of the few native drivers that [`BUILT_IN`] has (qemu-tests/kernel/built-in.config).
+const BUILT_IN_NATIVES: [&str; 3] = ["bochs", "snd_hda_intel", "nvme"];
+/// Those drivers, and the one that is part of it.
+const BUILT_IN_DRIVERS: [&str; 4] = ["bochs-drm", "snd_hda_intel", "nvme", "serial"];
 
 /// The test module whose driver takes `address=` and never returns from its remove function.
 pub const STALL: &str = "vfio_bind_stall";
@@ -49,8 +56,12 @@ pub struct Scenario {
     pub preload: Vec<&'static str>,
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
-    /// The packaged kernel that it is about, where it is about one.
+    /// The kernel that it is about, where it is about one: a packaged version or [`BUILT_IN`].
     pub kernel: Option<&'static str>,
+    /// Functions that the kernel itself gave to vfio-pci and that the agent leaves there.
+    pub kernels: &'static [&'static str],
+    /// A file for the image's modprobe.d.
+    pub modprobe: Option<&'static str>,
     /// The agent's runs, in order.
     pub runs: Vec<Run>,
     /// Functions that are VFIO's in the end, but in a group that native siblings block.
@@ -241,6 +252,8 @@ impl Scenario {
             preload: Vec::new(),
             without: &[],
             kernel: None,
+            kernels: &[],
+            modprobe: None,
             runs: vec![run],
             unusable: &[],
             ids: Vec::new(),
@@ -310,6 +323,27 @@ impl Scenario {
         self
     }
 
+    /// With vfio-pci built into the kernel.
+    #[must_use]
+    pub fn built_in(mut self) -> Self {
+        self.kernel = Some(BUILT_IN);
+        self
+    }
+
+    /// With functions that the kernel itself gave to vfio-pci and that the agent leaves there.
+    #[must_use]
+    pub fn left_to_kernel(mut self, addresses: &'static [&'static str]) -> Self {
+        self.kernels = addresses;
+        self
+    }
+
+    /// With a file in the image's modprobe.d.
+    #[must_use]
+    pub fn modprobe(mut self, text: &'static str) -> Self {
+        self.modprobe = Some(text);
+        self
+    }
+
     /// With functions that are bound but not usable once the native drivers are there.
     #[must_use]
     pub fn unusable(mut self, addresses: &'static [&'static str]) -> Self {
@@ -327,7 +361,10 @@ impl Scenario {
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        let machine = self.board.machine(self.iommu);
+        let mut machine = self.board.machine(self.iommu);
+        if self.kernel == Some(BUILT_IN) {
+            machine.natives = &BUILT_IN_NATIVES;
+        }
         if self.own_slots {
             machine.with_own_slots()
         } else {
@@ -352,6 +389,13 @@ impl Scenario {
     #[must_use]
     pub fn looks_at_memory(&self) -> bool {
         self.board == Board::PcWithScreen
+    }
+
+    /// The driver that a device has in the end where nobody else wants it; none where the kernel lacks it.
+    #[must_use]
+    pub fn native(&self, device: &Device) -> Option<&'static str> {
+        let is_there = self.kernel != Some(BUILT_IN) || BUILT_IN_DRIVERS.contains(&device.native);
+        is_there.then_some(device.native)
     }
 
     /// What becomes of the function at `address` in the end, by the last run that says.

@@ -1,5 +1,6 @@
 //! All that a scenario needs in order to run, prepared once for many.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::architecture::Architecture;
 use qemu_tests::judge::{self, Evidence, Judgement};
-use qemu_tests::scenario::Scenario;
+use qemu_tests::scenario::{BUILT_IN, Scenario};
 
 use crate::cache::Cache;
 use crate::cargo::Executable;
 use crate::firmware;
 use crate::image::{self, Choice, Programs};
 use crate::kernel::{self, Kernel};
+use crate::modules::Index;
 use crate::progress::say;
 use crate::test_module;
 use crate::tools::{self, DEPMOD, DPKG_DEB, Tool, XZ, qemu};
@@ -25,7 +27,8 @@ use crate::vm::Boot;
 /// What to boot, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// A packaged version such as 6.1, or the path of an image.
+    /// A packaged version such as 6.1, or the path of an image, or `built-in`: a kernel with
+    /// vfio-pci in it, built from Debian's source when it is first wanted.
     #[arg(long, value_name = "PATH|VERSION", default_value = kernel::DEFAULT)]
     pub kernel: String,
     /// The folder with modules.dep that belongs to an image named by its path.
@@ -79,6 +82,8 @@ impl Options {
 pub struct Bench {
     /// The kernel that is booted.
     pub kernel: Kernel,
+    /// Whether that is [`BUILT_IN`].
+    built_in: bool,
     /// What images hold, by the architecture of the machine.
     programs: BTreeMap<Architecture, Programs>,
     /// QEMU's accelerator.
@@ -145,6 +150,7 @@ impl Bench {
         fs::create_dir_all(&logs).with_context(|| format!("mkdir({})", logs.display()))?;
         Ok(Self {
             kernel,
+            built_in: options.kernel == BUILT_IN,
             programs,
             accelerator: options.accel.clone(),
             limit: Duration::from_secs(options.timeout),
@@ -164,6 +170,32 @@ impl Bench {
     pub fn programs(&self, architecture: Architecture) -> Result<&Programs> {
         let programs = self.programs.get(&architecture);
         programs.with_context(|| format!("nothing was prepared for {architecture}"))
+    }
+
+    /// Why a scenario cannot be run on this kernel, if it cannot.
+    #[must_use]
+    pub fn obstacle(&self, scenario: &Scenario) -> Option<&'static str> {
+        if scenario.kernel.is_some() || !self.built_in {
+            return None;
+        }
+        let as_module = scenario.without.contains(&"vfio_pci")
+            || !scenario.ids.is_empty()
+            || scenario.cmdline.contains("pci.ids=");
+        if as_module {
+            Some("it is about vfio-pci as a module, which is part of this kernel")
+        } else if self.lacks_a_module(scenario) {
+            Some("it preloads or needs a module that this kernel does not have")
+        } else {
+            None
+        }
+    }
+
+    /// Whether a scenario preloads what this kernel does not have; test modules need headers.
+    fn lacks_a_module(&self, scenario: &Scenario) -> bool {
+        // A kernel without indexes fails in what needs them, and says so there.
+        Index::read(&self.kernel.modules).is_ok_and(|index| {
+            scenario.needs().is_some() || index.closure(&scenario.preload).is_err()
+        })
     }
 
     /// The kernel of a scenario, got when it is first wanted.
@@ -186,6 +218,12 @@ impl Bench {
     /// # Errors
     /// Where no machine could be started: that says nothing about the agent.
     pub fn run(&self, scenario: &Scenario, watch: impl FnMut(&str)) -> Result<Outcome> {
+        let mut scenario = Cow::Borrowed(scenario);
+        if self.built_in && scenario.kernel.is_none() {
+            // It decides which native drivers there are.
+            scenario.to_mut().kernel = Some(BUILT_IN);
+        }
+        let scenario = scenario.as_ref();
         let machine = scenario.machine();
         let kernel = self.kernel_of(scenario)?;
         let base = self.base_image(&kernel, machine.natives, scenario)?;
@@ -194,7 +232,7 @@ impl Bench {
             .then(|| firmware::edk2(kernel.architecture, &self.cache))
             .transpose()?;
         let image = self.folder.path().join(format!("{}.cpio", scenario.name));
-        image::write_with_orders(&image, &base, &scenario.orders())?;
+        image::write_with_orders(&image, &base, &scenario.orders(), scenario.modprobe)?;
         let log = self.logs.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,

@@ -93,7 +93,7 @@ pub fn run(
             scope.spawn(move || {
                 let next = || queue.lock().ok().and_then(|mut queue| queue.next());
                 while let Some(scenario) = next() {
-                    let line = match options.obstacle(scenario) {
+                    let line = match options.obstacle(scenario).or(bench.obstacle(scenario)) {
                         Some(reason) => Line::skipped(scenario, reason),
                         None => Line::new(scenario, bench.run(scenario, |_| {})),
                     };

@@ -97,11 +97,17 @@ pub fn write_base(
     archive.finish()
 }
 
-/// Writes the image `base` with `orders` behind it: the kernel unpacks one archive after another.
+/// Writes the image `base` with `orders` and a file for its modprobe.d behind it: the kernel unpacks one
+/// archive after another.
 ///
 /// # Errors
 /// Where something cannot be read or written.
-pub fn write_with_orders(path: &Path, base: &Path, orders: &Orders) -> Result<()> {
+pub fn write_with_orders(
+    path: &Path,
+    base: &Path,
+    orders: &Orders,
+    modprobe: Option<&str>,
+) -> Result<()> {
     let mut archive = Archive::create(path)?;
     let image = fs::read(base).with_context(|| format!("read({})", base.display()))?;
     archive
@@ -115,6 +121,9 @@ pub fn write_with_orders(path: &Path, base: &Path, orders: &Orders) -> Result<()
         .write_all(&padding[..image.len().next_multiple_of(4) - image.len()])?;
     let text = serde_json::to_vec(orders).context("orders as JSON")?;
     archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
+    if let Some(text) = modprobe {
+        archive.add("etc/modprobe.d/scenario.conf", DATA, text.as_bytes())?;
+    }
     archive.finish()
 }
 
@@ -263,12 +272,19 @@ mod tests {
             scenario: "a".to_owned(),
             steps: Vec::new(),
         };
-        write_with_orders(&whole, &base, &orders).unwrap();
+        write_with_orders(&whole, &base, &orders, Some("x")).unwrap();
         let found = entries(fs::read(&whole).unwrap());
         let names: Vec<_> = found.iter().map(|(name, ..)| name.as_str()).collect();
         assert_eq!(
             names,
-            ["bin", "init", "TRAILER!!!", "scenario.json", "TRAILER!!!"]
+            [
+                "bin",
+                "init",
+                "TRAILER!!!",
+                "scenario.json",
+                "etc/modprobe.d/scenario.conf",
+                "TRAILER!!!"
+            ]
         );
         assert_eq!(found[0].1, LINK);
         assert_eq!(found[1].2, b"12345");

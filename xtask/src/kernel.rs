@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
-use qemu_tests::scenario::NEWEST;
+use qemu_tests::scenario::{BUILT_IN, NEWEST};
 
 use crate::apt::Apt;
+use crate::built_kernel;
 use crate::bzimage;
 use crate::cache::Cache;
 use crate::command;
@@ -71,8 +72,8 @@ const PARTS: [&str; 3] = ["linux-base-", "linux-binary-", "linux-modules-"];
 pub const DEFAULT: &str = PACKAGED[0].version;
 
 impl Kernel {
-    /// The kernel called `name`: a version that Debian packages, or a path that comes with the
-    /// folder of its modules.
+    /// The kernel called `name`: a version that Debian packages, [`BUILT_IN`], or a path that comes
+    /// with the folder of its modules.
     ///
     /// # Errors
     /// Where there is no such kernel or it cannot be had.
@@ -88,10 +89,13 @@ impl Kernel {
         if let Some(packaged) = PACKAGED.iter().find(|packaged| packaged.version == name) {
             return packaged.get(architecture, cache);
         }
+        if name == BUILT_IN {
+            return built_kernel::get(cache);
+        }
         let versions: Vec<_> = PACKAGED.iter().map(|packaged| packaged.version).collect();
         ensure!(
             Path::new(name).exists(),
-            "no kernel `{name}`: neither a file nor one of the packaged versions ({})",
+            "no kernel `{name}`: neither a file, nor `{BUILT_IN}`, nor one of the packaged versions ({})",
             versions.join(", ")
         );
         bail!("--kernel {name} needs --modules DIR, the folder with its modules.dep")
@@ -163,7 +167,10 @@ fn beside(packed: &Path, release: &str) -> PathBuf {
 }
 
 /// The name of the only entry of a folder.
-fn only_entry(folder: &Path) -> Result<String> {
+///
+/// # Errors
+/// Where it cannot be listed, or has another number of entries.
+pub fn only_entry(folder: &Path) -> Result<String> {
     let listing = fs::read_dir(folder).with_context(|| format!("list({})", folder.display()))?;
     let names: Vec<_> = listing.collect::<std::io::Result<_>>()?;
     match &names[..] {

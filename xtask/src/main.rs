@@ -3,6 +3,7 @@
 mod apt;
 mod archive;
 mod bench;
+mod built_kernel;
 mod bzimage;
 mod cache;
 mod campaign;

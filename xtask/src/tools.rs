@@ -53,6 +53,21 @@ pub const MAKE: Tool = Tool {
     program: "make",
     package: "make",
 };
+/// Reads the options of a kernel's source.
+pub const FLEX: Tool = Tool {
+    program: "flex",
+    package: "flex",
+};
+/// Does so, too.
+pub const BISON: Tool = Tool {
+    program: "bison",
+    package: "bison",
+};
+/// Calculates constants of a kernel's clock.
+pub const BC: Tool = Tool {
+    program: "bc",
+    package: "bc",
+};
 /// Fetches kernels.
 pub const APT_GET: Tool = Tool {
     program: "apt-get",

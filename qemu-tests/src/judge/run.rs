@@ -61,7 +61,7 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
     }
     check_time(run, seen, &mut failures);
     check_log(run, seen, &mut failures);
-    check_writes(scenario, run, seen, &mut failures);
+    check_writes(scenario, run, seen, &around, &mut failures);
     if !run.writes {
         check_stillness(&around, &mut failures);
     }
@@ -122,16 +122,30 @@ fn check_log(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
 }
 
 /// The writes: only to the functions of the scenario, overrides before anything that binds.
-fn check_writes(scenario: &Scenario, run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
+fn check_writes(
+    scenario: &Scenario,
+    run: &Run,
+    seen: &AgentRun,
+    around: &Around<'_>,
+    failures: &mut RunFailures<'_>,
+) {
     let what = "writes into sysfs";
     if !run.writes {
         return failures.equal(what, "nothing".to_owned(), list(&seen.writes));
     }
-    let untouched = [Outcome::Refused, Outcome::Left, Outcome::Already];
+    // What VFIO has by the kernel's own choice still needs an override, lest another driver gets it.
+    let is_held = |address: &str| {
+        let before = around.before.function(address);
+        before.is_some_and(|function| function.driver_override.is_some())
+    };
     let touched = run
         .outcomes
         .iter()
-        .filter(|(_, outcome)| !untouched.contains(outcome));
+        .filter(|(address, outcome)| match outcome {
+            Outcome::Refused | Outcome::Left => false,
+            Outcome::Already => !is_held(address),
+            _ => true,
+        });
     let touched: Vec<&str> = touched.map(|(address, _)| *address).collect();
     for write in &seen.writes {
         let owner = write.split('/').next().unwrap_or_default();

@@ -80,7 +80,8 @@ fn check_end(scenario: &Scenario, device: &Device, natives: &Snapshot, failures:
         Some(outcome) if outcome.is_vfio() => (vfio, vfio),
         Some(Outcome::Held) => (None, vfio),
         Some(Outcome::Failed) => (None, Some(LOCKED)),
-        _ => (Some(device.native), None),
+        _ if scenario.kernels.contains(&device.address) => (vfio, None),
+        _ => (scenario.native(device), None),
     };
     let expected = Function {
         driver: driver.map(str::to_owned),

@@ -3,8 +3,9 @@
 use super::*;
 use crate::architecture::Architecture;
 use crate::function::Function;
-use crate::machine::{GPU, GPU_AUDIO, Iommu, TWIN, pc};
+use crate::machine::{GPU, GPU_AUDIO, Iommu, NIC, TWIN, pc};
 use crate::protocol::{End, Ending};
+use crate::report::Outcome;
 use crate::scenario::{BEFORE, NATIVES, Run};
 
 const GROUP: u32 = 10;
@@ -249,4 +250,59 @@ fn a_function_that_does_not_answer_through_vfio_is_noticed() {
         &evidence(|records| records[6] = used(GPU_AUDIO, "ffff:ffff")),
         &["got ffff:ffff"],
     );
+}
+
+#[test]
+fn what_the_kernel_gave_to_vfio_gets_an_override_too() {
+    let mut scenario = scenario();
+    scenario.runs[0].outcomes[0].1 = Outcome::Already;
+    let boot = |writes: usize| {
+        let mut run = agent_run();
+        let told = run.report.map(|text| {
+            let text = text.replacen("null", "\"vfio-pci\"", 1);
+            text.replacen("\"bound\"", "\"already\"", 1)
+        });
+        run.report = told;
+        run.writes.drain(..writes);
+        let evidence = evidence(|records| {
+            if let Record::Snapshot(before) = &mut records[1] {
+                let gpu = before.functions.iter_mut().find(|f| f.address == GPU);
+                gpu.unwrap().driver = Some("vfio-pci".to_owned());
+            }
+            records[2] = Record::AgentRun(run);
+        });
+        judge(&scenario, &evidence).failures
+    };
+    assert_eq!(boot(0), []);
+    let failures = boot(1);
+    assert_eq!(failures.len(), 1, "{failures:#?}");
+    assert!(
+        failures[0]
+            .expected
+            .contains("0000:42:00.0/driver_override")
+    );
+}
+
+#[test]
+fn a_device_may_be_left_to_the_kernel() {
+    let boot = || {
+        evidence(|records| {
+            if let Record::Snapshot(end) = &mut records[4] {
+                let twin = end.functions.iter_mut().find(|f| f.address == TWIN);
+                twin.unwrap().driver = Some("vfio-pci".to_owned());
+            }
+        })
+    };
+    let failures = judge(&scenario().left_to_kernel(&[TWIN]), &boot()).failures;
+    assert_eq!(failures, []);
+    assert_eq!(judge(&scenario(), &boot()).failures.len(), 1);
+}
+
+#[test]
+fn the_built_kernel_lacks_some_native_drivers() {
+    let machine = pc(Iommu::Intel);
+    let (gpu, nic) = (machine.device(GPU).unwrap(), machine.device(NIC).unwrap());
+    let native = |scenario: &Scenario| [gpu, nic].map(|device| scenario.native(&device));
+    assert_eq!(native(&scenario()), [Some("bochs-drm"), Some("e1000")]);
+    assert_eq!(native(&scenario().built_in()), [Some("bochs-drm"), None]);
 }

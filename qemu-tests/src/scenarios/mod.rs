@@ -1,5 +1,6 @@
 //! The tables of scenarios, by what they are about.
 
+pub(crate) mod built_in;
 mod first;
 mod framebuffer;
 mod ids;
@@ -26,6 +27,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(named::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());
+    all.extend(built_in::scenarios());
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());
     all.extend(malformed::scenarios());

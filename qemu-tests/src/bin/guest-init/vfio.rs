@@ -26,11 +26,13 @@ pub(crate) fn use_functions(addresses: &[String]) -> Vec<Used> {
         .collect()
 }
 
-/// Uses one function by whichever interface the kernel offers, the group first.
+/// Uses one function by every interface that the kernel offers, the group first.
 fn use_function(address: &str) -> Used {
     let group = files::link_name(Path::new(DEVICES).join(address).join("iommu_group"));
     let node = group.map(|number| format!("/dev/vfio/{number}"));
+    let has_device_nodes = Path::new("/dev/vfio/devices").exists();
     let (through, read) = match node.filter(|node| Path::new(node).exists()) {
+        Some(node) if has_device_nodes => ("group and cdev", through_both(&node, address)),
         Some(node) => ("group", through_group(&node, address)),
         None => ("cdev", through_cdev(address)),
     };
@@ -44,6 +46,14 @@ fn use_function(address: &str) -> Used {
         ids,
         error,
     }
+}
+
+/// One after the other: a device has one user at a time.
+fn through_both(node: &str, address: &str) -> Result<String> {
+    let ids = through_group(node, address)?;
+    let same = through_cdev(address).context("after its group was used")?;
+    ensure!(ids == same, "{ids} by its group, {same} by its own node");
+    Ok(ids)
 }
 
 /// Container, group, IOMMU, mapping, device: the way QEMU takes.
