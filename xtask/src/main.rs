@@ -109,7 +109,8 @@ enum Task {
     ///
     /// For another one, only the agent's; and what its executable prints is compared with this
     /// machine's. qemu-user, a cross compiler and a C library are installed or named where they are
-    /// missing; Debian's Rust for the target goes into the cache folder (170 MB to download).
+    /// missing; without libraries of rustc's for the target, Debian's compiler goes into the cache
+    /// folder (200 MB to download, 760 MB on disk).
     UnitTests {
         /// For another machine than this one.
         #[arg(long, value_name = "TRIPLE")]
