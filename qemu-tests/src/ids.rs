@@ -155,13 +155,13 @@ mod tests {
     #[test]
     fn a_seed_is_a_list() {
         let devices = pc(Iommu::Intel).devices;
-        assert_eq!(values(devices, 50, 7), values(devices, 50, 7));
-        assert_ne!(values(devices, 50, 7), values(devices, 50, 8));
+        assert_eq!(values(&devices, 50, 7), values(&devices, 50, 7));
+        assert_ne!(values(&devices, 50, 7), values(&devices, 50, 8));
     }
 
     #[test]
     fn every_quirk_is_in_the_list() {
-        let all = values(pc(Iommu::Intel).devices, 400, 1);
+        let all = values(&pc(Iommu::Intel).devices, 400, 1);
         let has = |what: &str, test: &dyn Fn(&String) -> bool| {
             assert!(all.iter().any(test), "no value with {what}");
         };

@@ -41,13 +41,21 @@ const fn with_efi(name: &'static str, place: Place) -> Place {
 pub const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
 
 const INTEL: Place = place("intel", Board::Pc, Iommu::Intel, "5.10");
+const SMMU: Place = place("smmuv3", Board::Virt, Iommu::Smmu, "5.10");
 
 /// The machines.
-pub const PLACES: [Place; 4] = [
+pub const PLACES: [Place; 9] = [
     INTEL,
     with_efi("intel-efi", INTEL),
     place("amd", Board::Pc, Iommu::Amd, "5.10"),
+    // Debian's kernels have its driver since then.
+    place("virtio", Board::Pc, Iommu::Virtio, "6.12"),
     place("none", Board::Pc, Iommu::Absent, "5.10"),
+    SMMU,
+    with_efi("smmuv3-efi", SMMU),
+    place("arm-none", Board::Virt, Iommu::Absent, "5.10"),
+    // Debian's older ones have no VFIO there.
+    place("s390", Board::Z, Iommu::Zpci, "6.12"),
 ];
 
 /// One kernel on one machine.
@@ -102,12 +110,19 @@ pub fn cross_section() -> Vec<Scenario> {
     all().into_iter().filter(wanted).collect()
 }
 
-const CROSS_SECTION: [&str; 5] = [
+const CROSS_SECTION: [&str; 12] = [
     "5.10-intel-taken-over",
     "5.10-amd-ids",
     "6.1-intel-efi-card",
-    "6.12-amd-no-vfio",
-    "newest-intel-taken-over",
+    "6.1-smmuv3-card",
+    "6.1-smmuv3-efi-no-vfio",
+    "6.12-s390-taken-over",
+    "6.12-amd-taken-over",
+    "6.12-virtio-card",
+    "6.12-arm-none-refused",
+    "newest-s390-ids",
+    "newest-virtio-taken-over",
+    "newest-smmuv3-ids",
 ];
 
 /// What must hold for every kernel on every machine.
@@ -140,6 +155,9 @@ fn core(kernel: &'static str, place: Place) -> Vec<Scenario> {
         return vec![scenario("refused", proves, address, refused)];
     }
     let told = |run: Run| drivers.iter().copied().fold(run, Run::says);
+    // A native driver gets nothing before that.
+    let first = (place.iommu == Iommu::Virtio).then_some("virtio_iommu");
+    let preload: Vec<_> = first.iter().chain(modules).copied().collect();
     let both = format!("{address},{}", in_kernel.join(","));
     vec![
         scenario(
@@ -160,14 +178,14 @@ fn core(kernel: &'static str, place: Place) -> Vec<Scenario> {
             both,
             told(agent().bound(card).bound(in_kernel)),
         )
-        .preload(modules),
+        .preload(&preload),
         scenario(
             "no-vfio",
             "without vfio-pci in the image the native drivers keep the card",
             address,
             told(agent().outcome(Outcome::Returned, card).exit(1)),
         )
-        .preload(modules)
+        .preload(&preload)
         .without(&["vfio_pci"]),
     ]
 }

@@ -46,7 +46,7 @@ pub struct Scenario {
     /// The driver of what is taken.
     pub driver: &'static str,
     /// Modules that are loaded before the agent runs, with their parameters.
-    pub preload: &'static [&'static str],
+    pub preload: Vec<&'static str>,
     /// Modules that are left out of the image.
     pub without: &'static [&'static str],
     /// The packaged kernel that it is about, where it is about one.
@@ -66,6 +66,8 @@ pub struct Run {
     pub label: String,
     /// In place of the kernel's command line.
     pub cmdline: Option<String>,
+    /// A slot that is switched off and on before it.
+    pub cycled: Option<&'static str>,
     /// The exit status.
     pub exit: i32,
     /// The record's `state`.
@@ -95,6 +97,7 @@ impl Run {
         Self {
             label: label.to_owned(),
             cmdline: None,
+            cycled: None,
             exit: 0,
             state: "applied",
             outcomes: Vec::new(),
@@ -113,6 +116,20 @@ impl Run {
     pub fn under(mut self, cmdline: impl Into<String>) -> Self {
         self.cmdline = Some(cmdline.into());
         self
+    }
+
+    /// After a slot was switched off and on.
+    #[must_use]
+    pub fn after_cycling(mut self, slot: &'static str) -> Self {
+        self.cycled = Some(slot);
+        self
+    }
+
+    /// The label of the snapshot that is made just before it, where one is.
+    #[must_use]
+    pub fn before(&self) -> Option<String> {
+        self.cycled
+            .map(|slot| format!("before {}, with slot {slot} on again", self.label))
     }
 
     /// With an end after `least` to `most` milliseconds.
@@ -221,7 +238,7 @@ impl Scenario {
             own_slots: false,
             test_module: None,
             driver: "vfio-pci",
-            preload: &[],
+            preload: Vec::new(),
             without: &[],
             kernel: None,
             runs: vec![run],
@@ -267,8 +284,8 @@ impl Scenario {
 
     /// With modules loaded before the agent runs.
     #[must_use]
-    pub fn preload(mut self, modules: &'static [&'static str]) -> Self {
-        self.preload = modules;
+    pub fn preload(mut self, modules: &[&'static str]) -> Self {
+        self.preload = modules.to_vec();
         self
     }
 
@@ -276,6 +293,13 @@ impl Scenario {
     #[must_use]
     pub fn without(mut self, modules: &'static [&'static str]) -> Self {
         self.without = modules;
+        self
+    }
+
+    /// On an IBM Z, with this packaged kernel.
+    #[must_use]
+    pub fn on_z(mut self, kernel: &'static str) -> Self {
+        (self.board, self.iommu, self.kernel) = (Board::Z, Iommu::Zpci, Some(kernel));
         self
     }
 
@@ -317,6 +341,13 @@ impl Scenario {
         self.board.architecture()
     }
 
+    /// Whether its kernel makes IOMMU groups only when a driver is first probed: Linux before 6.15,
+    /// where tables of the firmware describe the IOMMU.
+    #[must_use]
+    pub fn has_late_groups(&self) -> bool {
+        matches!(self.iommu, Iommu::Smmu | Iommu::Virtio) && self.kernel != Some(NEWEST)
+    }
+
     /// Whether it is looked at who holds the memory of the screen.
     #[must_use]
     pub fn looks_at_memory(&self) -> bool {
@@ -335,8 +366,9 @@ impl Scenario {
     /// The functions that are VFIO's in the end, in the machine's order.
     #[must_use]
     pub fn taken(&self) -> Vec<&'static str> {
-        let addresses = self.machine().devices.iter().map(|device| device.address);
-        addresses
+        let devices = self.machine().devices.into_iter();
+        devices
+            .map(|device| device.address)
             .filter(|a| self.outcome(a).is_some_and(Outcome::is_vfio))
             .collect()
     }
@@ -360,7 +392,7 @@ impl Scenario {
         let load = |modules: &[&str]| Step::Load(modules.iter().map(|m| (*m).to_owned()).collect());
         let mut steps = Vec::new();
         if !self.preload.is_empty() {
-            steps.push(load(self.preload));
+            steps.push(load(&self.preload));
         }
         steps.push(Step::Snapshot(BEFORE.to_owned()));
         if !self.ids.is_empty() {
@@ -372,6 +404,8 @@ impl Scenario {
         };
         steps.extend(memory());
         for run in &self.runs {
+            steps.extend(run.cycled.map(|slot| Step::Cycle(slot.to_owned())));
+            steps.extend(run.before().map(Step::Snapshot));
             let (label, cmdline) = (run.label.clone(), run.cmdline.clone());
             steps.push(Step::Agent(AgentOrder {
                 label: label.clone(),

@@ -40,6 +40,10 @@ pub fn run(target: &str) -> Result<()> {
     say("the programs of test guests are static");
     compare(&emulator, &agent)?;
     say("this machine's agent and that one answer alike");
+    say(format_args!(
+        "running the unit and property tests under {}, which takes minutes",
+        emulator.display()
+    ));
     let passed = tests(target, architecture.gnu(), &emulator)?;
     say(format_args!("{passed} tests passed"));
     Ok(())
@@ -49,7 +53,7 @@ pub fn run(target: &str) -> Result<()> {
 fn compare(emulator: &Path, agent: &Path) -> Result<()> {
     let own = Executable::agent(None).build()?;
     let commands = format!(
-        "{}\n{} {}",
+        "{}\n{}\t{}",
         own.display(),
         emulator.display(),
         agent.display()

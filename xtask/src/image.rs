@@ -17,6 +17,9 @@ use crate::userland::Files;
 /// What guests need besides native drivers. The IOMMU part is a soft dependency of vfio, which
 /// `modules.dep` does not tell.
 const VFIO_MODULES: [&str; 2] = ["vfio_pci", "vfio_iommu_type1"];
+/// What makes an IOMMU ready where it is not, in kernels that have it as a module: the driver of
+/// virtio-iommu, and the driver that does nothing.
+const IOMMU_MODULES: [&str; 2] = ["virtio_iommu", "pci_stub"];
 /// Depmod wants them; they come with the kernel.
 const KERNEL_LISTS: [&str; 3] = [
     "modules.order",
@@ -128,7 +131,13 @@ pub fn stage_modules(kernel: &Kernel, choice: &Choice<'_>) -> Result<tempfile::T
     let staged = tempfile::tempdir().context("a folder for modules")?;
     let folder = staged.path().join("lib/modules").join(&kernel.release);
     let index = Index::read(&kernel.modules)?;
-    let wanted = index.closure(&[&VFIO_MODULES[..], natives].concat())?;
+    let possible = IOMMU_MODULES.into_iter().filter(|name| index.has(name));
+    let wanted: Vec<_> = VFIO_MODULES
+        .into_iter()
+        .chain(possible)
+        .chain(natives.iter().copied())
+        .collect();
+    let wanted = index.closure(&wanted)?;
     let kept = wanted
         .into_iter()
         .filter(|file| !without.contains(&modules::name(file).as_str()));

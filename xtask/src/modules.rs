@@ -63,6 +63,12 @@ impl Index {
             .collect()
     }
 
+    /// Whether the kernel has a module as a file.
+    #[must_use]
+    pub fn has(&self, module: &str) -> bool {
+        self.files.contains_key(&name(module))
+    }
+
     /// The files of `modules` and of all that they need, as paths in the folder. A module that is
     /// part of the kernel has none.
     ///

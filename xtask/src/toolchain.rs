@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
@@ -60,7 +61,7 @@ pub fn settings(target: Option<&str>, libc: Libc) -> Result<Vec<(String, OsStrin
     let Some(target) = target else {
         if libc == Libc::None {
             let architecture = architecture(None)?;
-            settings.extend(flags(architecture.triple(), architecture, &get));
+            settings.extend(flags(architecture.triple(), architecture, libc, &get));
         }
         return Ok(settings);
     };
@@ -68,9 +69,12 @@ pub fn settings(target: Option<&str>, libc: Libc) -> Result<Vec<(String, OsStrin
     let packaged =
         Architecture::host().filter(|_| APT_GET.find().is_some() && DPKG_DEB.find().is_some());
     if source(target, architecture, installed(target)?, packaged.is_some())? == Source::Debian {
-        say(format_args!(
-            "this machine's rustc has no libraries for {target}: building with Debian's compiler"
-        ));
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            say(format_args!(
+                "this machine's rustc has no libraries for {target}: building with Debian's compiler"
+            ));
+        });
         let compiler = debian(&Cache::open()?).with_context(|| {
             format!(
                 "Debian's compiler and its libraries for {target} could not be had; without them run \
@@ -92,7 +96,7 @@ pub fn settings(target: Option<&str>, libc: Libc) -> Result<Vec<(String, OsStrin
             settings.push((variable(target, "LINKER"), gcc.program.into()));
         }
     }
-    settings.extend(flags(target, architecture, &get));
+    settings.extend(flags(target, architecture, libc, &get));
     Ok(settings)
 }
 
@@ -161,11 +165,12 @@ fn has_linker(target: &str) -> bool {
     command::output(cargo.env("RUSTC_BOOTSTRAP", "1")).is_ok()
 }
 
-/// The variables with the flags that every crate of an executable without a C library needs, behind
+/// The variables with the flags that every crate needs in order to do without a C library, behind
 /// those of the user that `get` finds.
 fn flags(
     target: &str,
     architecture: Architecture,
+    libc: Libc,
     get: &dyn Fn(&str) -> Option<OsString>,
 ) -> Vec<(String, OsString)> {
     if architecture != Architecture::S390x {
@@ -191,10 +196,15 @@ fn flags(
         }
         value.push(flag);
     }
-    // syscalls asks for a feature by name that has long been stable; a stable compiler lets only
-    // crates that are named here do so.
-    let bootstrap = get("RUSTC_BOOTSTRAP").unwrap_or_else(|| "syscalls".into());
-    vec![(name, value), ("RUSTC_BOOTSTRAP".to_owned(), bootstrap)]
+    let mut flags = vec![(name, value)];
+    if libc == Libc::None {
+        // syscalls asks for a feature by name that has long been stable; a stable compiler lets only
+        // crates that are named here do so. Build scripts of other packages look at this, too, and
+        // would have them built anew.
+        let bootstrap = get("RUSTC_BOOTSTRAP").unwrap_or_else(|| "syscalls".into());
+        flags.push(("RUSTC_BOOTSTRAP".to_owned(), bootstrap));
+    }
+    flags
 }
 
 /// Where cargo puts what it builds.
@@ -347,7 +357,7 @@ mod tests {
         let target = S390x.triple();
         let with = |name: &'static str, value: &'static str| {
             let get = move |asked: &str| (asked == name).then(|| value.into());
-            flags(target, S390x, &get)
+            flags(target, S390x, Libc::None, &get)
         };
         let bootstrap = ("RUSTC_BOOTSTRAP".to_owned(), "syscalls".into());
         let ours = "--cfg rustix_use_experimental_asm";
@@ -379,7 +389,9 @@ mod tests {
             with("RUSTC_BOOTSTRAP", "1")[1],
             expected("RUSTC_BOOTSTRAP", "1")
         );
-        assert!(flags(Aarch64.triple(), Aarch64, &|_| None).is_empty());
+        let with_libc = flags(target, S390x, Libc::Static, &|_| None);
+        assert_eq!(with_libc, [expected(name, ours)]);
+        assert!(flags(Aarch64.triple(), Aarch64, Libc::None, &|_| None).is_empty());
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::process::Command;
 use crate::snapshots::REQUESTS;
 use crate::support::Machine;
 
-/// Commands that start an executable, one to a line, their words separated by spaces.
+/// Commands that start an executable, one to a line, their words separated by tabs.
 const VARIABLE: &str = "VFIO_BIND_EXECUTABLES";
 
 /// Exit status, standard output and standard error, or the signal that ended it.
 fn answer(command: &str, arguments: &[&str]) -> (String, Option<i32>) {
-    let mut words = command.split(' ');
+    let mut words = command.split('\t');
     let mut program = Command::new(words.next().unwrap());
     let output = program.args(words).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));

@@ -61,7 +61,7 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
     }
     check_time(run, seen, &mut failures);
     check_log(run, seen, &mut failures);
-    check_writes(run, seen, &mut failures);
+    check_writes(scenario, run, seen, &mut failures);
     if !run.writes {
         check_stillness(&around, &mut failures);
     }
@@ -81,7 +81,11 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
 fn around<'a>(scenario: &Scenario, run: &Run, records: &'a Records) -> Option<Around<'a>> {
     let labels = || scenario.runs.iter().map(|run| run.label.as_str());
     let place = labels().position(|label| label == run.label)?;
-    let before = std::iter::once(BEFORE).chain(labels()).nth(place)?;
+    let own = run.before();
+    let before = match &own {
+        Some(label) => label,
+        None => std::iter::once(BEFORE).chain(labels()).nth(place)?,
+    };
     Some(Around {
         before: records.snapshot(before)?,
         after: records.snapshot(&run.label)?,
@@ -118,7 +122,7 @@ fn check_log(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
 }
 
 /// The writes: only to the functions of the scenario, overrides before anything that binds.
-fn check_writes(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
+fn check_writes(scenario: &Scenario, run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
     let what = "writes into sysfs";
     if !run.writes {
         return failures.equal(what, "nothing".to_owned(), list(&seen.writes));
@@ -136,19 +140,40 @@ fn check_writes(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
             failures.add(what, "none to this function", write);
         }
     }
-    let binds = |write: &String| write.ends_with("bind") || write.ends_with("drivers_probe");
-    let first_bind = seen
-        .writes
+    let mut writes = &seen.writes[..];
+    if scenario.has_late_groups() {
+        while let Some(rest) = after_waking(writes) {
+            writes = rest;
+        }
+    }
+    let first_bind = writes
         .iter()
-        .position(binds)
-        .unwrap_or(seen.writes.len());
+        .position(|write| binds(write))
+        .unwrap_or(writes.len());
     for address in touched {
         let file = format!("{address}/driver_override");
-        if !seen.writes[..first_bind].contains(&file) {
+        if !writes[..first_bind].contains(&file) {
             let expected = format!("{file} before any bind, unbind or probe");
             failures.add(what, expected, list(&seen.writes));
         }
     }
+}
+
+/// Whether a write changes which driver a function has.
+fn binds(write: &str) -> bool {
+    write.ends_with("bind") || write.ends_with("drivers_probe")
+}
+
+/// What follows the writes that give a function a driver that does nothing and take it away again,
+/// where such writes come first.
+fn after_waking(writes: &[String]) -> Option<&[String]> {
+    let (file, rest) = writes.split_first()?;
+    let middle = rest.iter().take_while(|write| binds(write)).count();
+    let (last, rest) = rest.get(middle..)?.split_first()?;
+    let is_waking = file.ends_with("/driver_override") && last == file && middle > 0;
+    // Without the override, whoever wants it may have it.
+    let probes = rest.iter().take_while(|write| binds(write)).count();
+    is_waking.then(|| &rest[probes..])
 }
 
 /// Nothing has changed.

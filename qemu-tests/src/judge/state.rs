@@ -28,7 +28,7 @@ pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failu
     let Some(natives) = records.snapshot(NATIVES) else {
         return failures.add(format_args!("the snapshot {NATIVES}"), "one", "none");
     };
-    for device in scenario.machine().devices {
+    for device in &scenario.machine().devices {
         check_end(scenario, device, natives, failures);
     }
     for function in &natives.functions {
@@ -50,7 +50,7 @@ pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failu
 
 /// The machine has the devices that the scenario counts on, and no others.
 fn check_machine(scenario: &Scenario, before: &Snapshot, failures: &mut Failures) {
-    for device in scenario.machine().devices {
+    for device in &scenario.machine().devices {
         match before.function(device.address) {
             None => failures.add(
                 device.address,

@@ -6,6 +6,7 @@ mod z;
 
 use crate::architecture::Architecture;
 pub use pc::*;
+pub use z::{Z_NET, Z_TWIN};
 
 /// Something that a scenario knows to be in the machine, without asking the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ pub struct Machine {
     /// What belongs on the kernel's command line on this machine.
     pub kernel_parameters: Vec<&'static str>,
     /// Its endpoints.
-    pub devices: &'static [Device],
+    pub devices: Vec<Device>,
     /// The modules of their native drivers.
     pub natives: &'static [&'static str],
 }
@@ -152,8 +153,9 @@ impl Machine {
 
     /// The device at `address`.
     #[must_use]
-    pub fn device(&self, address: &str) -> Option<&'static Device> {
-        self.devices.iter().find(|device| device.address == address)
+    pub fn device(&self, address: &str) -> Option<Device> {
+        let mut all = self.devices.iter();
+        all.find(|device| device.address == address).copied()
     }
 }
 

@@ -70,25 +70,6 @@ const DEVICES: [Device; 16] = [
     device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
 ];
 
-/// Without [`NVME`], which needs an interrupt for each of its commands.
-const DEVICES_OF_AMD: [Device; 15] = [
-    DEVICES[0],
-    DEVICES[1],
-    DEVICES[2],
-    DEVICES[3],
-    DEVICES[4],
-    DEVICES[5],
-    DEVICES[6],
-    DEVICES[7],
-    DEVICES[8],
-    DEVICES[9],
-    DEVICES[10],
-    DEVICES[12],
-    DEVICES[13],
-    DEVICES[14],
-    DEVICES[15],
-];
-
 #[rustfmt::skip]
 const MORE_DEVICES: [Device; 18] = [
     DEVICES[0],
@@ -137,8 +118,18 @@ pub(super) const CAST: Cast = Cast {
     modules: &["bochs", "snd_hda_intel", "virtio_pci"],
 };
 
-/// A PC with a device of every kind that the policy treats differently; with AMD's IOMMU, which delivers
-/// few interrupts in QEMU, without the disk.
+/// What QEMU's machine with this IOMMU does not have. AMD's delivers few interrupts there, and the disk
+/// needs one for each command. Linux 7.2 makes no group at all behind virtio-iommu where a function is
+/// behind a conventional bridge, and no driver gets anything.
+const fn left_out(iommu: Iommu) -> &'static [&'static str] {
+    match iommu {
+        Iommu::Amd => &[NVME],
+        Iommu::Virtio => &[NIC, SOUND, CARD_READER],
+        _ => &[],
+    }
+}
+
+/// A PC with a device of every kind that the policy treats differently; with some IOMMUs, a few less.
 ///
 /// ```text
 /// 0000:00 ─┬─ 00.0  host bridge
@@ -182,9 +173,6 @@ pub fn pc(iommu: Iommu) -> Machine {
     arguments.extend([
         "-device", "pci-serial,bus=pcie.0,addr=02.0",
         "-device", "pcie-pci-bridge,id=conventional,bus=pcie.0,addr=03.0",
-        "-device", "e1000,bus=conventional,addr=01.0,romfile=",
-        "-device", "ES1370,bus=conventional,addr=02.0,audiodev=mute",
-        "-device", "sdhci-pci,bus=conventional,addr=03.0",
         "-device", "pcie-root-port,id=port2,bus=pcie.0,addr=04.0,chassis=2,slot=2",
         "-device", "virtio-rng-pci,bus=pcie.0,addr=07.0",
         "-device", "pxb-pcie,id=second,bus_nr=0x41,bus=pcie.0,addr=08.0",
@@ -198,6 +186,13 @@ pub fn pc(iommu: Iommu) -> Machine {
         "-device", "ich9-usb-uhci1,masterbus=usb.0,firstport=0,bus=pcie.0,addr=1d.0,multifunction=on",
         "-device", "ich9-usb-uhci2,masterbus=usb.0,firstport=2,bus=pcie.0,addr=1d.1,multifunction=on",
     ]);
+    if iommu != Iommu::Virtio {
+        arguments.extend([
+            "-device", "e1000,bus=conventional,addr=01.0,romfile=",
+            "-device", "ES1370,bus=conventional,addr=02.0,audiodev=mute",
+            "-device", "sdhci-pci,bus=conventional,addr=03.0",
+        ]);
+    }
     if iommu != Iommu::Amd {
         arguments.extend([
             "-blockdev", "driver=null-co,node-name=disk,size=67108864,read-zeroes=on",
@@ -211,14 +206,17 @@ pub fn pc(iommu: Iommu) -> Machine {
         Iommu::Intel => Some("intel_iommu=on"),
         Iommu::IntelOff => Some("intel_iommu=off"),
         // QEMU remaps no interrupts here, and VFIO wants a word for that.
-        Iommu::Amd => Some("vfio_iommu_type1.allow_unsafe_interrupts=1"),
+        Iommu::Amd | Iommu::Virtio => Some("vfio_iommu_type1.allow_unsafe_interrupts=1"),
         _ => None,
     });
     Machine {
         architecture: Architecture::X86_64,
         arguments,
         kernel_parameters,
-        devices: if iommu == Iommu::Amd { &DEVICES_OF_AMD } else { &DEVICES },
+        devices: DEVICES
+            .into_iter()
+            .filter(|device| !left_out(iommu).contains(&device.address))
+            .collect(),
         natives: &NATIVES,
     }
 }
@@ -243,7 +241,7 @@ pub fn with_more_cards(iommu: Iommu) -> Machine {
         "-device", "e1000e,id=lan,bus=pcie.0,addr=06.0,romfile=,mac=52:54:00:12:34:56",
         "-smbios", "type=41,designation=Onboard LAN,instance=1,kind=ethernet,pcidev=lan",
     ]);
-    machine.devices = &MORE_DEVICES;
+    machine.devices = MORE_DEVICES.to_vec();
     machine
 }
 
@@ -275,7 +273,7 @@ pub fn framebuffer() -> Machine {
             "-device", "VGA,bus=port42,addr=00.0,romfile=",
         ],
         kernel_parameters: vec!["console=ttyS0", "no_timer_check", "panic=-1", "intel_iommu=on"],
-        devices: &SCREEN,
+        devices: SCREEN.to_vec(),
         natives: &["bochs"],
     }
 }

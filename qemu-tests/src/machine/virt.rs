@@ -71,7 +71,7 @@ pub(super) fn virt(iommu: Iommu) -> Machine {
             "-device", "virtio-rng-pci,bus=pcie.0,addr=05.0",
         ],
         kernel_parameters: vec!["console=ttyAMA0", "panic=-1"],
-        devices: &DEVICES,
+        devices: DEVICES.to_vec(),
         natives: &["bochs", "snd_hda_intel", "nvme", "virtio_pci"],
     }
 }

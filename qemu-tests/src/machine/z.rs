@@ -3,24 +3,24 @@
 use super::{Cast, Device, Machine, device};
 use crate::architecture::Architecture;
 
-/// The UID of a function is its PCI domain.
-const NET: &str = "0001:00:00.0";
-/// One that has the same IDs as [`NET`].
-const TWIN: &str = "0002:00:00.0";
+/// A network card. The UID of a function is its PCI domain.
+pub const Z_NET: &str = "0001:00:00.0";
+/// One that has the same IDs as [`Z_NET`].
+pub const Z_TWIN: &str = "0002:00:00.0";
 const RANDOM: &str = "0003:00:00.0";
 
 #[rustfmt::skip]
 const DEVICES: [Device; 3] = [
-    device(NET, "network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
-    device(TWIN, "twin network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
+    device(Z_NET, "network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
+    device(Z_TWIN, "twin network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
     device(RANDOM, "random numbers", "1af4:1005:1af4:0004", "00ff00", "virtio-pci"),
 ];
 
 /// Who plays what in the core scenarios: each function is in a group of its own.
 pub(super) const CAST: Cast = Cast {
-    card: &[NET],
+    card: &[Z_NET],
     ids: "1af4:1000",
-    twin: &[TWIN],
+    twin: &[Z_TWIN],
     drivers: &["virtio-pci"],
     in_kernel: &[RANDOM],
     modules: &["virtio_pci"],
@@ -52,7 +52,7 @@ pub(super) fn z() -> Machine {
         ],
         // A panic stops the machine there, which QEMU takes for its end.
         kernel_parameters: vec!["console=ttysclp0"],
-        devices: &DEVICES,
+        devices: DEVICES.to_vec(),
         natives: &["virtio_pci", "virtio_net"],
     }
 }

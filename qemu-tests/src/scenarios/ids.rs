@@ -14,6 +14,6 @@ pub(super) fn scenarios(seed: u64) -> Vec<Scenario> {
         Run::new("agent"),
     );
     scenario.runs.clear();
-    scenario.ids = ids::values(scenario.machine().devices, VALUES, seed);
+    scenario.ids = ids::values(&scenario.machine().devices, VALUES, seed);
     vec![scenario]
 }

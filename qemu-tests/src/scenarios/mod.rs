@@ -10,6 +10,7 @@ mod selection;
 mod stall;
 mod takeover;
 mod trouble;
+mod z;
 
 use crate::matrix;
 use crate::scenario::{Run, Scenario};
@@ -29,6 +30,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(trouble::scenarios());
     all.extend(malformed::scenarios());
     all.extend(matrix::cross_section());
+    all.extend(z::scenarios());
     all
 }
 

@@ -31,6 +31,9 @@ pub(crate) fn end_machine(end: End) -> Result<()> {
     const SYS_EXIT: u64 = 0x18;
     /// `ADP_Stopped_ApplicationExit`.
     const APPLICATION_EXIT: u64 = 0x20026;
+    // The newest kernels print on this console from a thread, and nothing tells when it is done
+    // (drivers/tty/serial/amba-pl011.c, 7.2).
+    std::thread::sleep(std::time::Duration::from_millis(500));
     let status = end.status(Architecture::Aarch64);
     let block = [APPLICATION_EXIT, u64::from(status)];
     // SAFETY: the call reads the two numbers of the block; it changes no register but the first.

@@ -1,0 +1,39 @@
+//! Physical slots that can be switched off.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::files;
+use crate::pci::DEVICES;
+
+/// How long a function may take to come or to go.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Switches a slot off and on, and waits until its function is there again.
+pub(crate) fn cycle(slot: &str) -> Result<()> {
+    let power = Path::new("/sys/bus/pci/slots").join(slot).join("power");
+    let count = files::list(DEVICES)?.len();
+    files::write(&power, "0")?;
+    wait_for(count - 1)?;
+    files::write(&power, "1")?;
+    wait_for(count)
+}
+
+/// Waits until there are this many functions.
+fn wait_for(count: usize) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let now = files::list(DEVICES)?.len();
+        if now == count {
+            return Ok(());
+        }
+        ensure!(
+            start.elapsed() < LIMIT,
+            "{now} functions after {} s, not {count}",
+            LIMIT.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
