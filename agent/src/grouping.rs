@@ -79,10 +79,11 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         if !inventory.awaits_group(function) || !may_share(host, inventory, plan, address) {
             continue;
         }
-        if !woken && !load_stub(host) {
+        let ready = woken || load_stub(host);
+        woken = true;
+        if !ready {
             break;
         }
-        woken = true;
         if let Err(failure) = wake(host, address) {
             let told = failure.told(STUB);
             error!("{address}: {told}; its IOMMU group may not be known");
@@ -92,6 +93,7 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         }
     }
     if woken {
+        // What was tried in vain is not tried again, nor promised.
         look_again(host, inventory, Late::Tried);
     }
     woken
