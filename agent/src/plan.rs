@@ -68,6 +68,8 @@ pub enum Refusal {
     Protected(Address),
     /// This vendor and device sit there, and not what the selector names.
     OtherId(u32, u32),
+    /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
+    KernelHasIt,
     /// The policy has an error that may hide an exclusion.
     UnclearPolicy,
 }
@@ -118,6 +120,10 @@ impl fmt::Display for Refusal {
             Self::OtherId(vendor, device) => write!(
                 f,
                 "{vendor:04x}:{device:04x} sits there now, which is not what the selector names"
+            ),
+            Self::KernelHasIt => f.write_str(
+                "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select \
+                 the others by vfio.bind= alone",
             ),
             Self::UnclearPolicy => {
                 f.write_str("the policy has an error that may hide what must be left alone")
@@ -293,7 +299,15 @@ impl Planner<'_> {
     }
 
     fn decide(&self, index: Index, function: &Function) -> Option<(Why, Decision)> {
-        match self.marks.get(index.position())? {
+        let mark = self.marks.get(index.position())?;
+        if matches!(mark, Mark::Excluded | Mark::Protected(_))
+            && function.driver.as_deref() == Some(VFIO_PCI)
+            && let Some((at, _)) = self.kernel_ids(function).next()
+        {
+            let refused = Decision::Refuse(Refusal::KernelHasIt);
+            return Some((Why::Selected(at), refused));
+        }
+        match mark {
             Mark::Selected { selector, specific } => {
                 let decision = match self.refusal(function, *specific) {
                     Some(refusal) => Decision::Refuse(refusal),
@@ -383,18 +397,20 @@ impl Planner<'_> {
     /// this plan leaves alone.
     fn kernel_ids_overreach(&self, plan: &Plan) -> bool {
         let bound = |index| plan.bound().any(|step| step.function == index);
-        let ids = || {
-            self.policy
-                .selectors
-                .iter()
-                .filter(|s| s.source == Source::KernelIds)
-        };
         self.policy.driver == VFIO_PCI
             && self.inventory.iter().any(|(index, function)| {
                 function.is_endpoint()
-                    && ids().any(|selector| selector.matches(function.address, &function.id))
+                    && self.kernel_ids(function).next().is_some()
                     && !bound(index)
             })
+    }
+
+    /// The items of `vfio_pci.ids=` that match a function, with their places in the policy.
+    fn kernel_ids(&self, function: &Function) -> impl Iterator<Item = (u16, &Selector<'_>)> {
+        let all = (0..=u16::MAX).zip(&self.policy.selectors);
+        all.filter(|(_, selector)| {
+            selector.source == Source::KernelIds && selector.matches(function.address, &function.id)
+        })
     }
 }
 

@@ -325,6 +325,9 @@ fn why_a_function_is_refused_or_left() {
              setup, or select the controller with all that is behind it",
         Refusal::Protected(_) = Refusal::Protected(other) =>
             "0000:42:00.1 of its IOMMU group is protected; vfio.force takes it all the same",
+        Refusal::KernelHasIt = Refusal::KernelHasIt =>
+            "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select the others by \
+             vfio.bind= alone",
         Refusal::OtherId(..) = Refusal::OtherId(0x8086, 0x100e) =>
             "8086:100e sits there now, which is not what the selector names",
         Refusal::UnclearPolicy = Refusal::UnclearPolicy =>

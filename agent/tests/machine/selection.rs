@@ -298,3 +298,22 @@ fn a_policy_that_cannot_be_read_may_hide_what_must_be_left_alone() {
         assert_eq!(machine.take_events(), [""; 0]);
     }
 }
+
+#[test]
+fn what_vfio_pci_had_before_by_its_ids_is_told_where_the_policy_leaves_it_alone() {
+    let machine = Machine::new(&[
+        Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3).on("vfio-pci"),
+        Card::new(TWIN, 0x8086, 0x1572, 0x02_0000, 5).on("vfio-pci"),
+        Card::new(DISK, 0x144d, 0xa808, 0x01_0802, 6).on("vfio-pci"),
+    ])
+    .with_vfio_pci();
+    for word in ["vfio.bind=!0000:04:00.0", "vfio.protect=0000:04:00.0"] {
+        let result = run(&machine, &format!("vfio_pci.ids=8086:1572 {word}"));
+        assert_eq!(result.refusals, [Refusal::KernelHasIt], "{word}");
+        assert_eq!(result.exit, EXIT_NOT_BOUND, "{word}");
+        assert_eq!(machine.driver(TWIN).as_deref(), Some("vfio-pci"));
+    }
+    // Whoever gave the disk to it, the policy has no say in that.
+    let result = run(&machine, "vfio_pci.ids=8086:1572 vfio.bind=!0000:05:00.0");
+    assert_eq!((result.refusals, result.exit), (vec![], EXIT_DONE));
+}

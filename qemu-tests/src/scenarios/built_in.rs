@@ -41,23 +41,26 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         .left_to_kernel(&[GPU, TWIN]),
         Scenario::new(
             "built-in-exclusion",
-            "what the kernel itself gave to vfio-pci stays there where the policy excludes it",
+            "what the kernel itself gave to vfio-pci and the policy excludes stays there, and is told",
             "vfio_pci.ids=1234:1111 vfio.bind=!0000:43:00.0",
             Run::new("agent")
                 .outcome(Outcome::Already, &[GPU])
-                .bound(&[GPU_AUDIO]),
+                .bound(&[GPU_AUDIO])
+                .refused(&[TWIN])
+                .exit(1)
+                .says("0000:43:00.0: refused: the policy leaves it alone, but vfio-pci had it before"),
         )
         .left_to_kernel(&[TWIN]),
         Scenario::new(
             "built-in-protected",
-            "so does what is protected, and its refusal is told",
+            "so does what is protected",
             "vfio_pci.ids=1234:1111 vfio.protect=0000:43:00.0",
             Run::new("agent")
                 .outcome(Outcome::Already, &[GPU])
                 .bound(&[GPU_AUDIO])
                 .refused(&[TWIN])
                 .exit(1)
-                .says("0000:43:00.0: refused"),
+                .says("0000:43:00.0: refused: the policy leaves it alone, but vfio-pci had it before"),
         )
         .left_to_kernel(&[TWIN]),
     ];
