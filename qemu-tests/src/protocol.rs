@@ -59,8 +59,8 @@ pub enum Step {
     Agent(AgentOrder),
     /// Record what the initramfs left behind, on the real root file system.
     Inherit,
-    /// Switch this slot off and on.
-    Cycle(String),
+    /// Switch this slot on or off.
+    Switch(String, bool),
     /// Use each of these functions through VFIO, from group to config region.
     UseFunctions(Vec<String>),
     /// For each `vfio_pci.ids=` value: what vfio-pci takes, and what the agent says it matches.

@@ -77,8 +77,8 @@ pub struct Run {
     pub label: String,
     /// In place of the kernel's command line.
     pub cmdline: Option<String>,
-    /// A slot that is switched off and on before it.
-    pub cycled: Option<&'static str>,
+    /// Slots that are switched before it, in order: on or off.
+    pub switched: Vec<(&'static str, bool)>,
     /// The exit status.
     pub exit: i32,
     /// The record's `state`.
@@ -108,7 +108,7 @@ impl Run {
         Self {
             label: label.to_owned(),
             cmdline: None,
-            cycled: None,
+            switched: Vec::new(),
             exit: 0,
             state: "applied",
             outcomes: Vec::new(),
@@ -129,18 +129,18 @@ impl Run {
         self
     }
 
-    /// After a slot was switched off and on.
+    /// After a slot was switched on or off.
     #[must_use]
-    pub fn after_cycling(mut self, slot: &'static str) -> Self {
-        self.cycled = Some(slot);
+    pub fn after_switching(mut self, slot: &'static str, on: bool) -> Self {
+        self.switched.push((slot, on));
         self
     }
 
-    /// The label of the snapshot that is made just before it, where one is.
+    /// The label of the snapshot that is made just before it, where something was done since the last
+    /// one.
     #[must_use]
     pub fn before(&self) -> Option<String> {
-        self.cycled
-            .map(|slot| format!("before {}, with slot {slot} on again", self.label))
+        (!self.switched.is_empty()).then(|| format!("before {}", self.label))
     }
 
     /// With an end after `least` to `most` milliseconds.
@@ -448,7 +448,8 @@ impl Scenario {
         };
         steps.extend(memory());
         for run in &self.runs {
-            steps.extend(run.cycled.map(|slot| Step::Cycle(slot.to_owned())));
+            let switches = run.switched.iter();
+            steps.extend(switches.map(|(slot, on)| Step::Switch((*slot).to_owned(), *on)));
             steps.extend(run.before().map(Step::Snapshot));
             let (label, cmdline) = (run.label.clone(), run.cmdline.clone());
             steps.push(Step::Agent(AgentOrder {

@@ -27,8 +27,8 @@ use crate::vm::Boot;
 /// What to boot, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// A packaged version such as 6.1, or the path of an image, or `built-in`: a kernel with
-    /// vfio-pci in it, built from Debian's source when it is first wanted.
+    /// Of Debian's kernels 5.10, 6.1, 6.12 or `newest`; or `built-in`, a kernel with vfio-pci in it,
+    /// built from Debian's source when it is first wanted; or the path of an image.
     #[arg(long, value_name = "PATH|VERSION", default_value = kernel::DEFAULT)]
     pub kernel: String,
     /// The folder with modules.dep that belongs to an image named by its path.

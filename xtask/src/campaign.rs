@@ -109,7 +109,7 @@ pub fn run(
             let (done, total) = (number + 1, scenarios.len());
             let word = line.word(must_fail);
             say(format_args!(
-                "{done:>2}/{total}  {:<24} {word:<24} {:>5.1} s",
+                "{done:>3}/{total}  {:<28} {word:<24} {:>5.1} s",
                 line.name, line.time
             ));
             line

@@ -196,7 +196,8 @@ fn run(task: Task) -> Result<bool> {
         Task::QemuTest {
             list: true, run, ..
         } => {
-            print!("{}", campaign::list(&campaign::everything(run.seed)));
+            print!("{}", campaign::list(&qemu_tests::scenarios::all(run.seed)));
+            print!("\n{}", matrix::names());
             Ok(true)
         }
         Task::QemuTest {

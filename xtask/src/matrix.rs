@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use qemu_tests::architecture::Architecture;
 use qemu_tests::matrix::{Cell, KERNELS, PLACES, cells};
+use qemu_tests::scenario::BUILT_IN;
 
 use crate::campaign::Line;
 use crate::table;
@@ -23,6 +24,32 @@ pub fn render(lines: &[Line]) -> String {
     let rows: Vec<_> = KERNELS.iter().map(row).collect();
     let table = table::render(&heading, &rows);
     format!("\n{table}\n{}", releases(&all, lines))
+}
+
+/// What the scenarios of the matrix are called; all of them in a list would drown the others.
+#[must_use]
+pub fn names() -> String {
+    let mut whats: Vec<_> = cells()
+        .iter()
+        .filter(|cell| cell.kernel != BUILT_IN)
+        .flat_map(|cell| {
+            let start = format!("{}-{}-", cell.kernel, cell.place.name);
+            let names = cell.scenarios.iter();
+            names
+                .filter_map(move |scenario| Some(scenario.name.strip_prefix(&start)?.to_owned()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    whats.sort();
+    whats.dedup();
+    let kernels = KERNELS.into_iter().filter(|kernel| *kernel != BUILT_IN);
+    format!(
+        "Each scenario of the matrix can be run by its name as well, KERNEL-MACHINE-WHAT:\n  \
+         KERNEL   {}\n  MACHINE  {}\n  WHAT     {}\n",
+        kernels.collect::<Vec<_>>().join(", "),
+        PLACES.map(|place| place.name).join(", "),
+        whats.join(", "),
+    )
 }
 
 /// What came of a cell: how many of its scenarios passed, of how many.

@@ -56,7 +56,7 @@ mod tests {
     fn names_are_unique_and_short() {
         let all = all(0);
         let mut names: Vec<_> = all.iter().map(|scenario| &*scenario.name).collect();
-        assert!(names.iter().all(|name| name.len() <= 24), "{names:?}");
+        assert!(names.iter().all(|name| name.len() <= 28), "{names:?}");
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -8,7 +8,10 @@ const SLOT: &str = "00000008";
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let net = || Run::new("agent").bound(&[Z_NET]);
-    let again = Run::new("run again").bound(&[Z_NET]).after_cycling(SLOT);
+    let again = Run::new("run again")
+        .bound(&[Z_NET])
+        .after_switching(SLOT, false)
+        .after_switching(SLOT, true);
     vec![
         Scenario::new(
             "z-slot",
@@ -23,6 +26,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             net(),
         )
         .then(again.says("0001:00:00.0: virtio-pci -> vfio-pci")),
+        Scenario::new(
+            "z-off",
+            "a slot that is off has no function, and the log says how to switch it on",
+            "vfio.bind=slot:00000008,0002:00:00.0",
+            Run::new("agent")
+                .after_switching(SLOT, false)
+                .bound(&[Z_TWIN])
+                .exit(1)
+                .says("echo 1 > /sys/bus/pci/slots/00000008/power"),
+        ),
         Scenario::new(
             "z-path",
             "a path through bridges matches nothing where there are none, and is told",

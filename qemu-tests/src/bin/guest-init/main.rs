@@ -84,7 +84,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Memory(address) => channel.send(&Record::Memory(memory::of(address)?)),
         Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
         Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
-        Step::Cycle(slot) => slots::cycle(slot),
+        Step::Switch(slot, on) => slots::switch(slot, *on),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses);
             used.into_iter()

@@ -11,14 +11,12 @@ use crate::pci::DEVICES;
 /// How long a function may take to come or to go.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Switches a slot off and on, and waits until its function is there again.
-pub(crate) fn cycle(slot: &str) -> Result<()> {
+/// Switches a slot on or off, and waits until its only function has come or gone.
+pub(crate) fn switch(slot: &str, on: bool) -> Result<()> {
     let power = Path::new("/sys/bus/pci/slots").join(slot).join("power");
     let count = files::list(DEVICES)?.len();
-    files::write(&power, "0")?;
-    wait_for(count - 1)?;
-    files::write(&power, "1")?;
-    wait_for(count)
+    files::write(&power, if on { "1" } else { "0" })?;
+    wait_for(if on { count + 1 } else { count - 1 })
 }
 
 /// Waits until there are this many functions.
