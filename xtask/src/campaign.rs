@@ -184,6 +184,22 @@ impl Line {
         }
     }
 
+    /// One for tests.
+    #[cfg(test)]
+    pub fn made_up(name: &str, passed: bool, release: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            verdict: if passed {
+                Verdict::Passed
+            } else {
+                Verdict::Failed
+            },
+            release: release.to_owned(),
+            time: 0.0,
+            details: Vec::new(),
+        }
+    }
+
     /// Whether it passed.
     pub fn passed(&self) -> bool {
         self.verdict == Verdict::Passed

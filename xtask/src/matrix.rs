@@ -1,7 +1,5 @@
 //! The matrix as a table: a row for each kernel, a column for each machine.
 
-use std::collections::BTreeMap;
-
 use qemu_tests::architecture::Architecture;
 use qemu_tests::matrix::{Cell, KERNELS, PLACES, cells};
 use qemu_tests::scenario::BUILT_IN;
@@ -70,18 +68,54 @@ fn lines_of<'a>(cell: &'a Cell, lines: &'a [Line]) -> impl Iterator<Item = &'a L
     })
 }
 
-/// The kernels that booted, as they call themselves.
+/// The kernels that booted, as they call themselves: a column for each architecture.
 fn releases(cells: &[Cell], lines: &[Line]) -> String {
-    let mut seen: BTreeMap<(usize, Architecture), &str> = BTreeMap::new();
-    for cell in cells {
-        let place = KERNELS.iter().position(|kernel| *kernel == cell.kernel);
-        for line in lines_of(cell, lines).filter(|line| !line.release.is_empty()) {
-            let key = (place.unwrap_or_default(), cell.place.board.architecture());
-            seen.insert(key, &line.release);
-        }
+    let release = |kernel: &str, architecture| {
+        let there = cells.iter().filter(|cell| {
+            cell.kernel == kernel && cell.place.board.architecture() == architecture
+        });
+        let mut lines = there.flat_map(|cell| lines_of(cell, lines));
+        let booted = lines.find(|line| !line.release.is_empty());
+        booted.map_or("-", |line| &line.release)
+    };
+    let row = |kernel: &'static str| {
+        let releases = Architecture::ALL.map(|architecture| release(kernel, architecture));
+        let all = [kernel].into_iter().chain(releases);
+        all.map(str::to_owned).collect()
+    };
+    let mut heading = vec!["Kernel"];
+    heading.extend(Architecture::ALL.map(Architecture::name));
+    table::render(&heading, &KERNELS.into_iter().map(row).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_counts_what_passed_and_a_kernel_has_a_release_for_each_architecture() {
+        let line = |name, passed| Line::made_up(name, passed, "6.12.1-amd64");
+        let lines = [line("6.12-amd-card", true), line("6.12-amd-ids", false)];
+        let text = render(&lines);
+        let rows: Vec<_> = text
+            .lines()
+            .filter(|row| row.starts_with(" 6.12"))
+            .collect();
+        let words = |row: &str| {
+            row.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(rows[0])[3], "1/4", "{text}");
+        assert_eq!(words(rows[1]), ["6.12", "6.12.1-amd64", "-", "-"], "{text}");
     }
-    let text = seen
-        .into_iter()
-        .map(|((_, architecture), release)| format!("{architecture:<8}{release}\n"));
-    text.collect()
+
+    #[test]
+    fn names_tell_how_to_run_one() {
+        let text = names();
+        assert!(
+            text.contains("smmuv3-efi") && text.contains("card, ids, no-vfio"),
+            "{text}"
+        );
+    }
 }
