@@ -20,6 +20,7 @@ use crate::kernel::{self, Kernel};
 use crate::modules::Index;
 use crate::progress::say;
 use crate::test_module;
+use crate::toolchain;
 use crate::tools::{self, DEPMOD, DPKG_DEB, Tool, XZ, qemu};
 use crate::userland;
 use crate::vm::Boot;
@@ -302,7 +303,7 @@ fn prepare_programs(
     architecture: Architecture,
     cache: &Cache,
 ) -> Result<Programs> {
-    let target = (Architecture::host() != Some(architecture)).then(|| architecture.triple());
+    let target = toolchain::other(architecture);
     let kmod = match options.modules {
         Some(_) => userland::own_kmod(architecture)?,
         None => userland::packaged_kmod(architecture, cache)?,

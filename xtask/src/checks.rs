@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use qemu_tests::architecture::Architecture;
 
 use crate::bench::workspace;
 use crate::cargo::{self, Executable};
@@ -83,10 +84,15 @@ pub fn passed_tests(text: &str) -> usize {
         .sum()
 }
 
+/// For every architecture: the machines that are booted later need them all.
 fn agent() -> Result<String> {
-    let path = Executable::agent(None).build()?;
-    let size = elf::check_agent(&path, toolchain::architecture(None)?)?;
-    Ok(format!("{:.1} KiB", size as f64 / 1024.0))
+    let mut sizes = Vec::new();
+    for architecture in Architecture::ALL {
+        let path = Executable::agent(toolchain::other(architecture)).build()?;
+        let size = elf::check_agent(&path, architecture)?;
+        sizes.push(format!("{architecture} {:.1} KiB", size as f64 / 1024.0));
+    }
+    Ok(sizes.join(", "))
 }
 
 /// Built as it is installed: alone, without what other packages want of its dependencies.

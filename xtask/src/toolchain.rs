@@ -49,6 +49,12 @@ pub fn architecture(target: Option<&str>) -> Result<Architecture> {
     })
 }
 
+/// The target to name where something is built for `architecture`: none on a machine of the same.
+#[must_use]
+pub fn other(architecture: Architecture) -> Option<&'static str> {
+    (Architecture::host() != Some(architecture)).then(|| architecture.triple())
+}
+
 /// The environment for a cargo that builds for `target`, or for this machine without one. What the
 /// user set for compiler flags and linkers stays.
 ///
