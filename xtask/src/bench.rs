@@ -204,13 +204,14 @@ impl Bench {
         let Some(version) = scenario.kernel else {
             return Ok(self.kernel.clone());
         };
-        let architecture = scenario.architecture();
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = kernels.get(&(version, architecture)) {
+        let key = (version, scenario.architecture());
+        let kernels = || self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels().get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = Kernel::get(version, None, architecture, &self.cache)?;
-        kernels.insert((version, architecture), kernel.clone());
+        // Nobody else waits while this one is downloaded or built: the cache has a lock for each.
+        let kernel = Kernel::get(version, None, key.1, &self.cache)?;
+        kernels().insert(key, kernel.clone());
         Ok(kernel)
     }
 
