@@ -34,6 +34,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 .after_switching(SLOT, false)
                 .bound(&[Z_TWIN])
                 .exit(1)
+                .warning("slot 00000008 is off")
                 .says("echo 1 > /sys/bus/pci/slots/00000008/power"),
         ),
         Scenario::new(
