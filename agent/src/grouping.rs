@@ -10,22 +10,28 @@
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::{DRIVER_LIMIT, LOCK_LIMIT, current_override, probe, put_override, unbind};
+use crate::apply::{
+    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, address_text, current_override, failure, probe,
+    put_override,
+};
 use crate::function::{Function, Inventory, Late};
-use crate::host::{Host, LoadError, Root, driver_directory, driver_of};
+use crate::host::{DRIVERS_PROBE, Host, LoadError, Root, driver_directory, driver_of};
 use crate::iommu::Kind;
 use crate::outcome::{Act, Failure};
 use crate::pci_path;
 use crate::plan::{Decision, Plan, Refusal};
 use crate::scan::scan;
-use crate::text::name;
+use crate::text::{Name, name};
 
 /// The module of virtio-iommu's driver.
 pub const VIRTIO_IOMMU: &str = "virtio_iommu";
 
 /// A driver that takes whatever it is told to and does nothing with it, and that VFIO accepts in a
 /// group.
-const STUB: &str = "pci-stub";
+pub(crate) const STUB: &str = "pci-stub";
+
+/// Takes functions from it, and from no other driver.
+const STUB_UNBIND: &str = "sys/bus/pci/drivers/pci-stub/unbind";
 
 /// The address of a virtio-iommu (`PCI_DEVICE_ID_VIRTIO` 0x1040 plus `VIRTIO_ID_IOMMU` 23) on a machine
 /// whose kernel uses no IOMMU, with its driver.
@@ -55,8 +61,11 @@ pub fn load_driver(host: &impl Host, inventory: &mut Inventory) -> Option<Result
 fn look_again(host: &impl Host, inventory: &mut Inventory, late: Late) {
     inventory.clear();
     inventory.late = late;
-    // It could be listed a moment ago; without functions nothing is bound.
-    let _ = scan(host, inventory);
+    if scan(host, inventory).is_err() {
+        // Of a list without its end nobody knows what shares a group. Without functions nothing is
+        // bound.
+        inventory.clear();
+    }
 }
 
 /// How the groups of the IOMMU that the kernel uses come.
@@ -74,6 +83,8 @@ pub fn late(root: &dyn Root) -> Late {
 #[inline(never)] // Inlined, it makes the executable larger.
 pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
     let mut woken = false;
+    // What could not be read, or not be woken, may share a group that is bound without it.
+    let mut unknown = inventory.unreadable;
     for (_, function) in inventory.iter() {
         let address = function.address;
         if !inventory.awaits_group(function) || !may_share(host, inventory, plan, address) {
@@ -84,60 +95,111 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         if !ready {
             break;
         }
-        if let Err(failure) = wake(host, address) {
-            let told = failure.told(STUB);
-            error!("{address}: {told}; its IOMMU group may not be known");
-            if matches!(failure, Failure::System(_, Errno::TIMEDOUT)) {
-                break;
+        match wake(host, address) {
+            Ok(()) | Err(Failure::Vanished) => {}
+            Err(failure) => {
+                let told = failure.told(STUB);
+                error!(
+                    "{address}: {told}; its IOMMU group may not be known, and {STUB} may keep it: \
+                     look at its driver and driver_override"
+                );
+                unknown = unknown.saturating_add(1);
+                if matches!(failure, Failure::System(_, Errno::TIMEDOUT)) {
+                    break;
+                }
             }
         }
     }
     if woken {
         // What was tried in vain is not tried again, nor promised.
         look_again(host, inventory, Late::Tried);
+        inventory.unreadable = inventory.unreadable.saturating_add(unknown);
     }
     woken
 }
 
 /// Whether a function may share its group with one that the plan cannot bind without knowing it.
 fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Address) -> bool {
+    // What nobody can tell the place of may share its group with anything.
     let place = pci_path::root_slot(root, address);
     plan.steps.iter().any(|step| {
         matches!(step.decision, Decision::Refuse(Refusal::LateGroup))
             && inventory
                 .get(step.function)
-                .is_some_and(|asked| pci_path::root_slot(root, asked.address) == place)
+                .and_then(|asked| pci_path::root_slot(root, asked.address))
+                .is_none_or(|asked| place.is_none_or(|place| place == asked))
     })
 }
 
 fn load_stub(host: &impl Host) -> bool {
-    if host.exists(&driver_directory(STUB)) {
+    let directory = driver_directory(STUB);
+    if host.exists(&directory) {
         return true;
     }
     let answer = host.load_module(STUB, None);
-    if let Err(error) = answer {
+    let there = answer.is_ok() || host.exists(&directory);
+    if let (Err(error), false) = (answer, there) {
         error!(
             "{STUB}, which the kernel needs to make IOMMU groups, is not there: {error}; put \
              pci_stub into the image"
         );
     }
-    answer.is_ok()
+    there
 }
 
 #[inline(never)] // Inlined, it makes the executable larger.
 fn wake(host: &impl Host, address: Address) -> Result<(), Failure> {
-    let failed = |act| move |errno| Failure::System(act, errno);
+    let failed = |act| move |errno| failure(host, address, act, errno);
     let previous = current_override(host, address).map_err(failed(Act::Override))?;
     let answer = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
         .map_err(failed(Act::Override))
-        .and_then(|()| probe(host, address, DRIVER_LIMIT).map_err(failed(Act::Probe)))
-        .and_then(|()| match driver_of(host, address) {
-            Ok(Some(driver)) if driver == STUB => {
-                unbind(host, address, DRIVER_LIMIT).map_err(failed(Act::Unbind))
-            }
-            _ => Ok(()),
+        .and_then(|()| {
+            // Unlike other drivers the stub refuses nothing: an error here means something.
+            host.write_within(
+                DRIVERS_PROBE,
+                address_text(address).as_bytes(),
+                DRIVER_LIMIT,
+            )
+            .map_err(failed(Act::Probe))
         });
-    put_override(host, address, &previous, LOCK_LIMIT).map_err(failed(Act::Restore))?;
-    // The kernel offers it only once to a native driver that is there, and that was too early.
-    answer.and(probe(host, address, DRIVER_LIMIT).map_err(failed(Act::Probe)))
+    let mut undone = Ok(());
+    // Twice, because nobody else undoes it.
+    for _ in 0..2 {
+        undone = undo(host, address, &previous);
+        if !matches!(undone, Err(Failure::System(_, errno)) if errno != Errno::TIMEDOUT) {
+            break;
+        }
+    }
+    undone.and(answer)
+}
+
+/// Takes a function from the stub, and leaves it to whatever had it but for that.
+#[inline(never)] // Inlined, it makes the executable larger.
+fn undo(host: &impl Host, address: Address, previous: &Name) -> Result<(), Failure> {
+    // First the override: with that of the stub, any probe would give the function back to it.
+    let restored = put_override(host, address, previous, LOCK_LIMIT);
+    let limit = match restored {
+        Err(Errno::TIMEDOUT) => QUEUE_LIMIT,
+        _ => DRIVER_LIMIT,
+    };
+    // Unlike `driver/unbind` it takes nothing from a driver that was faster.
+    let text = address_text(address);
+    let taken = match host.write_within(STUB_UNBIND, text.as_bytes(), limit) {
+        Err(errno) if errno != Errno::TIMEDOUT => match driver_of(host, address) {
+            Ok(driver) if driver.as_deref() != Some(STUB) => Ok(()),
+            _ => Err(errno),
+        },
+        answer => answer,
+    };
+    let offered = match (restored, taken) {
+        // With the stub's override it would only go back to the stub.
+        (Err(errno), _) if errno != Errno::TIMEDOUT => Ok(()),
+        // The kernel offers it only once to a native driver that is there, and that was too early.
+        (_, Err(Errno::TIMEDOUT)) => probe(host, address, QUEUE_LIMIT),
+        _ => probe(host, address, limit),
+    };
+    let failed = |act| move |errno| failure(host, address, act, errno);
+    restored.map_err(failed(Act::Restore))?;
+    taken.map_err(failed(Act::Unbind))?;
+    offered.map_err(failed(Act::Probe))
 }

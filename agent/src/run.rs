@@ -126,7 +126,11 @@ fn run(
             variant::choose(root, &inventory, &mut drafted);
         }
         outcomes.rehearse(&inventory, &drafted);
-        (!inventory.has_groups()).then_some(State::NoIommu)
+        match () {
+            // They could be listed before.
+            () if inventory.is_empty() => Some(State::NoPci),
+            () => (!inventory.has_groups()).then_some(State::NoIommu),
+        }
     };
     let state = early.unwrap_or_else(|| match hands {
         Some(hands) => {

@@ -87,8 +87,8 @@ fn woken(address: &str) -> Vec<String> {
     vec![
         format!("{address}/driver_override = pci-stub"),
         format!("drivers_probe = {address}"),
-        format!("{address}/driver/unbind = {address}"),
         format!("{address}/driver_override = \\n"),
+        format!("drivers/pci-stub/unbind = {address}"),
         format!("drivers_probe = {address}"),
     ]
 }
