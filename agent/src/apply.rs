@@ -398,9 +398,15 @@ fn replace_override(host: &impl Host, job: &mut Job<'_>) -> Result<(), Errno> {
     answer
 }
 
-/// An address as the text that sysfs takes.
-pub(crate) fn address_text(address: Address) -> Name {
-    clip(format_args!("{address}"))
+/// Writes an address to a file that takes one.
+pub(crate) fn put_address(
+    host: &impl Host,
+    path: &str,
+    address: Address,
+    limit: Duration,
+) -> Result<(), Errno> {
+    let text: Name = clip(format_args!("{address}"));
+    host.write_within(path, text.as_bytes(), limit)
 }
 
 /// The override in force; empty where there is none, which the kernel shows as `(null)`. To show
@@ -439,8 +445,7 @@ pub(crate) fn put_override(
 }
 
 fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
-    let text = address_text(address);
-    match host.write_within(&attribute(address, "driver/unbind"), text.as_bytes(), limit) {
+    match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
         answer => answer,
@@ -448,8 +453,7 @@ fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Err
 }
 
 pub(crate) fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
-    let text = address_text(address);
-    match host.write_within(DRIVERS_PROBE, text.as_bytes(), limit) {
+    match put_address(host, DRIVERS_PROBE, address, limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
         Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),
         _ => Ok(()),

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::apply::{
-    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, address_text, current_override, failure, probe,
+    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, current_override, failure, probe, put_address,
     put_override,
 };
 use crate::function::{Function, Inventory, Late};
@@ -95,19 +95,18 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         if !ready {
             break;
         }
-        match wake(host, address) {
-            Ok(()) | Err(Failure::Vanished) => {}
-            Err(failure) => {
-                let told = failure.told(STUB);
-                error!(
-                    "{address}: {told}; its IOMMU group may not be known, and {STUB} may keep it: \
-                     look at its driver and driver_override"
-                );
-                unknown = unknown.saturating_add(1);
-                if matches!(failure, Failure::System(_, Errno::TIMEDOUT)) {
-                    break;
-                }
-            }
+        let Err((act, errno)) = wake(host, address) else {
+            continue;
+        };
+        let failure = failure(host, address, act, errno);
+        if matches!(failure, Failure::Vanished) {
+            continue;
+        }
+        let told = failure.told(STUB);
+        error!("{address}: {told}; {STUB} may keep it, and its IOMMU group may not be known");
+        unknown = unknown.saturating_add(1);
+        if errno == Errno::TIMEDOUT {
+            break;
         }
     }
     if woken {
@@ -119,6 +118,7 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
 }
 
 /// Whether a function may share its group with one that the plan cannot bind without knowing it.
+#[inline(never)] // Inlined, it makes the executable larger.
 fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Address) -> bool {
     // What nobody can tell the place of may share its group with anything.
     let place = pci_path::root_slot(root, address);
@@ -147,59 +147,49 @@ fn load_stub(host: &impl Host) -> bool {
     there
 }
 
+/// Gives a function the stub and takes it away again; what the system refused.
 #[inline(never)] // Inlined, it makes the executable larger.
-fn wake(host: &impl Host, address: Address) -> Result<(), Failure> {
-    let failed = |act| move |errno| failure(host, address, act, errno);
-    let previous = current_override(host, address).map_err(failed(Act::Override))?;
-    let answer = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
-        .map_err(failed(Act::Override))
+fn wake(host: &impl Host, address: Address) -> Result<(), (Act, Errno)> {
+    let at = |act| move |errno| (act, errno);
+    let previous = current_override(host, address).map_err(at(Act::Override))?;
+    // Unlike other drivers the stub takes whatever it gets: an error of the probe means something.
+    let woken = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
+        .map_err(at(Act::Override))
         .and_then(|()| {
-            // Unlike other drivers the stub refuses nothing: an error here means something.
-            host.write_within(
-                DRIVERS_PROBE,
-                address_text(address).as_bytes(),
-                DRIVER_LIMIT,
-            )
-            .map_err(failed(Act::Probe))
+            put_address(host, DRIVERS_PROBE, address, DRIVER_LIMIT).map_err(at(Act::Probe))
         });
-    let mut undone = Ok(());
-    // Twice, because nobody else undoes it.
-    for _ in 0..2 {
+    let mut undone = undo(host, address, &previous);
+    if undone.is_err_and(|(_, errno)| errno != Errno::TIMEDOUT) {
+        // Nobody else would.
         undone = undo(host, address, &previous);
-        if !matches!(undone, Err(Failure::System(_, errno)) if errno != Errno::TIMEDOUT) {
-            break;
-        }
     }
-    undone.and(answer)
+    undone.and(woken)
 }
 
 /// Takes a function from the stub, and leaves it to whatever had it but for that.
 #[inline(never)] // Inlined, it makes the executable larger.
-fn undo(host: &impl Host, address: Address, previous: &Name) -> Result<(), Failure> {
+fn undo(host: &impl Host, address: Address, previous: &Name) -> Result<(), (Act, Errno)> {
+    let mut limit = DRIVER_LIMIT;
     // First the override: with that of the stub, any probe would give the function back to it.
     let restored = put_override(host, address, previous, LOCK_LIMIT);
-    let limit = match restored {
-        Err(Errno::TIMEDOUT) => QUEUE_LIMIT,
-        _ => DRIVER_LIMIT,
-    };
+    if restored == Err(Errno::TIMEDOUT) {
+        limit = QUEUE_LIMIT;
+    }
     // Unlike `driver/unbind` it takes nothing from a driver that was faster.
-    let text = address_text(address);
-    let taken = match host.write_within(STUB_UNBIND, text.as_bytes(), limit) {
-        Err(errno) if errno != Errno::TIMEDOUT => match driver_of(host, address) {
-            Ok(driver) if driver.as_deref() != Some(STUB) => Ok(()),
-            _ => Err(errno),
-        },
-        answer => answer,
-    };
-    let offered = match (restored, taken) {
-        // With the stub's override it would only go back to the stub.
-        (Err(errno), _) if errno != Errno::TIMEDOUT => Ok(()),
+    let mut taken = put_address(host, STUB_UNBIND, address, limit);
+    if taken == Err(Errno::TIMEDOUT) {
+        limit = QUEUE_LIMIT;
+    } else if driver_of(host, address).is_ok_and(|driver| driver.as_deref() != Some(STUB)) {
+        taken = Ok(());
+    }
+    let mut offered = Ok(());
+    // With the stub's override it would only go back to the stub.
+    if matches!(restored, Ok(()) | Err(Errno::TIMEDOUT)) {
         // The kernel offers it only once to a native driver that is there, and that was too early.
-        (_, Err(Errno::TIMEDOUT)) => probe(host, address, QUEUE_LIMIT),
-        _ => probe(host, address, limit),
-    };
-    let failed = |act| move |errno| failure(host, address, act, errno);
-    restored.map_err(failed(Act::Restore))?;
-    taken.map_err(failed(Act::Unbind))?;
-    offered.map_err(failed(Act::Probe))
+        offered = probe(host, address, limit);
+    }
+    let at = |act| move |errno| (act, errno);
+    restored.map_err(at(Act::Restore))?;
+    taken.map_err(at(Act::Unbind))?;
+    offered.map_err(at(Act::Probe))
 }

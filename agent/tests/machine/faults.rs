@@ -878,6 +878,11 @@ impl Run<'_> {
         );
         rule(!stubborn || unbind_refused, "pci-stub has it still");
         if !restored || stubborn {
+            let once = matches!(self.host.fault, Fault::Refused(_) | Fault::Late(_));
+            rule(
+                !once,
+                "pci-stub may keep it, and undoing was refused only once",
+            );
             rule(
                 self.exit == EXIT_NOT_BOUND,
                 "pci-stub may keep it, and the exit status is good",
@@ -1079,7 +1084,7 @@ fn all_hold_ungrouped(faults: &dyn Fn(usize) -> Vec<Fault>) {
 #[test]
 fn a_call_that_is_refused_before_there_are_groups() {
     all_hold_ungrouped(&|count| {
-        let once = (0..count).step_by(3).map(Fault::Refused);
+        let once = (0..count).step_by(4).map(Fault::Refused);
         let for_good = (1..count).step_by(5).map(Fault::RefusedForGood);
         let late = (0..count).step_by(4).map(Fault::Late);
         once.chain(for_good).chain(late).collect()
