@@ -93,6 +93,7 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         let ready = woken || load_stub(host);
         woken = true;
         if !ready {
+            unknown = unknown.saturating_add(1);
             break;
         }
         let Err((act, errno)) = wake(host, address) else {
@@ -117,17 +118,20 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
     woken
 }
 
-/// Whether a function may share its group with one that the plan cannot bind without knowing it.
+/// Whether a function may share its group with one that is bound, or would be if its group were known.
 #[inline(never)] // Inlined, it makes the executable larger.
 fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Address) -> bool {
     // What nobody can tell the place of may share its group with anything.
     let place = pci_path::root_slot(root, address);
     plan.steps.iter().any(|step| {
-        matches!(step.decision, Decision::Refuse(Refusal::LateGroup))
-            && inventory
-                .get(step.function)
-                .and_then(|asked| pci_path::root_slot(root, asked.address))
-                .is_none_or(|asked| place.is_none_or(|place| place == asked))
+        // What has a driver has its group, but not all that will be in it.
+        matches!(
+            step.decision,
+            Decision::Bind | Decision::Refuse(Refusal::LateGroup)
+        ) && inventory
+            .get(step.function)
+            .and_then(|asked| pci_path::root_slot(root, asked.address))
+            .is_none_or(|asked| place.is_none_or(|place| place == asked))
     })
 }
 
