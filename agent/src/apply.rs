@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use crate::address::Address;
 use crate::console;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
+use crate::grouping::STUB;
 use crate::host::{DRIVERS_PROBE, Host, Root, attribute, driver_directory, driver_of};
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
@@ -31,7 +32,7 @@ pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
 pub const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a write is waited for that cannot come to pass before a driver returns that has not.
-const QUEUE_LIMIT: Duration = Duration::from_millis(100);
+pub(crate) const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Carries a plan out.
 pub fn apply(
@@ -133,7 +134,7 @@ impl<'a, H: Host> Work<'a, H> {
         for job in &mut self.jobs {
             job.failure = replace_override(self.host, job)
                 .err()
-                .map(|errno| failure(self.host, job, Act::Override, errno));
+                .map(|errno| failure(self.host, job.address(), Act::Override, errno));
         }
     }
 
@@ -200,10 +201,10 @@ impl<'a, H: Host> Work<'a, H> {
             let taken = match driver_of(host, job.address()) {
                 Ok(Some(driver)) if driver != *job.driver && (hold || job.missing.is_none()) => {
                     unbind(host, job.address(), DRIVER_LIMIT)
-                        .map_err(|errno| failure(host, job, Act::Unbind, errno))
+                        .map_err(|errno| failure(host, job.address(), Act::Unbind, errno))
                 }
                 Ok(_) => Ok(()),
-                Err(errno) => Err(failure(host, job, Act::Look, errno)),
+                Err(errno) => Err(failure(host, job.address(), Act::Look, errno)),
             };
             job.failure = taken.err().or(job.missing);
             if job.is_stuck() {
@@ -366,14 +367,14 @@ fn look(root: &dyn Root, job: &Job<'_>) -> (Option<Name>, Option<Failure>) {
     match driver_of(root, job.address()) {
         Ok(driver) if job.is_target(driver.as_ref()) => (driver, job.failure),
         Ok(driver) => (driver, job.failure.or(Some(Failure::NotBound))),
-        Err(errno) => (None, Some(failure(root, job, Act::Look, errno))),
+        Err(errno) => (None, Some(failure(root, job.address(), Act::Look, errno))),
     }
 }
 
 /// What a call on a function's directory answered. `ENOENT` and `ENODEV` may also speak of what is
 /// in it: the function has vanished when its directory has.
-fn failure(root: &dyn Root, job: &Job<'_>, act: Act, errno: Errno) -> Failure {
-    match driver_of(root, job.address()) {
+pub(crate) fn failure(root: &dyn Root, address: Address, act: Act, errno: Errno) -> Failure {
+    match driver_of(root, address) {
         Err(Errno::NODEV) => Failure::Vanished,
         _ => Failure::System(act, errno),
     }
@@ -390,15 +391,22 @@ fn replace_override(host: &impl Host, job: &mut Job<'_>) -> Result<(), Errno> {
     // A write that failed may have had its effect, and one that takes too long will have it later.
     let untouched = || current_override(host, address).as_ref() == Ok(&previous);
     match answer {
-        Err(errno) if errno != Errno::TIMEDOUT && untouched() => {}
+        // With the stub's own, left over from what made the groups, nothing would be given back.
+        Err(errno) if errno != Errno::TIMEDOUT && previous != STUB && untouched() => {}
         _ => job.previous = Some(previous),
     }
     answer
 }
 
-/// An address as the text that sysfs takes.
-fn address_text(address: Address) -> Name {
-    clip(format_args!("{address}"))
+/// Writes an address to a file that takes one.
+pub(crate) fn put_address(
+    host: &impl Host,
+    path: &str,
+    address: Address,
+    limit: Duration,
+) -> Result<(), Errno> {
+    let text: Name = clip(format_args!("{address}"));
+    host.write_within(path, text.as_bytes(), limit)
 }
 
 /// The override in force; empty where there is none, which the kernel shows as `(null)`. To show
@@ -436,9 +444,8 @@ pub(crate) fn put_override(
     host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
-pub(crate) fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
-    let text = address_text(address);
-    match host.write_within(&attribute(address, "driver/unbind"), text.as_bytes(), limit) {
+fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
+    match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
         answer => answer,
@@ -446,8 +453,7 @@ pub(crate) fn unbind(host: &impl Host, address: Address, limit: Duration) -> Res
 }
 
 pub(crate) fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
-    let text = address_text(address);
-    match host.write_within(DRIVERS_PROBE, text.as_bytes(), limit) {
+    match put_address(host, DRIVERS_PROBE, address, limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
         Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),
         _ => Ok(()),

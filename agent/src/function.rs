@@ -64,7 +64,7 @@ pub struct Inventory {
     pub late: Late,
     /// Functions beyond [`MAX_FUNCTIONS`], which were not looked at.
     pub beyond_limit: usize,
-    /// Entries that could not be read.
+    /// Entries that could not be read, and functions that could not be made to get their group.
     pub unreadable: usize,
 }
 

@@ -10,22 +10,28 @@
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::{DRIVER_LIMIT, LOCK_LIMIT, current_override, probe, put_override, unbind};
+use crate::apply::{
+    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, current_override, failure, probe, put_address,
+    put_override,
+};
 use crate::function::{Function, Inventory, Late};
-use crate::host::{Host, LoadError, Root, driver_directory, driver_of};
+use crate::host::{DRIVERS_PROBE, Host, LoadError, Root, driver_directory, driver_of};
 use crate::iommu::Kind;
 use crate::outcome::{Act, Failure};
 use crate::pci_path;
 use crate::plan::{Decision, Plan, Refusal};
 use crate::scan::scan;
-use crate::text::name;
+use crate::text::{Name, name};
 
 /// The module of virtio-iommu's driver.
 pub const VIRTIO_IOMMU: &str = "virtio_iommu";
 
 /// A driver that takes whatever it is told to and does nothing with it, and that VFIO accepts in a
 /// group.
-const STUB: &str = "pci-stub";
+pub(crate) const STUB: &str = "pci-stub";
+
+/// Takes functions from it, and from no other driver.
+const STUB_UNBIND: &str = "sys/bus/pci/drivers/pci-stub/unbind";
 
 /// The address of a virtio-iommu (`PCI_DEVICE_ID_VIRTIO` 0x1040 plus `VIRTIO_ID_IOMMU` 23) on a machine
 /// whose kernel uses no IOMMU, with its driver.
@@ -55,8 +61,11 @@ pub fn load_driver(host: &impl Host, inventory: &mut Inventory) -> Option<Result
 fn look_again(host: &impl Host, inventory: &mut Inventory, late: Late) {
     inventory.clear();
     inventory.late = late;
-    // It could be listed a moment ago; without functions nothing is bound.
-    let _ = scan(host, inventory);
+    if scan(host, inventory).is_err() {
+        // Of a list without its end nobody knows what shares a group. Without functions nothing is
+        // bound.
+        inventory.clear();
+    }
 }
 
 /// How the groups of the IOMMU that the kernel uses come.
@@ -74,6 +83,8 @@ pub fn late(root: &dyn Root) -> Late {
 #[inline(never)] // Inlined, it makes the executable larger.
 pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
     let mut woken = false;
+    // What could not be read, or not be woken, may share a group that is bound without it.
+    let mut unknown = inventory.unreadable;
     for (_, function) in inventory.iter() {
         let address = function.address;
         if !inventory.awaits_group(function) || !may_share(host, inventory, plan, address) {
@@ -82,62 +93,107 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         let ready = woken || load_stub(host);
         woken = true;
         if !ready {
+            unknown = unknown.saturating_add(1);
             break;
         }
-        if let Err(failure) = wake(host, address) {
-            let told = failure.told(STUB);
-            error!("{address}: {told}; its IOMMU group may not be known");
-            if matches!(failure, Failure::System(_, Errno::TIMEDOUT)) {
-                break;
-            }
+        let Err((act, errno)) = wake(host, address) else {
+            continue;
+        };
+        let failure = failure(host, address, act, errno);
+        if matches!(failure, Failure::Vanished) {
+            continue;
+        }
+        let told = failure.told(STUB);
+        error!("{address}: {told}; {STUB} may keep it, and its IOMMU group may not be known");
+        unknown = unknown.saturating_add(1);
+        if errno == Errno::TIMEDOUT {
+            break;
         }
     }
     if woken {
         // What was tried in vain is not tried again, nor promised.
         look_again(host, inventory, Late::Tried);
+        inventory.unreadable = inventory.unreadable.saturating_add(unknown);
     }
     woken
 }
 
-/// Whether a function may share its group with one that the plan cannot bind without knowing it.
+/// Whether a function may share its group with one that is bound, or would be if its group were known.
+#[inline(never)] // Inlined, it makes the executable larger.
 fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Address) -> bool {
+    // What nobody can tell the place of may share its group with anything.
     let place = pci_path::root_slot(root, address);
     plan.steps.iter().any(|step| {
-        matches!(step.decision, Decision::Refuse(Refusal::LateGroup))
-            && inventory
-                .get(step.function)
-                .is_some_and(|asked| pci_path::root_slot(root, asked.address) == place)
+        // What has a driver has its group, but not all that will be in it.
+        matches!(
+            step.decision,
+            Decision::Bind | Decision::Refuse(Refusal::LateGroup)
+        ) && inventory
+            .get(step.function)
+            .and_then(|asked| pci_path::root_slot(root, asked.address))
+            .is_none_or(|asked| place.is_none_or(|place| place == asked))
     })
 }
 
 fn load_stub(host: &impl Host) -> bool {
-    if host.exists(&driver_directory(STUB)) {
+    let directory = driver_directory(STUB);
+    if host.exists(&directory) {
         return true;
     }
     let answer = host.load_module(STUB, None);
-    if let Err(error) = answer {
+    let there = answer.is_ok() || host.exists(&directory);
+    if let (Err(error), false) = (answer, there) {
         error!(
             "{STUB}, which the kernel needs to make IOMMU groups, is not there: {error}; put \
              pci_stub into the image"
         );
     }
-    answer.is_ok()
+    there
 }
 
+/// Gives a function the stub and takes it away again; what the system refused.
 #[inline(never)] // Inlined, it makes the executable larger.
-fn wake(host: &impl Host, address: Address) -> Result<(), Failure> {
-    let failed = |act| move |errno| Failure::System(act, errno);
-    let previous = current_override(host, address).map_err(failed(Act::Override))?;
-    let answer = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
-        .map_err(failed(Act::Override))
-        .and_then(|()| probe(host, address, DRIVER_LIMIT).map_err(failed(Act::Probe)))
-        .and_then(|()| match driver_of(host, address) {
-            Ok(Some(driver)) if driver == STUB => {
-                unbind(host, address, DRIVER_LIMIT).map_err(failed(Act::Unbind))
-            }
-            _ => Ok(()),
+fn wake(host: &impl Host, address: Address) -> Result<(), (Act, Errno)> {
+    let at = |act| move |errno| (act, errno);
+    let previous = current_override(host, address).map_err(at(Act::Override))?;
+    // Unlike other drivers the stub takes whatever it gets: an error of the probe means something.
+    let woken = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
+        .map_err(at(Act::Override))
+        .and_then(|()| {
+            put_address(host, DRIVERS_PROBE, address, DRIVER_LIMIT).map_err(at(Act::Probe))
         });
-    put_override(host, address, &previous, LOCK_LIMIT).map_err(failed(Act::Restore))?;
-    // The kernel offers it only once to a native driver that is there, and that was too early.
-    answer.and(probe(host, address, DRIVER_LIMIT).map_err(failed(Act::Probe)))
+    let mut undone = undo(host, address, &previous);
+    if undone.is_err_and(|(_, errno)| errno != Errno::TIMEDOUT) {
+        // Nobody else would.
+        undone = undo(host, address, &previous);
+    }
+    undone.and(woken)
+}
+
+/// Takes a function from the stub, and leaves it to whatever had it but for that.
+#[inline(never)] // Inlined, it makes the executable larger.
+fn undo(host: &impl Host, address: Address, previous: &Name) -> Result<(), (Act, Errno)> {
+    let mut limit = DRIVER_LIMIT;
+    // First the override: with that of the stub, any probe would give the function back to it.
+    let restored = put_override(host, address, previous, LOCK_LIMIT);
+    if restored == Err(Errno::TIMEDOUT) {
+        limit = QUEUE_LIMIT;
+    }
+    // Unlike `driver/unbind` it takes nothing from a driver that was faster.
+    let mut taken = put_address(host, STUB_UNBIND, address, limit);
+    if taken == Err(Errno::TIMEDOUT) {
+        limit = QUEUE_LIMIT;
+    } else if driver_of(host, address).is_ok_and(|driver| driver.as_deref() != Some(STUB)) {
+        taken = Ok(());
+    }
+    let mut offered = Ok(());
+    // With the stub's override it would only go back to the stub.
+    if matches!(restored, Ok(()) | Err(Errno::TIMEDOUT)) {
+        // The kernel offers it only once to a native driver that is there, and that was too early.
+        offered = probe(host, address, limit);
+    }
+    let at = |act| move |errno| (act, errno);
+    restored.map_err(at(Act::Restore))?;
+    taken.map_err(at(Act::Unbind))?;
+    offered.map_err(at(Act::Probe))
 }

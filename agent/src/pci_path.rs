@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::address::{self, Address, Slot};
-use crate::host::{DEVICES, Root, path};
+use crate::host::{DEVICES, Root, attribute, path};
 use crate::misread::{Fault, Misread, field, split_once};
 
 /// The most steps of a path that a person may write; the deepest real ones have seven.
@@ -133,12 +133,17 @@ fn way<'b>(
 }
 
 /// The slot of the root bus that a function is in or behind: what shares an IOMMU group shares this.
-/// Where sysfs does not tell it, its own slot.
+/// `None` where sysfs does not tell it.
 #[must_use]
-pub fn root_slot(root: &dyn Root, address: Address) -> Slot {
+pub fn root_slot(root: &dyn Root, address: Address) -> Option<Slot> {
     let mut buffer = [0; BUFFER];
-    let first = way(root, address, &mut buffer).and_then(|mut way| way.next());
-    Slot::from(first.unwrap_or(address)).whole()
+    let first = match way(root, address, &mut buffer) {
+        Some(mut way) => way.next()?,
+        None if root.exists(&attribute(address, "modalias")) => return None,
+        // It has left the machine.
+        None => address,
+    };
+    Some(Slot::from(first).whole())
 }
 
 /// Shows the path of a function; `None` where sysfs does not tell it. `buffer` holds the link's

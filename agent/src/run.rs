@@ -126,7 +126,11 @@ fn run(
             variant::choose(root, &inventory, &mut drafted);
         }
         outcomes.rehearse(&inventory, &drafted);
-        (!inventory.has_groups()).then_some(State::NoIommu)
+        (!inventory.has_groups()).then_some(if inventory.is_empty() {
+            State::NoPci
+        } else {
+            State::NoIommu
+        })
     };
     let state = early.unwrap_or_else(|| match hands {
         Some(hands) => {

@@ -17,6 +17,7 @@ use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
 use vfio_bind::run;
 
+use crate::snapshots::messages;
 use crate::support::{Card, Machine, Trouble};
 
 const GPU: &str = "0000:42:00.0";
@@ -26,6 +27,14 @@ const DISK: &str = "0000:01:00.0";
 const GROUP: u32 = 15;
 const TARGET: &str = "vfio-pci";
 const NATIVE: [(&str, &str); 2] = [(GPU, "bochs-drm"), (AUDIO, "snd_hda_intel")];
+/// Behind the root port of the GPU, in a group of its own; only where groups are not there yet.
+const NEIGHBOUR: &str = "0000:43:00.0";
+const NEIGHBOURS_DRIVER: &str = "e1000e";
+/// Behind another root port, without a driver; only there, too.
+const STRANGER: &str = "0000:51:00.0";
+const GPUS_BRIDGES: &str = "0000:40/0000:40:01.0/0000:41:00.0";
+/// What may have a function for a moment, for its group.
+const STUB: &str = "pci-stub";
 
 /// What happens at the chosen call. A number chooses from the answers of [`answers`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -175,6 +184,12 @@ impl<'m> Faulty<'m> {
                     for (address, driver) in NATIVE {
                         self.machine.load_native(address, driver);
                     }
+                    if self
+                        .machine
+                        .exists(&format!("sys/bus/pci/devices/{NEIGHBOUR}"))
+                    {
+                        self.machine.load_native(NEIGHBOUR, NEIGHBOURS_DRIVER);
+                    }
                 }
                 Fault::Appear(driver) => {
                     let card = Card::new(LATE, 0x1234, 0x2222, 0x0c_0330, GROUP);
@@ -182,6 +197,12 @@ impl<'m> Faulty<'m> {
                         Some(driver) => card.on(driver),
                         None => card,
                     });
+                    if self
+                        .machine
+                        .exists(&format!("sys/bus/pci/devices/{STRANGER}"))
+                    {
+                        self.machine.put_behind(LATE, GPUS_BRIDGES);
+                    }
                 }
                 _ => {}
             }
@@ -277,8 +298,14 @@ impl Root for Faulty<'_> {
     }
 
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
-        self.errno(Kind::List, path)?;
-        self.machine.list(path, each)
+        let refused = self.errno(Kind::List, path);
+        // A list that breaks off does so before the audio function.
+        self.machine.list(path, &mut |entry| {
+            if refused.is_ok() || entry != AUDIO.as_bytes() {
+                each(entry);
+            }
+        })?;
+        refused
     }
 }
 
@@ -329,6 +356,18 @@ struct Case {
     wanted: &'static [&'static str],
     /// Whether a run without a fault does what is asked.
     succeeds: bool,
+    groups: Groups,
+}
+
+/// When the kernel makes the IOMMU groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Groups {
+    /// Before the agent looks.
+    There,
+    /// With the first driver that is probed for a function. The neighbour's native driver is there.
+    WithDriver,
+    /// The same, but not before the IOMMU has its own driver, and that native driver comes later.
+    WithIommu,
 }
 
 const PLAIN: Case = Case {
@@ -340,6 +379,7 @@ const PLAIN: Case = Case {
     options: "",
     wanted: &[GPU, AUDIO],
     succeeds: true,
+    groups: Groups::There,
 };
 
 const NATIVES: [&str; 2] = [NATIVE[0].1, NATIVE[1].1];
@@ -428,6 +468,27 @@ const CASES: &[Case] = &[
     },
 ];
 
+const UNGROUPED: &[Case] = &[
+    Case {
+        name: "groups come with a driver",
+        groups: Groups::WithDriver,
+        ..PLAIN
+    },
+    Case {
+        name: "groups come with a driver, which the GPU has, and somebody else's override",
+        drivers: [NATIVES[0], ""],
+        overrides: ["", NATIVES[1]],
+        loaded: true,
+        groups: Groups::WithDriver,
+        ..PLAIN
+    },
+    Case {
+        name: "the IOMMU waits for its driver",
+        groups: Groups::WithIommu,
+        ..PLAIN
+    },
+];
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum OnFail {
     Native,
@@ -442,7 +503,7 @@ fn state(machine: &Machine, address: &str) -> State {
     there.then(|| (machine.driver(address), machine.driver_override(address)))
 }
 
-const FUNCTIONS: [&str; 3] = [GPU, AUDIO, DISK];
+const FUNCTIONS: [&str; 5] = [GPU, AUDIO, DISK, NEIGHBOUR, STRANGER];
 
 struct Run<'m> {
     case: Case,
@@ -451,6 +512,8 @@ struct Run<'m> {
     before: BTreeMap<&'static str, State>,
     exit: u8,
     steps: BTreeMap<String, (Decision, Outcome)>,
+    /// What the log says, where groups are not there yet.
+    log: String,
 }
 
 fn machine_of(case: &Case) -> Machine {
@@ -476,11 +539,40 @@ fn machine_of(case: &Case) -> Machine {
             machine.set_override(address, value);
         }
     }
+    let machine = if case.groups == Groups::There {
+        machine
+    } else {
+        without_groups(machine, case.groups)
+    };
     if case.loaded {
         machine.with_vfio_pci()
     } else {
         machine
     }
+}
+
+fn without_groups(machine: Machine, groups: Groups) -> Machine {
+    for card in [
+        Card::new("0000:00:07.0", 0x1af4, 0x1057, 0x00_ff00, 7).on("virtio-pci"),
+        Card::new(NEIGHBOUR, 0x8086, 0x10d3, 0x02_0000, 16),
+        Card::new(STRANGER, 0x8086, 0x100e, 0x02_0000, 17),
+    ] {
+        machine.insert(&card);
+    }
+    for (address, bridges) in [
+        (GPU, GPUS_BRIDGES),
+        (AUDIO, GPUS_BRIDGES),
+        (NEIGHBOUR, "0000:40/0000:40:01.0/0000:41:01.0"),
+        (STRANGER, "0000:40/0000:40:02.0"),
+    ] {
+        machine.put_behind(address, bridges);
+    }
+    let machine = machine.with_late_groups("0000:00:07.0");
+    if groups == Groups::WithIommu {
+        return machine.with_idle_iommu();
+    }
+    machine.expect_native(NEIGHBOUR, NEIGHBOURS_DRIVER);
+    machine
 }
 
 /// What one run with one fault came to.
@@ -499,26 +591,37 @@ fn perform(case: Case, on_fail: OnFail, at: usize, fault: Fault) -> Came {
         host: Faulty::new(&machine, at, fault),
         exit: u8::MAX,
         steps: BTreeMap::new(),
+        log: String::new(),
     };
     let hold = match on_fail {
         OnFail::Native => "",
         OnFail::Hold => " vfio.onfail=hold",
     };
     let line = format!("vfio.bind={GPU}{}{hold}", case.options);
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        run::perform(&run.host, line.as_bytes(), &|| 0, &mut |record| {
-            run.exit = record.exit();
-            let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
-            run.steps = steps
-                .map(|(step, outcome)| {
-                    let function = record.inventory.get(step.function).unwrap();
-                    let pair = (step.decision, outcome.clone());
-                    (function.address.to_string(), pair)
-                })
-                .collect();
-            run.exit
-        })
-    }));
+    let mut perform = || {
+        catch_unwind(AssertUnwindSafe(|| {
+            run::perform(&run.host, line.as_bytes(), &|| 0, &mut |record| {
+                run.exit = record.exit();
+                let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
+                run.steps = steps
+                    .map(|(step, outcome)| {
+                        let function = record.inventory.get(step.function).unwrap();
+                        let pair = (step.decision, outcome.clone());
+                        (function.address.to_string(), pair)
+                    })
+                    .collect();
+                run.exit
+            })
+        }))
+    };
+    let mut ended = Ok(0);
+    let log = if case.groups == Groups::There {
+        ended = perform();
+        String::new()
+    } else {
+        messages(|| ended = perform())
+    };
+    run.log = log;
     let mut violations = match ended {
         Ok(_) => run.violations(),
         Err(panic) => {
@@ -603,6 +706,22 @@ impl Run<'_> {
                 rule(false, format!("{address}: {text}"));
             }
         }
+        if self.case.groups != Groups::There {
+            for address in [GPU, AUDIO, NEIGHBOUR] {
+                for text in self.woken_violations(address) {
+                    rule(false, format!("{address}: {text}; it said: {}", self.log));
+                }
+            }
+            let touched = attempts
+                .iter()
+                .any(|a| a.path.contains(STRANGER) || a.data == STRANGER);
+            let same = self.after(STRANGER) == self.before[STRANGER];
+            rule(same, "the stranger is not as it was".to_owned());
+            rule(
+                !touched || self.way_unknown(),
+                "the stranger was touched".to_owned(),
+            );
+        }
         if self.exit == EXIT_DONE {
             for address in self.case.wanted {
                 let looks = self.host.looks.borrow();
@@ -646,7 +765,7 @@ impl Run<'_> {
         let Some((_, outcome)) = self.steps.get(address) else {
             let same = self.after(address) == Some(before);
             rule(
-                same || self.race(),
+                same || self.race() || self.restore_refused(address),
                 "no word of it, and it is not as it was",
             );
             return found;
@@ -693,7 +812,7 @@ impl Run<'_> {
             }
             Fate::Held => rule(driver.is_none() && value == TARGET, "it is not held"),
             Fate::Left | Fate::Refused | Fate::Planned => rule(
-                (as_before && driver == before.0) || self.race(),
+                (as_before && driver == before.0) || self.race() || self.restore_refused(address),
                 "it was to be left alone",
             ),
             Fate::Failed => {}
@@ -730,6 +849,81 @@ impl Run<'_> {
         found
     }
 
+    /// Whether nobody could say what shares a group with what.
+    fn way_unknown(&self) -> bool {
+        let hit = self.host.hit.borrow();
+        hit.as_ref().is_some_and(|(kind, path)| {
+            let way = [GPU, AUDIO, STRANGER].iter().any(|a| path.ends_with(a));
+            *kind == Kind::Link && way
+        })
+    }
+
+    /// Whether the stub's override was to be undone, and the system did not allow it.
+    fn restore_refused(&self, address: &str) -> bool {
+        let restoring = |data: &str| data != STUB && data != TARGET && data != READ;
+        self.case.groups != Groups::There
+            && self.refused(&format!("{address}/driver_override"), &restoring)
+    }
+
+    /// What must hold for each function that the kernel may have been made to group.
+    fn woken_violations(&self, address: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut rule = |holds: bool, text: &str| {
+            if !holds {
+                found.push(text.to_owned());
+            }
+        };
+        let before = self.before[address].clone().unwrap();
+        let Some((driver, value)) = self.after(address) else {
+            return found;
+        };
+        let bound = self
+            .steps
+            .get(address)
+            .is_some_and(|(decision, _)| *decision == Decision::Bind);
+        let held = bound && value == TARGET;
+        let restored = value == before.1 || held;
+        let stubborn = driver.as_deref() == Some(STUB) && before.1 != STUB;
+        let unbind_refused = self.refused(&format!("{STUB}/unbind"), &|data| data == address)
+            || self.refused(&format!("{address}/driver/unbind"), &|_| true);
+        rule(
+            restored || self.restore_refused(address),
+            "its override is not as it was",
+        );
+        rule(!stubborn || unbind_refused, "pci-stub has it still");
+        if !restored || stubborn {
+            let once = matches!(self.host.fault, Fault::Refused(_) | Fault::Late(_));
+            rule(
+                !once,
+                "pci-stub may keep it, and undoing was refused only once",
+            );
+            rule(
+                self.exit == EXIT_NOT_BOUND,
+                "pci-stub may keep it, and the exit status is good",
+            );
+            let told = self
+                .log
+                .lines()
+                .any(|line| line.starts_with(address) && line.contains(STUB));
+            rule(told, "pci-stub may keep it, and nobody is told");
+        }
+        if address == NEIGHBOUR && self.case.groups == Groups::WithDriver && restored && !stubborn {
+            let offered = driver.as_deref() == Some(NEIGHBOURS_DRIVER);
+            let refused = self.refused("drivers_probe", &|data| data == address);
+            let unbound = self
+                .host
+                .attempts
+                .borrow()
+                .iter()
+                .any(|a| a.path.ends_with("/unbind") && a.data == address && a.well);
+            rule(
+                offered || refused || !unbound,
+                "its native driver, which is there, does not have it",
+            );
+        }
+        found
+    }
+
     fn race(&self) -> bool {
         matches!(
             self.host.fault,
@@ -745,7 +939,34 @@ impl Run<'_> {
         }
         let machine = self.host.machine;
         let locked = [GPU, AUDIO].map(|address| (address, machine.is_locked(address)));
+        let stub_was_probed = self.host.hit.borrow().as_ref().is_some_and(|hit| {
+            hit.1 == "sys/bus/pci/drivers_probe" && self.host.fault == Fault::Stuck
+        });
         machine.let_go();
+        if self.case.groups != Groups::There {
+            for address in [GPU, AUDIO, NEIGHBOUR] {
+                let (driver, value) = self.after(address).unwrap();
+                let (_, before) = self.before[address].clone().unwrap();
+                // A probe that waits for the lock comes behind nothing that could undo it.
+                let stubborn = driver.as_deref() == Some(STUB) && !stub_was_probed;
+                if stubborn || (value != before && driver.as_deref() != Some(TARGET)) {
+                    found.push(format!("{address} is {driver:?} with {value:?} at last"));
+                }
+                if address == NEIGHBOUR
+                    && self.case.groups == Groups::WithDriver
+                    && self
+                        .host
+                        .attempts
+                        .borrow()
+                        .iter()
+                        .any(|a| a.data == address)
+                    && driver.as_deref() != Some(NEIGHBOURS_DRIVER)
+                    && !stub_was_probed
+                {
+                    found.push(format!("{address} is {driver:?} at last"));
+                }
+            }
+        }
         for (address, was_locked) in locked {
             let Some((driver, value)) = self.after(address) else {
                 continue;
@@ -814,11 +1035,15 @@ fn every_call(
 }
 
 fn all_hold(faults: &dyn Fn(usize) -> Vec<Fault>) {
+    hold_in(CASES, &[OnFail::Native, OnFail::Hold], faults);
+}
+
+fn hold_in(cases: &[Case], ends: &[OnFail], faults: &dyn Fn(usize) -> Vec<Fault>) {
     let mut found = Vec::new();
     let mut runs = 0;
-    for case in CASES {
-        for on_fail in [OnFail::Native, OnFail::Hold] {
-            runs += every_call(*case, on_fail, faults, &mut found);
+    for case in cases {
+        for on_fail in ends {
+            runs += every_call(*case, *on_fail, faults, &mut found);
         }
     }
     println!("{runs} runs");
@@ -861,6 +1086,35 @@ fn a_machine_that_changes_at_any_call() {
             Fault::NativeDrivers,
             Fault::Appear(None),
             Fault::Appear(Some("xhci_hcd")),
+        ]
+    });
+}
+
+/// What goes wrong before there are groups, and behind that.
+fn all_hold_ungrouped(faults: &dyn Fn(usize) -> Vec<Fault>) {
+    hold_in(UNGROUPED, &[OnFail::Native], faults);
+}
+
+#[test]
+fn a_call_that_is_refused_before_there_are_groups() {
+    all_hold_ungrouped(&|count| {
+        let once = (0..count).step_by(4).map(Fault::Refused);
+        let for_good = (1..count).step_by(5).map(Fault::RefusedForGood);
+        let late = (0..count).step_by(4).map(Fault::Late);
+        once.chain(for_good).chain(late).collect()
+    });
+}
+
+#[test]
+fn a_machine_that_changes_or_hangs_before_there_are_groups() {
+    all_hold_ungrouped(&|_| {
+        vec![
+            Fault::Stuck,
+            Fault::Vanish(GPU),
+            Fault::Vanish(AUDIO),
+            Fault::Vanish(NEIGHBOUR),
+            Fault::NativeDrivers,
+            Fault::Appear(None),
         ]
     });
 }

@@ -123,27 +123,35 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
-/// What `plan --cmdline LINE` prints.
-fn printed(machine: &Machine, line: &str) -> String {
-    // Every test of this file wants the same one.
+/// The messages of what is done in this thread.
+pub fn messages(act: impl FnOnce()) -> String {
+    // Every test of this process wants the same one.
     if log::set_logger(&Capture).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
     MESSAGES.set(Some(String::new()));
+    act();
+    MESSAGES.take().unwrap()
+}
+
+/// What `plan --cmdline LINE` prints.
+fn printed(machine: &Machine, line: &str) -> String {
     let mut file: File = tempfile::tempfile().unwrap();
-    let exit = run::rehearse(machine, line.as_bytes(), &mut |record| {
-        let mut output = Output::new(file.as_fd());
-        if !record.inventory.is_empty() {
-            show::show(record, &mut output).unwrap();
-        }
-        output.finish().unwrap();
-        tell::tell_rest(record);
-        record.exit()
+    let mut exit = 0;
+    let messages = messages(|| {
+        exit = run::rehearse(machine, line.as_bytes(), &mut |record| {
+            let mut output = Output::new(file.as_fd());
+            if !record.inventory.is_empty() {
+                show::show(record, &mut output).unwrap();
+            }
+            output.finish().unwrap();
+            tell::tell_rest(record);
+            record.exit()
+        });
     });
     let mut text = String::new();
     file.rewind().unwrap();
     file.read_to_string(&mut text).unwrap();
-    let messages = MESSAGES.take().unwrap();
     format!("{text}{messages}exit status {exit}\n")
 }
 

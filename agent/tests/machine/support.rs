@@ -264,7 +264,7 @@ impl Machine {
             return Err(Errno::NOENT);
         }
         // The link goes before the driver is asked to let go (`__device_release_driver`).
-        if path.ends_with("driver/unbind") {
+        if path.ends_with("/unbind") {
             let _ = fs::remove_file(self.device(&address).join("driver"));
         } else if !data.is_empty() {
             self.queue(path, data);
@@ -408,6 +408,17 @@ impl Machine {
         })
     }
 
+    /// Whether a driver is to let go of a function that it does not have, which it says at once.
+    fn asks_in_vain(&self, path: &str, data: &[u8]) -> bool {
+        let by_driver = path.strip_prefix("sys/bus/pci/drivers/");
+        by_driver
+            .and_then(|rest| rest.strip_suffix("/unbind"))
+            .is_some_and(|driver| {
+                let address = String::from_utf8_lossy(data);
+                self.driver(&address).as_deref() != Some(driver)
+            })
+    }
+
     /// What happens after `limit` of waiting.
     fn give_up(&self, limit: Duration) -> Result<(), Errno> {
         self.waited.set(self.waited.get() + limit);
@@ -470,6 +481,12 @@ impl Machine {
         if path == "sys/bus/platform/drivers_probe" {
             self.give_framebuffer(&text);
             return Ok(());
+        }
+        if self.asks_in_vain(path, data) {
+            return Err(Errno::NODEV);
+        }
+        if path.starts_with("sys/bus/pci/drivers/") {
+            return self.react(&format!("sys/bus/pci/devices/{text}/driver/unbind"), data);
         }
         let (address, file) = path
             .strip_prefix("sys/bus/pci/devices/")
@@ -552,7 +569,7 @@ impl Root for Machine {
 
 impl Host for Machine {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
-        if self.waits(path, data) {
+        if self.waits(path, data) && !self.asks_in_vain(path, data) {
             self.queue(path, data);
             return self.give_up(limit);
         }
