@@ -2,21 +2,14 @@
 
 use std::fs;
 
-use crate::support::{Card, Machine};
+use crate::support::{Card, Machine, bound, problems, unmatched, write};
 use vfio_bind::iommu::Advice;
 use vfio_bind::outcome::Fate;
-use vfio_bind::plan::unmatched;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
 use vfio_bind::run;
 
 const ETHERNET: &str = "0001:00:00.0";
 const DISK: &str = "0002:00:00.0";
-
-fn write(machine: &Machine, path: &str, content: &str) {
-    let path = machine.path(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
-}
 
 /// IBM Z: each function on a root bus of its own in the domain of its UID and in a group of its own,
 /// slots by function ID, and one of them off.
@@ -38,8 +31,8 @@ fn z(groups: bool) -> Machine {
         ("0000000a", "0003:00:00", "0"),
     ] {
         let slot = format!("sys/bus/pci/slots/{slot}");
-        write(&machine, &format!("{slot}/address"), &format!("{place}\n"));
-        write(&machine, &format!("{slot}/power"), &format!("{power}\n"));
+        write(&machine, &format!("{slot}/address"), format!("{place}\n"));
+        write(&machine, &format!("{slot}/power"), format!("{power}\n"));
     }
     with_iommu(&machine, if groups { "s390-iommu.00000008" } else { "" });
     let cpu = "vendor_id       : IBM/S390\n# processors    : 2\n";
@@ -92,26 +85,14 @@ fn run(machine: &Machine, line: &str) -> Told {
     let mut told = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = || record.plan.steps.iter().zip(&record.outcomes.steps);
-        let bound = steps().filter(|(_, outcome)| outcome.fate == Fate::Bound);
-        let address = |step: &vfio_bind::plan::Step| {
-            let function = record.inventory.get(step.function);
-            function.unwrap().address.to_string()
-        };
         told = Some(Told {
             exit: record.exit(),
-            bound: bound.map(|(step, _)| address(step)).collect(),
+            bound: bound(record),
             refused: steps().filter(|(_, o)| o.fate == Fate::Refused).count(),
             iommu: record.iommu.to_string(),
             advice: record.advice,
-            unmatched: unmatched(record.policy, record.inventory)
-                .map(|unmatched| unmatched.to_string())
-                .collect(),
-            problems: record
-                .policy
-                .problems
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            unmatched: unmatched(record),
+            problems: problems(record),
         });
         record.exit()
     });

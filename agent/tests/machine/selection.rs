@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use crate::support::{Card, Machine};
-use vfio_bind::outcome::Fate;
-use vfio_bind::plan::{Decision, Refusal, unmatched};
+use crate::support::{Card, Machine, bound, problems, unmatched, write};
+use vfio_bind::plan::{Decision, Refusal};
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 use vfio_bind::run;
 
@@ -34,12 +33,6 @@ fn machine() -> Machine {
     machine
 }
 
-fn write(machine: &Machine, path: &str, content: impl AsRef<[u8]>) {
-    let path = machine.path(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
-}
-
 /// A configuration space with a serial number behind another extended capability.
 fn config(serial: u64) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
@@ -61,34 +54,17 @@ fn run(machine: &Machine, line: &str) -> Result {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = || record.plan.steps.iter().zip(&record.outcomes.steps);
-        let bound = steps().filter(|(_, outcome)| outcome.fate == Fate::Bound);
         result = Some(Result {
             exit: record.exit(),
-            bound: bound
-                .map(|(step, _)| {
-                    record
-                        .inventory
-                        .get(step.function)
-                        .unwrap()
-                        .address
-                        .to_string()
-                })
-                .collect(),
+            bound: bound(record),
             refusals: steps()
                 .filter_map(|(step, _)| match step.decision {
                     Decision::Refuse(refusal) => Some(refusal),
                     _ => None,
                 })
                 .collect(),
-            unmatched: unmatched(record.policy, record.inventory)
-                .map(|unmatched| unmatched.to_string())
-                .collect(),
-            problems: record
-                .policy
-                .problems
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            unmatched: unmatched(record),
+            problems: problems(record),
         });
         record.exit()
     });

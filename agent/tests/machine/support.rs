@@ -12,6 +12,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tempfile::TempDir;
 use vfio_bind::host::{Host, LoadError, Root};
+use vfio_bind::outcome::Fate;
+use vfio_bind::plan::{self, Step};
+use vfio_bind::record::Record;
 use vfio_bind::tree::Tree;
 
 /// A function to put into the tree.
@@ -633,4 +636,34 @@ impl Host for Machine {
             .all(|driver| harmless(&driver));
         Ok(usable && !self.trouble.not_viable.contains(&group))
     }
+}
+
+/// Puts a file into a machine's tree.
+pub fn write(machine: &Machine, path: &str, content: impl AsRef<[u8]>) {
+    let path = machine.path(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// The functions that a record says are bound by this run.
+pub fn bound(record: &Record<'_>) -> Vec<String> {
+    let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
+    let bound = steps.filter(|(_, outcome)| outcome.fate == Fate::Bound);
+    let function = |step: &Step| record.inventory.get(step.function).unwrap();
+    bound
+        .map(|(step, _)| function(step).address.to_string())
+        .collect()
+}
+
+/// What a record says of selectors that match nothing.
+pub fn unmatched(record: &Record<'_>) -> Vec<String> {
+    plan::unmatched(record.policy, record.inventory)
+        .map(|unmatched| unmatched.to_string())
+        .collect()
+}
+
+/// What a record says is wrong with the policy.
+pub fn problems(record: &Record<'_>) -> Vec<String> {
+    let problems = record.policy.problems.iter();
+    problems.map(ToString::to_string).collect()
 }
