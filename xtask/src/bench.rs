@@ -103,7 +103,7 @@ pub struct Bench {
     images: Mutex<BTreeMap<ImageKey, PathBuf>>,
 }
 
-/// The kernel of an image, the native drivers in it, the modules that it lacks, and the test
+/// Architecture and release of an image's kernel, the native drivers in it, the modules that it lacks, and the test
 /// module in it.
 type ImageKey = (
     Architecture,

@@ -39,6 +39,45 @@ const fn device(
     }
 }
 
+/// The graphics function of a card, which has [`audio`] beside it.
+const fn graphics(address: &'static str, name: &'static str) -> Device {
+    device(address, name, "1234:1111:1af4:1100", "038000", "bochs-drm")
+}
+
+/// The audio function of a card.
+const fn audio(address: &'static str) -> Device {
+    let ids = "8086:2668:1af4:1100";
+    device(address, "its audio", ids, "040300", "snd_hda_intel")
+}
+
+/// A disk.
+const fn disk(address: &'static str) -> Device {
+    device(
+        address,
+        "NVMe disk",
+        "1b36:0010:1af4:1100",
+        "010802",
+        "nvme",
+    )
+}
+
+/// A serial card; its driver is part of Debian's kernels.
+const fn serial(address: &'static str) -> Device {
+    device(
+        address,
+        "serial card",
+        "1b36:0002:1af4:1100",
+        "070002",
+        "serial",
+    )
+}
+
+/// A source of random numbers; its driver is part of Debian's kernels since 6.12.
+const fn random(address: &'static str) -> Device {
+    let ids = "1af4:1005:1af4:0004";
+    device(address, "random numbers", ids, "00ff00", "virtio-pci")
+}
+
 /// How a machine's IOMMU meets the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Iommu {
@@ -124,6 +163,22 @@ pub struct Cast {
     pub in_kernel: &'static [&'static str],
     /// The modules of all these drivers.
     pub modules: &'static [&'static str],
+}
+
+/// Who plays what where the cards are [`graphics`] with [`audio`].
+const fn with_graphics(
+    card: &'static [&'static str],
+    twin: &'static [&'static str],
+    in_kernel: &'static [&'static str],
+) -> Cast {
+    Cast {
+        card,
+        ids: "1234:1111",
+        twin,
+        drivers: &["bochs-drm", "snd_hda_intel"],
+        in_kernel,
+        modules: &["bochs", "snd_hda_intel", "virtio_pci"],
+    }
 }
 
 /// A machine for QEMU.

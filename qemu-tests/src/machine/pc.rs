@@ -1,6 +1,8 @@
 //! PCs: the machine of most scenarios, and what is made of it.
 
-use super::{Cast, Device, Iommu, Machine, device};
+use super::{
+    Cast, Device, Iommu, Machine, audio, device, disk, graphics, random, serial, with_graphics,
+};
 use crate::architecture::Architecture;
 
 /// The graphics function of the card.
@@ -52,8 +54,8 @@ pub const LAN: &str = "0000:00:06.0";
 
 #[rustfmt::skip]
 const DEVICES: [Device; 16] = [
-    device(SERIAL, "serial card", "1b36:0002:1af4:1100", "070002", "serial"),
-    device(RANDOM, "random numbers", "1af4:1005:1af4:0004", "00ff00", "virtio-pci"),
+    serial(SERIAL),
+    random(RANDOM),
     device(USB_A, "USB 1.1", "8086:2934:1af4:1100", "0c0300", "uhci_hcd"),
     device(USB_B, "USB 1.1", "8086:2935:1af4:1100", "0c0300", "uhci_hcd"),
     device(USB_C, "USB 2", "8086:293a:1af4:1100", "0c0320", "ehci-pci"),
@@ -63,11 +65,11 @@ const DEVICES: [Device; 16] = [
     device(NIC, "network card", "8086:100e:1af4:1100", "020000", "e1000"),
     device(SOUND, "sound card", "1274:5000:4942:4c4c", "040100", "snd_ens1370"),
     device(CARD_READER, "card reader", "1b36:0007:1af4:1100", "080501", "sdhci-pci"),
-    device(NVME, "NVMe disk", "1b36:0010:1af4:1100", "010802", "nvme"),
-    device(GPU, "graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
-    device(GPU_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
-    device(TWIN, "twin graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
-    device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
+    disk(NVME),
+    graphics(GPU, "graphics"),
+    audio(GPU_AUDIO),
+    graphics(TWIN, "twin graphics"),
+    audio(TWIN_AUDIO),
 ];
 
 #[rustfmt::skip]
@@ -105,14 +107,8 @@ const NATIVES: [&str; 13] = [
 ];
 
 /// Who plays what in the core scenarios.
-pub(super) const CAST: Cast = Cast {
-    card: &[GPU, GPU_AUDIO],
-    ids: "1234:1111",
-    twin: &[TWIN, TWIN_AUDIO],
-    drivers: &["bochs-drm", "snd_hda_intel"],
-    in_kernel: &[SERIAL, RANDOM],
-    modules: &["bochs", "snd_hda_intel", "virtio_pci"],
-};
+pub(super) const CAST: Cast =
+    with_graphics(&[GPU, GPU_AUDIO], &[TWIN, TWIN_AUDIO], &[SERIAL, RANDOM]);
 
 /// What QEMU's machine with this IOMMU does not have. AMD's delivers few interrupts there, and the disk
 /// needs one for each command. Linux 7.2 makes no group at all behind virtio-iommu where a function is

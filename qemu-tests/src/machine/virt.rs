@@ -1,6 +1,6 @@
 //! A 64-bit Arm machine.
 
-use super::{Cast, Device, Iommu, Machine, device};
+use super::{Cast, Device, Iommu, Machine, audio, disk, graphics, random, serial, with_graphics};
 use crate::architecture::Architecture;
 
 const GPU: &str = "0000:01:00.0";
@@ -13,24 +13,18 @@ const RANDOM: &str = "0000:00:05.0";
 
 #[rustfmt::skip]
 const DEVICES: [Device; 7] = [
-    device(SERIAL, "serial card", "1b36:0002:1af4:1100", "070002", "serial"),
-    device(RANDOM, "random numbers", "1af4:1005:1af4:0004", "00ff00", "virtio-pci"),
-    device(GPU, "graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
-    device(GPU_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
-    device(TWIN, "twin graphics", "1234:1111:1af4:1100", "038000", "bochs-drm"),
-    device(TWIN_AUDIO, "its audio", "8086:2668:1af4:1100", "040300", "snd_hda_intel"),
-    device(NVME, "NVMe disk", "1b36:0010:1af4:1100", "010802", "nvme"),
+    serial(SERIAL),
+    random(RANDOM),
+    graphics(GPU, "graphics"),
+    audio(GPU_AUDIO),
+    graphics(TWIN, "twin graphics"),
+    audio(TWIN_AUDIO),
+    disk(NVME),
 ];
 
 /// Who plays what in the core scenarios.
-pub(super) const CAST: Cast = Cast {
-    card: &[GPU, GPU_AUDIO],
-    ids: "1234:1111",
-    twin: &[TWIN, TWIN_AUDIO],
-    drivers: &["bochs-drm", "snd_hda_intel"],
-    in_kernel: &[SERIAL, RANDOM],
-    modules: &["bochs", "snd_hda_intel", "virtio_pci"],
-};
+pub(super) const CAST: Cast =
+    with_graphics(&[GPU, GPU_AUDIO], &[TWIN, TWIN_AUDIO], &[SERIAL, RANDOM]);
 
 /// QEMU's own board. A root port shares its group with what is behind it.
 ///

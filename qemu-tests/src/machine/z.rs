@@ -1,6 +1,6 @@
 //! An IBM Z.
 
-use super::{Cast, Device, Machine, device};
+use super::{Cast, Device, Machine, device, random};
 use crate::architecture::Architecture;
 
 /// A network card. The UID of a function is its PCI domain.
@@ -13,7 +13,7 @@ const RANDOM: &str = "0003:00:00.0";
 const DEVICES: [Device; 3] = [
     device(Z_NET, "network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
     device(Z_TWIN, "twin network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
-    device(RANDOM, "random numbers", "1af4:1005:1af4:0004", "00ff00", "virtio-pci"),
+    random(RANDOM),
 ];
 
 /// Who plays what in the core scenarios: each function is in a group of its own.

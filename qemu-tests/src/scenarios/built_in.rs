@@ -6,6 +6,14 @@ use crate::report::Outcome;
 use crate::scenario::{Run, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
+    let without_twin = || {
+        Run::new("agent")
+            .outcome(Outcome::Already, &[GPU])
+            .bound(&[GPU_AUDIO])
+            .refused(&[TWIN])
+            .exit(1)
+            .says("0000:43:00.0: refused: the policy leaves it alone, but vfio-pci had it before")
+    };
     let all = vec![
         Scenario::new(
             "built-in-ids",
@@ -43,24 +51,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "built-in-exclusion",
             "what the kernel itself gave to vfio-pci and the policy excludes stays there, and is told",
             "vfio_pci.ids=1234:1111 vfio.bind=!0000:43:00.0",
-            Run::new("agent")
-                .outcome(Outcome::Already, &[GPU])
-                .bound(&[GPU_AUDIO])
-                .refused(&[TWIN])
-                .exit(1)
-                .says("0000:43:00.0: refused: the policy leaves it alone, but vfio-pci had it before"),
+            without_twin(),
         )
         .left_to_kernel(&[TWIN]),
         Scenario::new(
             "built-in-protected",
             "so does what is protected",
             "vfio_pci.ids=1234:1111 vfio.protect=0000:43:00.0",
-            Run::new("agent")
-                .outcome(Outcome::Already, &[GPU])
-                .bound(&[GPU_AUDIO])
-                .refused(&[TWIN])
-                .exit(1)
-                .says("0000:43:00.0: refused: the policy leaves it alone, but vfio-pci had it before"),
+            without_twin(),
         )
         .left_to_kernel(&[TWIN]),
     ];
