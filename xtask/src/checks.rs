@@ -5,29 +5,94 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use lab::command;
+use lab::debian::Debian;
+use lab::elf;
+use lab::part::Part;
+use lab::progress::say;
+use lab::rig::Rig;
+use lab::row::Row;
+use lab::schedule::Task;
+use lab::supply::Program;
+use lab::tools::SHELLCHECK;
 use qemu_tests::architecture::Architecture;
 
-use crate::bench::workspace;
-use crate::cargo::{self, Executable};
-use crate::command;
-use crate::elf;
-use crate::progress::say;
-use crate::toolchain;
-use crate::tools::{self, SHELLCHECK};
+use crate::build::cargo::{self, Executable};
+use crate::build::workspace;
 
-/// A check: its name, and what does it and says something about it.
-pub type Check = (&'static str, fn() -> Result<String>);
+/// The targets of the agent besides those with the GNU C library: the same freestanding executable.
+const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
-/// All of them, the quick ones first.
-pub const CHECKS: [Check; 7] = [
-    ("format", format),
-    ("shell scripts", shell_scripts),
-    ("clippy", clippy),
-    ("clippy, freestanding agent", clippy_agent),
-    ("unit and property tests", unit_tests),
-    ("the agent is static and small", agent),
-    ("the command tells of this machine", command),
-];
+/// All of them, those that tell soonest first; for other architectures than this machine's only with
+/// `all`.
+#[must_use]
+pub fn tasks<'a>(rig: &'a Rig<'a>, debian: &'a Debian, all: bool) -> Vec<Task<'a>> {
+    let mut tasks = vec![
+        cargo_task("format", Vec::new(), format),
+        Task {
+            is_cargo: false,
+            ..cargo_task(
+                "shell scripts",
+                vec![Part::Checker(SHELLCHECK.program)],
+                shell_scripts,
+            )
+        },
+        cargo_task("clippy", Vec::new(), clippy),
+        cargo_task("clippy, freestanding agent", Vec::new(), clippy_agent),
+        cargo_task("unit and property tests", Vec::new(), unit_tests),
+    ];
+    let host = Architecture::host();
+    for architecture in Architecture::ALL {
+        if all || Some(architecture) == host {
+            let parts = [Part::Compiler, Part::Programs].map(|part| part(architecture));
+            tasks.push(Task {
+                is_cargo: false,
+                ..cargo_task(
+                    &format!("the agent for {architecture}"),
+                    parts.to_vec(),
+                    move || agent(&rig.program(Program::Agent, architecture)?, architecture),
+                )
+            });
+        }
+    }
+    if all {
+        for target in MUSL {
+            tasks.push(cargo_task(
+                &format!("the agent for {target}"),
+                Vec::new(),
+                move || musl(target, debian),
+            ));
+        }
+        tasks.push(cargo_task("faults of an archive", Vec::new(), faults));
+    }
+    tasks.push(cargo_task(
+        "the command tells of this machine",
+        Vec::new(),
+        move || command(debian),
+    ));
+    tasks
+}
+
+/// A check that runs cargo, and says something about it.
+fn cargo_task<'a>(
+    name: &str,
+    wants: Vec<Part>,
+    check: impl Fn() -> Result<String> + Send + Sync + 'a,
+) -> Task<'a> {
+    let row = Row::passed(name);
+    Task {
+        name: name.to_owned(),
+        is_boot: false,
+        is_cargo: true,
+        wants,
+        run: Box::new(move || {
+            Ok(Row {
+                note: check()?,
+                ..row.clone()
+            })
+        }),
+    }
+}
 
 fn format() -> Result<String> {
     command::output(cargo::cargo().args(["fmt", "--all", "--check"])).map(|_| String::new())
@@ -84,20 +149,41 @@ pub fn passed_tests(text: &str) -> usize {
         .sum()
 }
 
-/// For every architecture: the machines that are booted later need them all.
-fn agent() -> Result<String> {
-    let mut sizes = Vec::new();
-    for architecture in Architecture::ALL {
-        let path = Executable::agent(toolchain::other(architecture)).build()?;
-        let size = elf::check_agent(&path, architecture)?;
-        sizes.push(format!("{architecture} {:.1} KiB", size as f64 / 1024.0));
-    }
-    Ok(sizes.join(", "))
+/// Whether the agent runs where there is nothing, and is small.
+fn agent(path: &Path, architecture: Architecture) -> Result<String> {
+    let size = elf::check_agent(path, architecture)?;
+    Ok(format!("static, {:.1} KiB", size as f64 / 1024.0))
+}
+
+fn musl(target: &str, debian: &Debian) -> Result<String> {
+    let architecture = crate::build::toolchain::architecture(Some(target))?;
+    agent(
+        &Executable::agent(Some(target)).build(debian)?,
+        architecture,
+    )
+}
+
+/// What becomes of a run when an archive gives something else than it promised. It wants apt, and an
+/// archive of its own on this machine: so it is not among the tests that run anywhere.
+fn faults() -> Result<String> {
+    let arguments = [
+        "test",
+        "--package",
+        "lab",
+        "--test",
+        "archive",
+        "--",
+        "--ignored",
+    ];
+    let text = command::output(cargo::cargo().args(arguments))?;
+    let passed = passed_tests(&text);
+    ensure!(passed > 0, "cargo test ran no test:\n{text}");
+    Ok(format!("{passed} tests"))
 }
 
 /// Built as it is installed: alone, without what other packages want of its dependencies.
-fn command() -> Result<String> {
-    let path = Executable::command().build()?;
+fn command(debian: &Debian) -> Result<String> {
+    let path = Executable::command().build(debian)?;
     let lines = command::output(Command::new(path).arg("protected"))?;
     let is_ours = |line: &str| line.starts_with("vfio.protect=");
     ensure!(
@@ -115,7 +201,6 @@ fn shell_scripts() -> Result<String> {
             workspace().display()
         );
     }
-    tools::ensure_all(&[SHELLCHECK])?;
     let mut shellcheck = SHELLCHECK.command()?;
     command::output(shellcheck.current_dir(workspace()).args(&scripts))?;
     Ok(format!("{} scripts", scripts.len()))

@@ -1,33 +1,20 @@
 //! Every file in its place, under any root: what a package does.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::bench::workspace;
+use lab::files::write;
+use lab::supply::{AGENT, COMMAND, Executables};
 
-/// Where the agent goes; hooks, unit and archive name it.
-pub const AGENT: &str = "usr/bin/vfio-bind-agent";
-
-/// Where the command goes; what builds an image runs it there.
-pub const COMMAND: &str = "usr/bin/vfio-bind";
-
-/// What cargo builds and an installation holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Executables<'a> {
-    /// The agent.
-    pub agent: &'a Path,
-    /// The command `vfio-bind`.
-    pub command: &'a Path,
-}
+use crate::build::workspace;
 
 /// A file: where it is in the repository, where it goes, and its mode.
-type Place = (&'static str, &'static str, u32);
+type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Place; 11] = [
+const FILES: [Entry; 11] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -106,27 +93,10 @@ pub fn install(executables: Executables<'_>, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file as a whole: a program that runs, or a hard link to what is there, stays as it is.
-///
-/// # Errors
-/// Where it cannot be written.
-pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    let folder = path.parent().context("a file is in a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
-    let mut name = path.file_name().context("a file has a name")?.to_owned();
-    name.push(".new");
-    let new = folder.join(name);
-    let fill = || -> std::io::Result<()> {
-        fs::write(&new, content)?;
-        fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
-        fs::rename(&new, path)
-    };
-    fill().with_context(|| format!("write({})", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn everything_lands_where_the_scripts_look_for_it() {

@@ -16,25 +16,69 @@ mod z;
 use crate::matrix;
 use crate::scenario::{Run, Scenario};
 
-/// The scenarios of a test run. `seed` chooses the random values of the comparison with the kernel.
+/// Every scenario but those of the whole matrix. `seed` chooses the random values of the comparison
+/// with the kernel.
 #[must_use]
 pub fn all(seed: u64) -> Vec<Scenario> {
-    // The longest first, so that no machine runs alone at the end.
-    let mut all = ids::scenarios(seed);
-    all.extend(stall::scenarios());
-    all.extend(framebuffer::scenarios());
-    all.extend(selection::scenarios());
+    // The quick ones first, and last what takes longest to get.
+    let mut all = selection::scenarios();
     all.extend(named::scenarios());
     all.extend(policy::scenarios());
     all.extend(takeover::scenarios());
-    all.extend(built_in::scenarios());
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());
     all.extend(malformed::scenarios());
+    all.extend(ids::scenarios(seed));
+    all.extend(stall::scenarios());
+    all.extend(framebuffer::scenarios());
     all.extend(matrix::cross_section());
     all.extend(z::scenarios());
+    all.extend(built_in::scenarios());
     all
 }
+
+/// Those of the smaller test run: what proves each promise once, on a PC, in the order of the promises.
+#[must_use]
+pub fn small(seed: u64) -> Vec<Scenario> {
+    let mut all = all(seed);
+    let place = |scenario: &Scenario| SMALL.iter().position(|name| *name == scenario.name);
+    all.retain(|scenario| place(scenario).is_some());
+    all.sort_by_key(place);
+    all
+}
+
+const SMALL: [&str; 24] = [
+    // Early.
+    "gpu-by-address",
+    "native-first",
+    "first-process",
+    // What is asked for, by each kind of name.
+    "added-up",
+    "path-on-other-buses",
+    "class",
+    "gpu-by-kernel-ids",
+    "variant",
+    // Whole groups, also where the kernel makes them late.
+    "behind-a-bridge",
+    "strict-refused",
+    // Nothing unasked.
+    "twins",
+    "exclusion",
+    "excluded-sibling",
+    "protected-sibling",
+    "other-id",
+    // Never worse than not running.
+    "iommu-absent",
+    "no-vfio-native",
+    "malformed",
+    "vanished",
+    "framebuffer-6.1",
+    // Truth.
+    "listed-blocked",
+    "ids-as-the-kernel",
+    "stalled-unbind",
+    "6.12-virtio-card",
+];
 
 /// The machine as it is without the agent; no test, but what a test's machine is compared with.
 #[must_use]
@@ -51,6 +95,21 @@ pub fn without_agent() -> Scenario {
 mod tests {
     use super::*;
     use crate::report::Outcome;
+
+    #[test]
+    fn the_smaller_run_has_all_that_it_names_and_only_this_machines_guests() {
+        use crate::architecture::Architecture;
+        let small = small(0);
+        assert_eq!(small.len(), SMALL.len());
+        for scenario in &small {
+            assert_eq!(
+                scenario.architecture(),
+                Architecture::X86_64,
+                "{}",
+                scenario.name
+            );
+        }
+    }
 
     #[test]
     fn names_are_unique_and_short() {

@@ -1,0 +1,231 @@
+//! Images, each built once by the real tool, in the variants that the cases need.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, PROTECTED, ROOT};
+
+use super::ARCHITECTURE;
+use super::repack::{self, Instead};
+use super::root;
+use super::tool::{IMAGE, Tool};
+use crate::appended;
+use crate::command;
+use crate::files::{self, link_tree};
+use crate::initrd::{self, Choice};
+use crate::lack::Memo;
+use crate::progress::say;
+use crate::rig::Rig;
+use crate::supply::{COMMAND, Executables, Program};
+
+/// Where an image has the functions that its builder's system needs to boot.
+const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
+
+/// What an image holds of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Variant {
+    /// Nothing.
+    Bare,
+    /// Our module, without the command that tells what to protect.
+    Ours,
+    /// Our module and the command, a policy and modprobe.d.
+    Configured,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The image, uncompressed.
+    pub path: PathBuf,
+    /// How long the tool took.
+    pub time: Duration,
+}
+
+/// Builds images, each once.
+pub struct Builds<'a> {
+    rig: &'a Rig<'a>,
+    modules: Memo<(), PathBuf>,
+    command: Memo<(), PathBuf>,
+    images: Memo<(String, Variant), Built>,
+}
+
+impl<'a> Builds<'a> {
+    /// Builds with the parts of a rig.
+    #[must_use]
+    pub fn new(rig: &'a Rig<'a>) -> Self {
+        Self {
+            rig,
+            modules: Memo::default(),
+            command: Memo::default(),
+            images: Memo::default(),
+        }
+    }
+
+    /// The modules of all images: all modules of a kernel would only make images slow to build and to
+    /// boot.
+    fn modules(&self) -> Result<PathBuf> {
+        self.modules.get((), || {
+            // The last two are what mkinitcpio's `systemd` asks for by name.
+            let natives = [&FORCED[..], &ROOT, &["nvme", "lz4", "lzo"]].concat();
+            let choice = Choice {
+                natives: &natives,
+                ..Choice::default()
+            };
+            let staged = initrd::stage_modules(&self.rig.kernel(None, ARCHITECTURE)?, &choice)?;
+            let to = self.rig.folder().join("modules");
+            link_tree(staged.path(), &to)?;
+            Ok(to)
+        })
+    }
+
+    /// Stands in for the command, which would tell of this machine and not of the one that boots.
+    fn command(&self) -> Result<PathBuf> {
+        self.command.get((), || {
+            let command = self.rig.folder().join("vfio-bind");
+            let script = format!(
+                "#!/bin/sh\n[ \"$*\" = protected ] || exit 1\ncat <<'END'\n{PROTECTED}END\n"
+            );
+            files::write(&command, script.as_bytes(), 0o755)?;
+            Ok(command)
+        })
+    }
+
+    /// The image of `tool` for `case`.
+    ///
+    /// # Errors
+    /// Where the tool fails, with what it said.
+    pub fn image(&self, tool: &Tool, case: Case) -> Result<Built> {
+        let variant = match case {
+            Case::WithoutUs => Variant::Bare,
+            Case::Configured => Variant::Configured,
+            _ => Variant::Ours,
+        };
+        let built = self.variant(tool, variant)?;
+        let crash = || -> Result<Vec<u8>> {
+            let path = self.rig.program(Program::Crash, ARCHITECTURE)?;
+            fs::read(&path).with_context(|| format!("read({})", path.display()))
+        };
+        let (instead, bytes) = match case {
+            Case::NoAgent => (None, Vec::new()),
+            Case::NotExecutable => (Some(initrd::DATA), crash()?),
+            Case::Crashing => (Some(initrd::PROGRAM), crash()?),
+            _ => return Ok(built),
+        };
+        let instead = instead.map_or(Instead::Nothing, |mode| Instead::File(mode, &bytes));
+        let name = format!("{}-{}.img", tool.name(), case.name());
+        let path = self.rig.folder().join(name);
+        repack::replace(&built.path, &path, instead)?;
+        Ok(Built { path, ..built })
+    }
+
+    /// The image of `tool` in a variant, built by who wants it first.
+    fn variant(&self, tool: &Tool, variant: Variant) -> Result<Built> {
+        self.images
+            .get((tool.name(), variant), || self.build(tool, variant))
+    }
+
+    /// Runs mkinitcpio's hooks under its documented functions, in a system with everything installed.
+    ///
+    /// # Errors
+    /// Where they do not do what they must, with all of it.
+    pub fn exercise_hooks(&self) -> Result<()> {
+        const HARNESS: &[u8] = include_bytes!("documented.sh");
+        let root = self.rig.folder().join("hooks.root");
+        link_tree(&self.rig.system(Tool::InitramfsTools.recipe())?, &root)?;
+        self.install(&root)?;
+        files::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
+        command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;
+        fs::remove_dir_all(&root).with_context(|| format!("remove({})", root.display()))
+    }
+
+    fn install(&self, root: &Path) -> Result<()> {
+        let executables = Executables {
+            agent: &self.rig.agent(ARCHITECTURE)?,
+            command: &self.command()?,
+        };
+        self.rig.supply().install(executables, root)
+    }
+
+    fn build(&self, tool: &Tool, variant: Variant) -> Result<Built> {
+        let folder = self.rig.folder();
+        let kernel = self.rig.kernel(None, ARCHITECTURE)?;
+        let name = format!("{}-{variant:?}", tool.name()).to_lowercase();
+        let root = folder.join(format!("{name}.root"));
+        link_tree(&self.rig.system(tool.recipe())?, &root)?;
+        tool.add_kernel(&root, &kernel, &self.modules()?)?;
+        tool.configure(&root)?;
+        if variant != Variant::Bare && *tool != Tool::Cpio {
+            self.install(&root)?;
+        }
+        if variant == Variant::Ours && *tool != Tool::Cpio {
+            let command = root.join(COMMAND);
+            fs::remove_file(&command).with_context(|| format!("remove({})", command.display()))?;
+        }
+        let policy = root.join("etc/vfio-bind/policy.conf");
+        if variant == Variant::Configured {
+            let conf = root.join("etc/modprobe.d/vfio.conf");
+            // An archive has no builder to ask: its owner puts the list into the policy.
+            let list = if *tool == Tool::Cpio { PROTECTED } else { "" };
+            let text = format!("{POLICY}{list}");
+            files::write(&policy, text.as_bytes(), 0o644)?;
+            files::write(&conf, MODPROBE.as_bytes(), 0o644)?;
+            tool.list_hook_last(&root)?;
+        }
+        let started = Instant::now();
+        let words = tool.command(&kernel.release);
+        let words = ["sh", "-c", "exec \"$0\" \"$@\" 2>&1"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str));
+        let words: Vec<_> = words.collect();
+        let said = command::output(&mut root::command(&root, &words)?);
+        let time = started.elapsed();
+        let said = said.with_context(|| format!("{} builds no image", tool.name()))?;
+        say(format_args!(
+            "built the image {name} in {:.1} s",
+            time.as_secs_f64()
+        ));
+        let path = folder.join(format!("{name}.img"));
+        fs::rename(root.join(IMAGE), &path)
+            .with_context(|| format!("rename({IMAGE}, {})", path.display()))?;
+        if *tool != Tool::Cpio {
+            check_protected(&path, variant, &said)?;
+        }
+        if *tool == Tool::Cpio && variant != Variant::Bare {
+            let policy = (variant == Variant::Configured).then_some(policy.as_path());
+            self.append_archive(&path, policy)?;
+        }
+        fs::remove_dir_all(&root).with_context(|| format!("remove({})", root.display()))?;
+        Ok(Built { path, time })
+    }
+
+    /// Appends what `cargo xtask cpio` makes to an image.
+    fn append_archive(&self, image: &Path, policy: Option<&Path>) -> Result<()> {
+        let path = image.with_extension("archive");
+        appended::write(&path, &self.rig.agent(ARCHITECTURE)?, policy)?;
+        appended::pad(image)?;
+        let append = || -> std::io::Result<()> {
+            let mut out = fs::OpenOptions::new().append(true).open(image)?;
+            std::io::copy(&mut fs::File::open(&path)?, &mut out).map(drop)
+        };
+        append().with_context(|| format!("append({})", image.display()))
+    }
+}
+
+/// Whether an image has the list of protected functions, or its builder has warned that it has not.
+fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
+    let list = repack::content(image, PROTECTED_PLACE)?;
+    let list = list.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let expected = (variant == Variant::Configured).then_some(PROTECTED);
+    ensure!(
+        list.as_deref() == expected,
+        "{PROTECTED_PLACE} in the image is {list:?}, not {expected:?}; its builder said:\n{said}"
+    );
+    let warned = said.contains("vfio-bind: the image does not protect the boot disk");
+    ensure!(
+        warned == (variant == Variant::Ours),
+        "the builder of an image with the list {list:?} said:\n{said}"
+    );
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Boots through images that real initramfs tools built.
+
+mod build;
+mod disk;
+mod mkinitcpio;
+mod repack;
+mod root;
+mod tool;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use qemu_tests::architecture::Architecture;
+use qemu_tests::image::Case;
+use qemu_tests::judge;
+use qemu_tests::machine::{Iommu, pc};
+use qemu_tests::protocol::Record;
+use qemu_tests::report::Report;
+use qemu_tests::wire;
+
+use crate::appended::RDINIT;
+use crate::logs;
+use crate::part::Part;
+use crate::rig::Rig;
+use crate::row::{Row, Verdict};
+use crate::schedule::Task;
+use crate::supply::Program;
+use crate::tools::{self, MKE2FS, TAR, UNSHARE};
+use crate::vm::Boot;
+pub use build::Builds;
+pub use root::Recipe;
+use tool::Tool;
+pub use tool::{Dracut, Framework};
+
+/// For every boot. Emulated, the mitigations cost a third of it; and a dracut that finds no root
+/// would wait in a shell for the limit.
+const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergency=reboot";
+
+/// What the systems with the tools are of, and so the machines that boot their images.
+const ARCHITECTURE: Architecture = Architecture::X86_64;
+
+/// The programs of this machine that builds of images need.
+pub const TOOLS: [tools::Tool; 3] = [MKE2FS, TAR, UNSHARE];
+
+/// Which images to boot.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The tools; all where none is named.
+    pub frameworks: Vec<Framework>,
+    /// Only this version of dracut.
+    pub dracut: Option<Dracut>,
+    /// The program of an installed mkinitcpio, where it is not on the PATH.
+    pub mkinitcpio: Option<PathBuf>,
+    /// Of each tool only one image, in the cases that prove that it is early and carries what it must.
+    pub small: bool,
+}
+
+impl Choice {
+    /// The tools to run, and those that cannot be: with the reason.
+    fn tools(&self) -> (Vec<Tool>, Vec<(String, &'static str)>) {
+        let wanted = match &self.frameworks[..] {
+            [] => Framework::ALL.map(|(_, framework)| framework).to_vec(),
+            some => some.to_vec(),
+        };
+        let versions = match (self.dracut, self.small) {
+            (Some(version), _) => vec![version],
+            (None, true) => vec![Dracut::V059],
+            (None, false) => Dracut::ALL.map(|(_, version)| version).to_vec(),
+        };
+        let program = mkinitcpio::find(self.mkinitcpio.as_deref());
+        let (mut tools, mut skipped) = (Vec::new(), Vec::new());
+        let mut add_mkinitcpio = |systemd, tools: &mut Vec<Tool>| match &program {
+            Some(path) => tools.push(Tool::Mkinitcpio(path.clone(), systemd)),
+            None => skipped.push((
+                Tool::Mkinitcpio(PathBuf::new(), systemd).name(),
+                "no mkinitcpio on the PATH; --mkinitcpio PATH names one",
+            )),
+        };
+        for framework in wanted {
+            let mut dracut = |systemd| {
+                tools.extend(
+                    versions
+                        .iter()
+                        .map(|version| Tool::Dracut(*version, systemd)),
+                );
+            };
+            match framework {
+                Framework::Dracut => dracut(false),
+                Framework::DracutSystemd => dracut(true),
+                Framework::InitramfsTools => tools.push(Tool::InitramfsTools),
+                Framework::Mkinitcpio => add_mkinitcpio(false, &mut tools),
+                Framework::MkinitcpioSystemd => add_mkinitcpio(true, &mut tools),
+                Framework::Cpio => tools.push(Tool::Cpio),
+            }
+        }
+        (tools, skipped)
+    }
+}
+
+/// A task for every case of every wanted tool.
+#[must_use]
+pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> Vec<Task<'a>> {
+    let (tools, skipped) = choice.tools();
+    let wants = |tool: &Tool| {
+        let mut parts = rig.machine_parts(None, ARCHITECTURE);
+        parts.extend([Part::ImageTools, Part::System(tool.recipe())]);
+        parts
+    };
+    let mut tasks = Vec::new();
+    // By case first, so that no two workers want the same image at the same time.
+    for case in Case::ALL {
+        for tool in &tools {
+            if !tool.has(case) || (choice.small && !tool.small_cases().contains(&case)) {
+                continue;
+            }
+            let (name, tool) = (format!("{}, {}", tool.name(), case.name()), tool.clone());
+            tasks.push(Task {
+                name: name.clone(),
+                is_boot: true,
+                is_cargo: false,
+                wants: wants(&tool),
+                run: Box::new(move || boot(rig, builds, &tool, case, &name)),
+            });
+        }
+    }
+    if !skipped.is_empty() {
+        // Without mkinitcpio, what it would call can still be seen.
+        let name = "mkinitcpio, hooks alone";
+        tasks.push(Task {
+            name: name.to_owned(),
+            is_boot: false,
+            is_cargo: false,
+            wants: wants(&Tool::InitramfsTools),
+            run: Box::new(move || builds.exercise_hooks().map(|()| Row::passed(name))),
+        });
+    }
+    tasks.extend(skipped.into_iter().map(|(tool, reason)| Task {
+        name: tool.clone(),
+        is_boot: true,
+        is_cargo: false,
+        wants: Vec::new(),
+        run: Box::new(move || Ok(Row::not_run(&tool, reason))),
+    }));
+    tasks
+}
+
+/// Builds an image, boots it and judges.
+fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) -> Result<Row> {
+    let name = format!("{}-{}", tool.name(), case.name());
+    let built = builds.image(tool, case)?;
+    let disk = rig.folder().join(format!("{name}.ext4"));
+    let init = rig.program(Program::GuestInit, ARCHITECTURE)?;
+    disk::make(&disk, &init, &case.orders(&name))?;
+    let mut cmdline = format!("{PARAMETERS} {}", case.cmdline());
+    if *tool == Tool::Cpio && case != Case::WithoutUs {
+        cmdline = format!("rdinit={RDINIT} {cmdline}");
+    }
+    let log = logs::folder()?.join(format!("{name}.log"));
+    let machine = pc(Iommu::Intel);
+    let boot = Boot {
+        machine: &machine,
+        kernel: &rig.kernel(None, ARCHITECTURE)?,
+        image: &built.path,
+        firmware: None,
+        disk: Some(&disk),
+        cmdline: &cmdline,
+        accelerator: &rig.settings.accelerator,
+        limit: rig.settings.limit,
+        log: &log,
+    };
+    let started = Instant::now();
+    let evidence = boot.start()?.finish(|_| {})?;
+    let time = started.elapsed();
+    fs::remove_file(&disk).with_context(|| format!("remove({})", disk.display()))?;
+    let judgement = judge::judge_image(&name, case, &evidence);
+    let mut details: Vec<_> = judgement.failures.iter().map(ToString::to_string).collect();
+    let verdict = match details.is_empty() {
+        true => Verdict::Passed,
+        false => Verdict::Failed,
+    };
+    if verdict == Verdict::Failed {
+        details.push(format!("log: {}", log.display()));
+    }
+    let agent = agent_time(&evidence.console);
+    let agent = agent.map_or(String::new(), |ms| format!(", agent {ms:.0} ms"));
+    Ok(Row {
+        verdict,
+        time,
+        note: format!("image {:.1} s{agent}", built.time.as_secs_f64()),
+        details,
+        ..Row::passed(row)
+    })
+}
+
+/// How long the agent took, in milliseconds, by its own record.
+fn agent_time(console: &str) -> Option<f64> {
+    let records = wire::decode(console).records;
+    let text = records.into_iter().find_map(|record| match record {
+        Record::Inherited(inherited) => inherited.report,
+        _ => None,
+    });
+    let report = Report::parse(&text?).ok()?;
+    Some(report.elapsed_us as f64 / 1000.0)
+}

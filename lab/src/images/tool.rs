@@ -1,0 +1,267 @@
+//! The tools that build images, and how each is told what an image has to hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::image::{Case, FORCED, ROOT};
+
+use super::root::Recipe;
+use crate::files;
+
+/// A way into a boot, as on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framework {
+    /// dracut without systemd.
+    Dracut,
+    /// dracut with systemd.
+    DracutSystemd,
+    /// Debian's initramfs-tools.
+    InitramfsTools,
+    /// mkinitcpio with busybox.
+    Mkinitcpio,
+    /// mkinitcpio with systemd.
+    MkinitcpioSystemd,
+    /// An archive behind an image that knows nothing of us.
+    Cpio,
+}
+
+impl Framework {
+    /// All of them, and their names.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("dracut", Self::Dracut),
+        ("dracut-systemd", Self::DracutSystemd),
+        ("initramfs-tools", Self::InitramfsTools),
+        ("mkinitcpio", Self::Mkinitcpio),
+        ("mkinitcpio-systemd", Self::MkinitcpioSystemd),
+        ("cpio", Self::Cpio),
+    ];
+}
+
+/// A version of dracut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dracut {
+    /// Debian 12's.
+    V059,
+    /// That of Debian 12's backports.
+    V106,
+}
+
+impl Dracut {
+    /// All of them, and their names.
+    pub const ALL: [(&'static str, Self); 2] = [("059", Self::V059), ("106", Self::V106)];
+}
+
+/// A tool in one version and one mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// dracut, with or without systemd.
+    Dracut(Dracut, bool),
+    /// initramfs-tools.
+    InitramfsTools,
+    /// mkinitcpio's program and whether its images have systemd.
+    Mkinitcpio(PathBuf, bool),
+    /// initramfs-tools without our module; the archive comes behind its image.
+    Cpio,
+}
+
+/// The kernel's release, as the builds need it.
+pub type Release<'a> = &'a str;
+
+/// Where a build leaves its image.
+pub const IMAGE: &str = "tmp/image";
+
+impl Tool {
+    /// A name for tables and files.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let systemd = |yes: bool| if yes { "-systemd" } else { "" };
+        match self {
+            Self::Dracut(Dracut::V059, yes) => format!("dracut{}-059", systemd(*yes)),
+            Self::Dracut(Dracut::V106, yes) => format!("dracut{}-106", systemd(*yes)),
+            Self::InitramfsTools => "initramfs-tools".to_owned(),
+            Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
+            Self::Cpio => "cpio".to_owned(),
+        }
+    }
+
+    /// Whether a case can be made of its images. What the kernel itself starts by `rdinit=` has to be
+    /// there and to run.
+    #[must_use]
+    pub fn has(&self, case: Case) -> bool {
+        let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
+        !(*self == Self::Cpio && agent_is_broken)
+    }
+
+    /// The cases of the smaller test run: that it is early, and carries policy and protections, for each
+    /// tool; that the drivers win without it, once.
+    #[must_use]
+    pub fn small_cases(&self) -> &'static [Case] {
+        match self {
+            Self::InitramfsTools => &[
+                Case::Asked,
+                Case::Configured,
+                Case::WithoutUs,
+                Case::Crashing,
+            ],
+            _ => &[Case::Asked, Case::Configured],
+        }
+    }
+
+    /// The system that it runs in.
+    #[must_use]
+    pub fn recipe(&self) -> Recipe {
+        match self {
+            Self::Dracut(Dracut::V059, _) => Recipe {
+                name: "dracut-059",
+                releases: &[("bookworm", &["dracut-core"])],
+            },
+            Self::Dracut(Dracut::V106, _) => Recipe {
+                name: "dracut-106",
+                releases: &[
+                    ("bookworm-backports", &["dracut-core/bookworm-backports"]),
+                    ("trixie", &["dracut-core"]),
+                ],
+            },
+            Self::InitramfsTools | Self::Cpio => Recipe {
+                name: "initramfs-tools",
+                releases: &[
+                    ("bookworm", &["initramfs-tools-core", "busybox", "zstd"]),
+                    ("trixie", &["initramfs-tools-core", "busybox", "zstd"]),
+                ],
+            },
+            // Current versions want files of a systemd that Debian 13 has not.
+            Self::Mkinitcpio(..) => Recipe {
+                name: "mkinitcpio",
+                releases: &[
+                    (
+                        "forky",
+                        &["busybox", "libarchive-tools", "util-linux-extra", "zstd"],
+                    ),
+                    (
+                        "sid",
+                        &["busybox", "libarchive-tools", "util-linux-extra", "zstd"],
+                    ),
+                ],
+            },
+        }
+    }
+
+    /// Tells the tool in `root` which drivers to force and what the root file system needs.
+    ///
+    /// # Errors
+    /// Where something cannot be written.
+    pub fn configure(&self, root: &Path) -> Result<()> {
+        let lines = |modules: &[&str]| modules.join("\n") + "\n";
+        match self {
+            Self::Dracut(_, systemd) => {
+                let mut text = format!(
+                    "filesystems+=\" ext4 \"\nadd_drivers+=\" {} \"\nforce_drivers+=\" {} \"\n",
+                    ROOT.join(" "),
+                    FORCED.join(" ")
+                );
+                if *systemd {
+                    let place = "etc/modules-load.d/native.conf";
+                    write(root, place, &lines(&FORCED))?;
+                    text += &format!("install_items+=\" /{place} \"\n");
+                }
+                write(root, "etc/dracut.conf.d/test.conf", &text)
+            }
+            Self::InitramfsTools | Self::Cpio => {
+                let mut modules = [&ROOT[..], &FORCED].concat();
+                if *self == Self::Cpio {
+                    // As docs/install.md says.
+                    modules.extend(["vfio_pci", "vfio_iommu_type1"]);
+                }
+                write(root, "etc/initramfs-tools/modules", &lines(&modules))?;
+                let quick = "COMPRESS=gzip\nCOMPRESSLEVEL=1\n";
+                write(root, "etc/initramfs-tools/conf.d/test", quick)
+            }
+            Self::Mkinitcpio(program, systemd) => {
+                super::mkinitcpio::prepare(root, program, *systemd)
+            }
+        }
+    }
+
+    /// Puts our hook where it would lose the race, for a tool that lets its user do so.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn list_hook_last(&self, root: &Path) -> Result<()> {
+        match self {
+            Self::Mkinitcpio(..) => write(
+                root,
+                "etc/mkinitcpio.conf.d/last.conf",
+                "HOOKS+=(vfio-bind)\n",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The command that builds an image for `release` at [`IMAGE`], uncompressed.
+    #[must_use]
+    pub fn command(&self, release: Release<'_>) -> Vec<String> {
+        let words: Vec<&str> = match self {
+            Self::Dracut(_, systemd) => {
+                let mut words = vec!["dracut", "--force", "--quiet", "--kver", release];
+                words.extend(["--hostonly", "--no-hostonly-cmdline"]);
+                words.extend(["--no-early-microcode", "--no-compress", "--modules"]);
+                // Named, or this machine's own devices would decide.
+                words.push(if *systemd {
+                    "systemd systemd-initrd systemd-modules-load systemd-udevd systemd-journald \
+                     systemd-tmpfiles dracut-systemd base rootfs-block kernel-modules fs-lib udev-rules"
+                } else {
+                    "bash base rootfs-block kernel-modules fs-lib udev-rules"
+                });
+                words.push("/tmp/image");
+                words
+            }
+            Self::InitramfsTools | Self::Cpio => vec![
+                "sh",
+                "-c",
+                "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
+                release,
+            ],
+            Self::Mkinitcpio(..) => vec![
+                "sh",
+                "-c",
+                // It wants both indexes of udev's hardware database.
+                "systemd-hwdb update && systemd-hwdb --usr update \
+                 && exec mkinitcpio --kernel \"$0\" --generate /tmp/image",
+                release,
+            ],
+        };
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Puts the kernel's modules, and what else a tool wants of a kernel, into `root`.
+    ///
+    /// # Errors
+    /// Where something cannot be linked.
+    pub fn add_kernel(
+        &self,
+        root: &Path,
+        kernel: &crate::kernel::Kernel,
+        modules: &Path,
+    ) -> Result<()> {
+        files::link_tree(&modules.join("lib/modules"), &root.join("usr/lib/modules"))?;
+        if matches!(self, Self::InitramfsTools | Self::Cpio) {
+            // It wants to know which compression the kernel understands.
+            let name = format!("config-{}", kernel.release);
+            let config = kernel.image.with_file_name(&name);
+            ensure!(
+                config.is_file(),
+                "{}: no such file; initramfs-tools needs the kernel's configuration beside its image",
+                config.display()
+            );
+            let text = fs::read(&config).with_context(|| format!("read({})", config.display()))?;
+            files::write(&root.join("boot").join(name), &text, 0o644)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a text file in `root`.
+fn write(root: &Path, place: &str, text: &str) -> Result<()> {
+    files::write(&root.join(place), text.as_bytes(), 0o644)
+}

@@ -1,0 +1,147 @@
+//! Kernels to boot: Debian's, from the cache, or one of the user's own.
+
+mod built;
+mod bzimage;
+pub mod modules;
+mod packaged;
+pub mod test_module;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use qemu_tests::architecture::Architecture;
+use qemu_tests::scenario::BUILT_IN;
+
+use crate::debian::{Debian, Release};
+pub use packaged::DEFAULT;
+use packaged::PACKAGED;
+
+/// A kernel and its modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// `6.1.0-56-amd64`.
+    pub release: String,
+    /// The image to boot.
+    pub image: PathBuf,
+    /// The image as packaged, which is what firmware can start.
+    pub packed: PathBuf,
+    /// The folder with `modules.dep`.
+    pub modules: PathBuf,
+    /// What it runs on.
+    pub architecture: Architecture,
+    /// The release of Debian that it comes from, if it does.
+    pub debian: Option<Release>,
+}
+
+impl Kernel {
+    /// The kernel called `name`: a version that Debian packages, [`BUILT_IN`], or a path that comes
+    /// with the folder of its modules.
+    ///
+    /// # Errors
+    /// Where there is no such kernel or it cannot be had.
+    pub fn get(
+        name: &str,
+        modules: Option<&Path>,
+        architecture: Architecture,
+        debian: &Debian,
+    ) -> Result<Self> {
+        if let Some(modules) = modules {
+            return Self::own(Path::new(name), modules, architecture);
+        }
+        if let Some(packaged) = PACKAGED.iter().find(|packaged| packaged.version == name) {
+            return packaged.get(architecture, debian);
+        }
+        ensure!(name == BUILT_IN, "no kernel `{name}`");
+        built::get(debian)
+    }
+
+    /// Whether there is a kernel called so, before anything is got for it.
+    ///
+    /// # Errors
+    /// Where there is none; the message has those that there are.
+    pub fn check_name(name: &str, modules: Option<&Path>) -> Result<()> {
+        if let Some(modules) = modules {
+            return Self::own(Path::new(name), modules, Architecture::default()).map(drop);
+        }
+        let versions: Vec<_> = PACKAGED.iter().map(|packaged| packaged.version).collect();
+        if name == BUILT_IN || versions.contains(&name) {
+            return Ok(());
+        }
+        ensure!(
+            Path::new(name).exists(),
+            "no kernel `{name}`: neither a file, nor `{BUILT_IN}`, nor one of the packaged versions ({})",
+            versions.join(", ")
+        );
+        bail!("--kernel {name} needs --modules DIR, the folder with its modules.dep")
+    }
+
+    /// The packaged kernel called `name` as the archive has it now, whatever is in the cache.
+    ///
+    /// # Errors
+    /// Where none is packaged under that name, or it cannot be had.
+    pub fn current(name: &str, architecture: Architecture, debian: &Debian) -> Result<Self> {
+        let packaged = PACKAGED.iter().find(|packaged| packaged.version == name);
+        let packaged = packaged.with_context(|| format!("`{name}` is no packaged kernel"))?;
+        packaged.current(architecture, debian)
+    }
+
+    /// A kernel of the user's own.
+    fn own(image: &Path, modules: &Path, architecture: Architecture) -> Result<Self> {
+        ensure!(
+            image.is_file(),
+            "--kernel {}: no such file",
+            image.display()
+        );
+        let index = modules.join("modules.dep");
+        ensure!(
+            index.is_file(),
+            "--modules {}: it has no modules.dep; name the folder that is called after the \
+             kernel's release, and run depmod where it has none",
+            modules.display()
+        );
+        let modules =
+            fs::canonicalize(modules).with_context(|| format!("path({})", modules.display()))?;
+        let release = modules
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            release,
+            image: image.to_owned(),
+            packed: image.to_owned(),
+            modules,
+            architecture,
+            debian: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_of_ones_own_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let modules = folder.path().join("5.4.0-mine");
+        let image = folder.path().join("bzImage");
+        fs::create_dir(&modules).unwrap();
+        let error = |image: &Path| {
+            Kernel::own(image, &modules, Architecture::X86_64)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error(&image).contains("bzImage: no such file"));
+        fs::write(&image, "").unwrap();
+        assert!(error(&image).contains("modules.dep"));
+        fs::write(modules.join("modules.dep"), "").unwrap();
+        assert_eq!(
+            Kernel::own(&image, &modules, Architecture::X86_64)
+                .unwrap()
+                .release,
+            "5.4.0-mine"
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! The laboratory: kernels, userlands, firmware, images and machines for the tests, and the rig that
+//! boots them.
+//!
+//! It is handed built programs ([`supply`]) and never calls cargo. Everything that comes from outside is
+//! a [`part::Part`], had or not had on its own; what cannot be had ([`lack`]) marks the rows that want
+//! it, and no others.
+
+pub mod appended;
+pub mod boots;
+pub mod cache;
+pub mod command;
+pub mod debian;
+pub mod elf;
+pub mod files;
+pub mod firmware;
+pub mod images;
+pub mod initrd;
+pub mod kernel;
+pub mod lack;
+pub mod logs;
+pub mod matrix;
+pub mod part;
+pub mod progress;
+pub mod rig;
+pub mod row;
+pub mod schedule;
+pub mod supply;
+pub mod table;
+pub mod tools;
+pub mod userland;
+pub mod vm;

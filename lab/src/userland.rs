@@ -1,0 +1,74 @@
+//! kmod for guests, with the libraries it needs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use qemu_tests::architecture::Architecture;
+
+use crate::debian::{Debian, Release};
+use crate::elf;
+
+/// The releases that guests get kmod from, whatever their kernel; the best first.
+const RELEASES: [Release; 3] = ["bookworm", "trixie", "bullseye"];
+/// Where kmod may be.
+const PROGRAMS: [&str; 4] = ["usr/bin/kmod", "bin/kmod", "usr/sbin/kmod", "sbin/kmod"];
+/// Where libraries may be, besides Debian's folders for an architecture in the last two.
+const LIBRARIES: [&str; 4] = ["usr/lib64", "lib64", "usr/lib", "lib"];
+
+/// Files for an image, by their path in it.
+pub type Files = BTreeMap<String, PathBuf>;
+
+/// kmod and its libraries from Debian's package.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn packaged_kmod(architecture: Architecture, debian: &Debian) -> Result<Files> {
+    let check = |root: &Path| collect(root, architecture).map(drop);
+    let (_, root) = debian.unpacked(&RELEASES, architecture, "kmod", check, |lists, root| {
+        lists.unpack(&lists.closure("kmod")?, root)
+    })?;
+    collect(&root, architecture)
+}
+
+/// This machine's own kmod and libraries: for a kernel of the user's own, which needs no network.
+///
+/// # Errors
+/// Where there is none.
+pub fn own_kmod(architecture: Architecture) -> Result<Files> {
+    collect(Path::new("/"), architecture)
+}
+
+/// Finds kmod under `root`, and all that it needs.
+fn collect(root: &Path, architecture: Architecture) -> Result<Files> {
+    let packaged = ["usr/lib", "lib"].map(|folder| format!("{folder}/{}", architecture.gnu()));
+    let folders: Vec<_> = packaged
+        .iter()
+        .map(String::as_str)
+        .chain(LIBRARIES)
+        .collect();
+    let program = PROGRAMS
+        .iter()
+        .map(|path| root.join(path))
+        .find(|path| path.is_file());
+    let program = program.with_context(|| format!("no kmod in {}", root.display()))?;
+    let needs = elf::needs(&program)?;
+    let mut files = Files::from([("usr/bin/kmod".to_owned(), program)]);
+    let mut wanted = needs.libraries;
+    if let Some(loader) = needs.loader {
+        // Images have one folder of libraries, and links to it by all its names.
+        wanted.push(loader.rsplit('/').next().unwrap_or(&loader).to_owned());
+    }
+    while let Some(name) = wanted.pop() {
+        let place = format!("usr/lib/{name}");
+        if files.contains_key(&place) {
+            continue;
+        }
+        let candidates = folders.iter().map(|folder| root.join(folder).join(&name));
+        let library = candidates.into_iter().find(|path| path.is_file());
+        let library = library.with_context(|| format!("no {name} in {}", root.display()))?;
+        wanted.extend(elf::needs(&library)?.libraries);
+        files.insert(place, library);
+    }
+    Ok(files)
+}

@@ -1,0 +1,55 @@
+//! Cargo, and what it needs.
+
+pub mod cargo;
+pub mod compiler;
+pub mod toolchain;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use lab::debian::Debian;
+use lab::supply::{Executables, Program, Supply};
+use qemu_tests::architecture::Architecture;
+
+use crate::install;
+use cargo::Executable;
+use toolchain::other;
+
+/// The top folder of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// Builds what the rig is handed.
+#[derive(Debug)]
+pub struct Workshop<'a>(pub &'a Debian);
+
+/// A program for guests of `architecture`, as cargo builds it.
+fn executable(program: Program, architecture: Architecture) -> Executable {
+    let target = other(architecture);
+    match program {
+        Program::Agent => Executable::agent(target),
+        Program::GuestInit => Executable::guest("guest-init").target(target),
+        Program::DoNothing => Executable::guest("do-nothing").target(target),
+        Program::Crash => Executable::guest("crash").target(target),
+    }
+}
+
+impl Supply for Workshop<'_> {
+    fn prepare(&self, architecture: Architecture) -> Result<()> {
+        for program in [Program::Agent, Program::GuestInit] {
+            executable(program, architecture).settings(self.0)?;
+        }
+        Ok(())
+    }
+
+    fn build(&self, program: Program, architecture: Architecture) -> Result<PathBuf> {
+        executable(program, architecture).build(self.0)
+    }
+
+    fn install(&self, executables: Executables<'_>, root: &Path) -> Result<()> {
+        install::install(executables, root)
+    }
+}

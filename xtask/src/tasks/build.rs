@@ -1,0 +1,78 @@
+//! What is built, and where it goes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use lab::debian::Debian;
+use lab::progress::say;
+use lab::supply::Executables;
+use lab::{appended, elf};
+
+use crate::build::cargo::Executable;
+use crate::build::toolchain;
+use crate::install;
+
+/// Builds the agent, and looks at it.
+///
+/// # Errors
+/// Where it cannot be built, or is not what it must be.
+pub fn agent(target: Option<&str>, debian: &Debian) -> Result<bool> {
+    let architecture = toolchain::architecture(target)?;
+    let path = Executable::agent(target).build(debian)?;
+    let size = elf::check_agent(&path, architecture)?;
+    let limit = elf::agent_limit(architecture);
+    say(format_args!(
+        "the agent for {architecture} is static and has {size} of {limit} bytes"
+    ));
+    println!("{}", path.display());
+    Ok(true)
+}
+
+/// The agent at this path, or else one that is built now.
+fn agent_or_build(path: Option<PathBuf>, debian: &Debian) -> Result<PathBuf> {
+    match path {
+        Some(path) => Ok(path),
+        None => Executable::agent(None).build(debian),
+    }
+}
+
+/// Lays every file in its place, or only lists them.
+///
+/// # Errors
+/// Where something cannot be built or written.
+pub fn install(
+    root: &Path,
+    dry_run: bool,
+    agent: Option<PathBuf>,
+    command: Option<PathBuf>,
+    debian: &Debian,
+) -> Result<bool> {
+    let agent = agent_or_build(agent, debian)?;
+    let command = command.map_or_else(|| Executable::command().build(debian), Ok)?;
+    let executables = Executables {
+        agent: &agent,
+        command: &command,
+    };
+    if !dry_run {
+        install::install(executables, root)?;
+    }
+    for (_, place, mode) in install::files(executables) {
+        println!("{mode:o} {}", root.join(place).display());
+    }
+    Ok(true)
+}
+
+/// Writes the archive for images that cannot be rebuilt.
+///
+/// # Errors
+/// Where something cannot be built, read or written.
+pub fn cpio(
+    file: &Path,
+    policy: Option<&Path>,
+    agent: Option<PathBuf>,
+    debian: &Debian,
+) -> Result<bool> {
+    appended::write(file, &agent_or_build(agent, debian)?, policy)?;
+    println!("{}", file.display());
+    Ok(true)
+}
