@@ -1,7 +1,7 @@
 //! The matrix as a table: a row for each kernel, a column for each machine.
 
 use qemu_tests::architecture::Architecture;
-use qemu_tests::matrix::{Cell, KERNELS, PLACES, cells};
+use qemu_tests::matrix::{Cell, KERNELS, PLATFORMS, cells};
 use qemu_tests::scenario::BUILT_IN;
 
 use crate::row::{Row, Verdict};
@@ -12,7 +12,7 @@ use crate::table;
 pub fn render(lines: &[Row]) -> String {
     let all = cells();
     let mut heading = vec!["Kernel"];
-    heading.extend(PLACES.map(|place| place.name));
+    heading.extend(PLATFORMS.map(|platform| platform.name));
     let row = |kernel: &&'static str| {
         let cells = all.iter().filter(|cell| cell.kernel == *kernel);
         let mut row = vec![(*kernel).to_owned()];
@@ -31,7 +31,7 @@ pub fn names() -> String {
         .iter()
         .filter(|cell| cell.kernel != BUILT_IN)
         .flat_map(|cell| {
-            let start = format!("{}-{}-", cell.kernel, cell.place.name);
+            let start = format!("{}-{}-", cell.kernel, cell.platform.name);
             let names = cell.scenarios.iter();
             names
                 .filter_map(move |scenario| Some(scenario.name.strip_prefix(&start)?.to_owned()))
@@ -45,7 +45,7 @@ pub fn names() -> String {
         "Each scenario of the matrix can be run by its name as well, KERNEL-MACHINE-WHAT:\n  \
          KERNEL   {}\n  MACHINE  {}\n  WHAT     {}\n",
         kernels.collect::<Vec<_>>().join(", "),
-        PLACES.map(|place| place.name).join(", "),
+        PLATFORMS.map(|platform| platform.name).join(", "),
         whats.join(", "),
     )
 }
@@ -74,7 +74,7 @@ fn lines_of<'a>(cell: &'a Cell, lines: &'a [Row]) -> impl Iterator<Item = &'a Ro
 fn releases(cells: &[Cell], lines: &[Row]) -> String {
     let release = |kernel: &str, architecture| {
         let there = cells.iter().filter(|cell| {
-            cell.kernel == kernel && cell.place.board.architecture() == architecture
+            cell.kernel == kernel && cell.platform.board.architecture() == architecture
         });
         let mut lines = there.flat_map(|cell| lines_of(cell, lines));
         let booted = lines.find(|line| !line.release.is_empty());

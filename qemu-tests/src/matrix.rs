@@ -1,13 +1,13 @@
 //! The kernels and the machines that the core scenarios run on, each with each.
 
-use crate::machine::{Board, Cast, Iommu};
+use crate::machine::{Board, CoreDevices, Iommu};
 use crate::report::Outcome;
 use crate::scenario::{BUILT_IN, NEWEST, Run, Scenario};
 use crate::scenarios::built_in;
 
 /// A machine, and how it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Platform {
     /// Names it in scenarios.
     pub name: &'static str,
     /// What it is made of.
@@ -20,8 +20,8 @@ pub struct Place {
     first: &'static str,
 }
 
-const fn place(name: &'static str, board: Board, iommu: Iommu, first: &'static str) -> Place {
-    Place {
+const fn platform(name: &'static str, board: Board, iommu: Iommu, first: &'static str) -> Platform {
+    Platform {
         name,
         board,
         iommu,
@@ -30,33 +30,33 @@ const fn place(name: &'static str, board: Board, iommu: Iommu, first: &'static s
     }
 }
 
-const fn with_efi(name: &'static str, place: Place) -> Place {
-    Place {
+const fn with_efi(name: &'static str, platform: Platform) -> Platform {
+    Platform {
         name,
         efi: true,
-        ..place
+        ..platform
     }
 }
 
 /// The kernels: Debian's, the oldest first, and one with vfio-pci in it.
 pub const KERNELS: [&str; 5] = ["5.10", "6.1", "6.12", NEWEST, BUILT_IN];
 
-const INTEL: Place = place("intel", Board::Pc, Iommu::Intel, "5.10");
-const SMMU: Place = place("smmuv3", Board::Virt, Iommu::Smmu, "5.10");
+const INTEL: Platform = platform("intel", Board::Pc, Iommu::Intel, "5.10");
+const SMMU: Platform = platform("smmuv3", Board::Virt, Iommu::Smmu, "5.10");
 
 /// The machines.
-pub const PLACES: [Place; 9] = [
+pub const PLATFORMS: [Platform; 9] = [
     INTEL,
     with_efi("intel-efi", INTEL),
-    place("amd", Board::Pc, Iommu::Amd, "5.10"),
+    platform("amd", Board::Pc, Iommu::Amd, "5.10"),
     // Debian's kernels have its driver since then.
-    place("virtio", Board::Pc, Iommu::Virtio, "6.12"),
-    place("none", Board::Pc, Iommu::Absent, "5.10"),
+    platform("virtio", Board::Pc, Iommu::Virtio, "6.12"),
+    platform("none", Board::Pc, Iommu::Absent, "5.10"),
     SMMU,
     with_efi("smmuv3-efi", SMMU),
-    place("arm-none", Board::Virt, Iommu::Absent, "5.10"),
+    platform("arm-none", Board::Virt, Iommu::Absent, "5.10"),
     // Debian's older ones have no VFIO there.
-    place("s390", Board::Z, Iommu::Zpci, "6.12"),
+    platform("s390", Board::Z, Iommu::Zpci, "6.12"),
 ];
 
 /// One kernel on one machine.
@@ -64,8 +64,8 @@ pub const PLACES: [Place; 9] = [
 pub struct Cell {
     /// One of [`KERNELS`].
     pub kernel: &'static str,
-    /// One of [`PLACES`].
-    pub place: Place,
+    /// One of [`PLATFORMS`].
+    pub platform: Platform,
     /// What runs there; none where there is no such kernel for that machine.
     pub scenarios: Vec<Scenario>,
 }
@@ -75,15 +75,15 @@ pub struct Cell {
 pub fn cells() -> Vec<Cell> {
     let age = |kernel| KERNELS.iter().position(|other| *other == kernel);
     let each = |kernel: &'static str| {
-        PLACES.map(|place| Cell {
+        PLATFORMS.map(|platform| Cell {
             kernel,
-            place,
+            platform,
             scenarios: if kernel == BUILT_IN {
                 // It is built for one machine.
-                let there = place == INTEL;
+                let there = platform == INTEL;
                 there.then(built_in::scenarios).unwrap_or_default()
-            } else if age(place.first) <= age(kernel) {
-                core(kernel, place)
+            } else if age(platform.first) <= age(kernel) {
+                core(kernel, platform)
             } else {
                 Vec::new()
             },
@@ -125,37 +125,37 @@ const CROSS_SECTION: [&str; 12] = [
 ];
 
 /// What must hold for every kernel on every machine.
-fn core(kernel: &'static str, place: Place) -> Vec<Scenario> {
-    let Cast {
+fn core(kernel: &'static str, platform: Platform) -> Vec<Scenario> {
+    let CoreDevices {
         card,
         ids,
         twin,
         drivers,
         in_kernel,
         modules,
-    } = place.board.cast();
+    } = platform.board.core_devices();
     let address = format!("vfio.bind={}", card[0]);
     let scenario = |what: &str, proves: &str, cmdline: String, run: Run| Scenario {
-        board: place.board,
-        iommu: place.iommu,
-        efi: place.efi,
+        board: platform.board,
+        iommu: platform.iommu,
+        efi: platform.efi,
         kernel: Some(kernel),
         ..Scenario::new(
-            format!("{kernel}-{}-{what}", place.name),
+            format!("{kernel}-{}-{what}", platform.name),
             proves.to_owned(),
             cmdline,
             run,
         )
     };
     let agent = || Run::new("agent");
-    if place.iommu == Iommu::Absent {
+    if platform.iommu == Iommu::Absent {
         let refused = agent().state("no-iommu").refused(&card[..1]).exit(1);
         let proves = "without an IOMMU nothing is written, and every native driver gets its device";
         return vec![scenario("refused", proves, address, refused)];
     }
     let told = |run: Run| drivers.iter().copied().fold(run, Run::says);
     // A native driver gets nothing before that.
-    let first = (place.iommu == Iommu::Virtio).then_some("virtio_iommu");
+    let first = (platform.iommu == Iommu::Virtio).then_some("virtio_iommu");
     let preload: Vec<_> = first.iter().chain(modules).copied().collect();
     let both = format!("{address},{}", in_kernel.join(","));
     let all = [
@@ -189,7 +189,7 @@ fn core(kernel: &'static str, place: Place) -> Vec<Scenario> {
     ];
     // What firmware may change is what is there when the kernel starts: the rest is the same without.
     let [card, ids, taken_over, no_vfio] = all;
-    if place.efi {
+    if platform.efi {
         vec![card, taken_over]
     } else {
         vec![card, ids, taken_over, no_vfio]
@@ -211,24 +211,24 @@ mod tests {
                 "{kernel}"
             );
         }
-        for place in PLACES {
-            let there = |one: &&Scenario| one.iommu == place.iommu;
+        for platform in PLATFORMS {
+            let there = |one: &&Scenario| one.iommu == platform.iommu;
             assert!(
-                place.iommu == Iommu::Absent || chosen.iter().any(|one| there(&one)),
+                platform.iommu == Iommu::Absent || chosen.iter().any(|one| there(&one)),
                 "{}",
-                place.name
+                platform.name
             );
             let starts = |one: &Scenario| {
-                one.architecture() == place.board.architecture() && one.efi == place.efi
+                one.architecture() == platform.board.architecture() && one.efi == platform.efi
             };
-            assert!(chosen.iter().any(starts), "{}", place.name);
+            assert!(chosen.iter().any(starts), "{}", platform.name);
         }
     }
 
     #[test]
     fn every_place_has_a_kernel() {
-        for place in PLACES {
-            assert!(KERNELS.contains(&place.first), "{}", place.name);
+        for platform in PLATFORMS {
+            assert!(KERNELS.contains(&platform.first), "{}", platform.name);
         }
     }
 }

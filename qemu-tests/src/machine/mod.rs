@@ -139,25 +139,25 @@ impl Board {
 
     /// The parts that its devices play in the core scenarios.
     #[must_use]
-    pub const fn cast(self) -> Cast {
+    pub const fn core_devices(self) -> CoreDevices {
         match self {
-            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => pc::CAST,
-            Self::Virt => virt::CAST,
-            Self::Z => z::CAST,
+            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => pc::CORE,
+            Self::Virt => virt::CORE,
+            Self::Z => z::CORE,
         }
     }
 }
 
 /// The parts that the devices of a machine play in the scenarios that run on every machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Cast {
+pub struct CoreDevices {
     /// The functions of a card, which share a group: all that it has but bridges.
     pub card: &'static [&'static str],
     /// Vendor and device of its first function.
     pub ids: &'static str,
     /// The functions of another card of the same make, in another group.
     pub twin: &'static [&'static str],
-    /// The native drivers of [`Cast::card`], in its order.
+    /// The native drivers of [`CoreDevices::card`], in its order.
     pub drivers: &'static [&'static str],
     /// Functions whose driver is part of the kernel, at least in newer ones.
     pub in_kernel: &'static [&'static str],
@@ -170,8 +170,8 @@ const fn with_graphics(
     card: &'static [&'static str],
     twin: &'static [&'static str],
     in_kernel: &'static [&'static str],
-) -> Cast {
-    Cast {
+) -> CoreDevices {
+    CoreDevices {
         card,
         ids: "1234:1111",
         twin,

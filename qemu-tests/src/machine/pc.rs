@@ -1,7 +1,8 @@
 //! PCs: the machine of most scenarios, and what is made of it.
 
 use super::{
-    Cast, Device, Iommu, Machine, audio, device, disk, graphics, random, serial, with_graphics,
+    CoreDevices, Device, Iommu, Machine, audio, device, disk, graphics, random, serial,
+    with_graphics,
 };
 use crate::architecture::Architecture;
 
@@ -107,7 +108,7 @@ const NATIVES: [&str; 13] = [
 ];
 
 /// Who plays what in the core scenarios.
-pub(super) const CAST: Cast =
+pub(super) const CORE: CoreDevices =
     with_graphics(&[GPU, GPU_AUDIO], &[TWIN, TWIN_AUDIO], &[SERIAL, RANDOM]);
 
 /// What QEMU's machine with this IOMMU does not have. AMD's delivers few interrupts there, and the disk
@@ -214,7 +215,7 @@ pub fn pc(iommu: Iommu) -> Machine {
 }
 
 /// The same with two cards added. The bridge of one comes first, so that all bus numbers below
-/// move; no bridge that was there has another place.
+/// move; no bridge that was there has another platform.
 ///
 /// ```text
 /// 0000:00 ─┬─ 01.0  bridge to PCI ── 01 ─── 01.0  network card  a group of its own
@@ -294,9 +295,9 @@ mod tests {
 
     #[test]
     fn the_iommu_precedes_every_pci_device() {
-        let place = |iommu, text| pc(iommu).arguments.iter().position(|a| a.starts_with(text));
-        assert!(place(Iommu::Intel, "intel-iommu") < place(Iommu::Intel, "pci-serial"));
-        assert_eq!(place(Iommu::Absent, "intel-iommu"), None);
+        let platform = |iommu, text| pc(iommu).arguments.iter().position(|a| a.starts_with(text));
+        assert!(platform(Iommu::Intel, "intel-iommu") < platform(Iommu::Intel, "pci-serial"));
+        assert_eq!(platform(Iommu::Absent, "intel-iommu"), None);
         assert!(
             pc(Iommu::IntelOff)
                 .kernel_parameters

@@ -1,6 +1,8 @@
 //! A 64-bit Arm machine.
 
-use super::{Cast, Device, Iommu, Machine, audio, disk, graphics, random, serial, with_graphics};
+use super::{
+    CoreDevices, Device, Iommu, Machine, audio, disk, graphics, random, serial, with_graphics,
+};
 use crate::architecture::Architecture;
 
 const GPU: &str = "0000:01:00.0";
@@ -23,7 +25,7 @@ const DEVICES: [Device; 7] = [
 ];
 
 /// Who plays what in the core scenarios.
-pub(super) const CAST: Cast =
+pub(super) const CORE: CoreDevices =
     with_graphics(&[GPU, GPU_AUDIO], &[TWIN, TWIN_AUDIO], &[SERIAL, RANDOM]);
 
 /// QEMU's own board. A root port shares its group with what is behind it.

@@ -1,6 +1,6 @@
 //! An IBM Z.
 
-use super::{Cast, Device, Machine, device, random};
+use super::{CoreDevices, Device, Machine, device, random};
 use crate::architecture::Architecture;
 
 /// A network card. The UID of a function is its PCI domain.
@@ -17,7 +17,7 @@ const DEVICES: [Device; 3] = [
 ];
 
 /// Who plays what in the core scenarios: each function is in a group of its own.
-pub(super) const CAST: Cast = Cast {
+pub(super) const CORE: CoreDevices = CoreDevices {
     card: &[Z_NET],
     ids: "1af4:1000",
     twin: &[Z_TWIN],

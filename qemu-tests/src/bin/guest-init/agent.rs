@@ -25,7 +25,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the agent without arguments.
 pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
-    let disguise = order.cmdline.as_deref().map(Disguise::put_on).transpose()?;
+    let cmdline = order
+        .cmdline
+        .as_deref()
+        .map(CmdlineMount::mount)
+        .transpose()?;
     files::remove(REPORT)?;
     let log = KernelLog::from_now()?;
     let watch = Watch::start()?;
@@ -36,7 +40,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     };
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let writes = watch.finish()?;
-    drop(disguise);
+    drop(cmdline);
     let report = report()?;
     Ok(AgentRun {
         label: order.label.clone(),
@@ -77,13 +81,13 @@ pub(crate) fn finish(child: &mut Child, limit: Duration) -> Result<Ending> {
 }
 
 /// Another command line over the kernel's own, until dropped.
-struct Disguise;
+struct CmdlineMount;
 
-impl Disguise {
+impl CmdlineMount {
     const TARGET: &str = "/proc/cmdline";
     const SOURCE: &str = "/run/cmdline";
 
-    fn put_on(text: &str) -> Result<Self> {
+    fn mount(text: &str) -> Result<Self> {
         // The kernel's own ends with a newline.
         files::write(Self::SOURCE, &format!("{text}\n"))?;
         let flags = MsFlags::MS_BIND;
@@ -99,7 +103,7 @@ impl Disguise {
     }
 }
 
-impl Drop for Disguise {
+impl Drop for CmdlineMount {
     fn drop(&mut self) {
         if let Err(error) = umount2(Self::TARGET, MntFlags::MNT_DETACH) {
             eprintln!("guest-init: umount({}): {error}", Self::TARGET);

@@ -14,19 +14,19 @@ use crate::{files, kmod, pci};
 
 /// The driver that takes what a value matches.
 const DRIVER: &str = "vfio-pci";
-/// What vfio-pci needs; it is loaded once, and stays.
-const CORE: &str = "vfio_pci_core";
-
 /// Compares each value. Native modules must not be loaded.
 pub(crate) fn compare_ids(values: &[String], channel: &mut Channel) -> Result<()> {
-    let core = kmod::load(CORE)?;
-    ensure!(
-        core.error.is_empty(),
-        "no comparison without {CORE}: {}",
-        core.error
-    );
+    let (module, needed) = module()?;
+    // What vfio-pci needs is loaded once, and stays: its core since Linux 5.16, VFIO itself before.
+    for name in needed {
+        let loaded = kmod::load(&name)?;
+        ensure!(
+            loaded.error.is_empty(),
+            "no comparison without {name}: {}",
+            loaded.error
+        );
+    }
     free_functions()?;
-    let module = module_path()?;
     for (index, value) in values.iter().enumerate() {
         let loaded = kmod::load_exactly(&module, &format!("ids={value}"))?;
         let kernel = taken()?;
@@ -69,19 +69,20 @@ fn free_functions() -> Result<()> {
     Ok(())
 }
 
-/// The file of vfio-pci.
-fn module_path() -> Result<String> {
+/// The file of vfio-pci, and the names of the modules that it needs.
+fn module() -> Result<(String, Vec<String>)> {
     let release = files::read("/proc/sys/kernel/osrelease")?;
     let index = format!("/lib/modules/{release}/modules.dep");
     let text = files::read(&index)?;
-    let paths = text.lines().filter_map(|line| line.split_once(':'));
-    let mut found = paths
-        .map(|(path, _)| path)
-        .filter(|path| path.contains("/vfio-pci.ko"));
-    let path = found
-        .next()
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (path, needed) = lines
+        .find(|(path, _)| path.contains("/vfio-pci.ko"))
         .with_context(|| format!("{index} lists no vfio-pci"))?;
-    Ok(format!("/lib/modules/{release}/{path}"))
+    let names = needed.split_whitespace().filter_map(|path| {
+        let file = path.rsplit('/').next()?;
+        file.split('.').next().map(str::to_owned)
+    });
+    Ok((format!("/lib/modules/{release}/{path}"), names.collect()))
 }
 
 /// What vfio-pci holds, sorted: the driver's folder has a link for each.
