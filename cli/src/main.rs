@@ -1,12 +1,11 @@
 //! `vfio-bind`: the command for the owner of the machine.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use vfio_bind_cli::{plan, protected, zpool};
+use vfio_bind_cli::commands::{plan, protected};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -55,27 +54,6 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8> {
     match command {
         Command::Plan { cmdline, root } => plan::print(&root, cmdline.as_deref()),
-        Command::Protected { root } => print_protected(&root).map(|()| 0),
+        Command::Protected { root } => protected::print(&root).map(|()| 0),
     }
-}
-
-fn print_protected(root: &Path) -> Result<()> {
-    let elsewhere = |_: &str| {
-        let reason = "zpool tells of the running system only, not of one under --root";
-        Err(reason.to_owned())
-    };
-    let members: protected::Zpool<'_> = if root == Path::new("/") {
-        &zpool::members
-    } else {
-        &elsewhere
-    };
-    let protected = protected::find(root, members)?;
-    for problem in &protected.unresolved {
-        eprintln!("vfio-bind: {problem}");
-    }
-    let mut out = std::io::stdout().lock();
-    for line in &protected.lines {
-        writeln!(out, "{line}").context("write(standard output)")?;
-    }
-    out.flush().context("write(standard output)")
 }

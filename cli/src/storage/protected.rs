@@ -14,12 +14,10 @@ use vfio_bind::host::{Root, attribute};
 use vfio_bind::pci_path;
 use vfio_bind::tree::Tree;
 
-use crate::block::Sysfs;
-use crate::mounts::{self, Swap};
-use crate::walk::{Ends, Map, Walk};
-
-/// Tells the members of a ZFS pool, as `zpool list -vHPL` prints them, or why it cannot.
-pub type Zpool<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+use super::ask::Ask;
+use super::block::Sysfs;
+use super::mounts::{self, Swap};
+use super::walk::{Ends, Map, Walk};
 
 /// How many disks a comment names: a pool may have hundreds behind one controller.
 const DISKS_TOLD: usize = 4;
@@ -73,7 +71,7 @@ impl Uses {
 ///
 /// # Errors
 /// Where `root` or its list of mounts cannot be read.
-pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
+pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
     let root = fs::canonicalize(root).with_context(|| format!("open({})", root.display()))?;
     let sysfs = Sysfs::of(&root);
     let read = |path: &str| {
@@ -88,11 +86,7 @@ pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
         Err(error) if is_not_found(&error) => Vec::new(),
         text => mounts::swaps(&text?),
     };
-    let map = Map {
-        sysfs,
-        mounts,
-        zpool,
-    };
+    let map = Map { sysfs, mounts, ask };
 
     let mut protected = Protected::default();
     let mut uses: BTreeMap<Address, Uses> = BTreeMap::new();

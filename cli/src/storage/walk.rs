@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use vfio_bind::address::Address;
 
-use crate::block::{Base, Sysfs, functions, name};
-use crate::mounts::{Mount, holding, overlay_folders};
-use crate::protected::Zpool;
-use crate::zpool;
+use super::ask::{self, Ask};
+use super::block::{Base, Sysfs, functions, name};
+use super::mounts::{Mount, holding, overlay_folders};
 
 /// File systems whose data comes over a network.
 const NETWORK: [&str; 8] = [
@@ -21,8 +20,8 @@ pub struct Map<'a> {
     pub sysfs: Sysfs,
     /// All that is mounted.
     pub mounts: Vec<Mount>,
-    /// Who tells the members of a pool.
-    pub zpool: Zpool<'a>,
+    /// Who tells what no file does.
+    pub ask: &'a dyn Ask,
 }
 
 /// A thing on the way.
@@ -189,14 +188,14 @@ impl<'m> Walk<'m> {
     fn zfs(&mut self, source: &Path, layers: &[String]) {
         let dataset = source.to_string_lossy();
         let pool = dataset.split('/').next().unwrap_or_default();
-        let listing = match (self.map.zpool)(pool) {
+        let listing = match self.map.ask.zpool(pool) {
             Ok(listing) => listing,
             Err(reason) => {
                 let problem = format!("the members of the ZFS pool {pool} are not known: {reason}");
                 return self.unresolved(problem);
             }
         };
-        let mut members = zpool::paths(&listing).peekable();
+        let mut members = ask::pool_members(&listing).peekable();
         if members.peek().is_none() {
             self.unresolved(format!("zpool names no members of the ZFS pool {pool}"));
         }
