@@ -31,9 +31,9 @@ enum Command {
     },
     /// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
     ///
-    /// These are the controllers behind /, /usr, /boot, the EFI system partition and swap. Images
-    /// carry the lines as /etc/vfio-bind/protected.conf. What could not be found is said on
-    /// standard error.
+    /// These are the controllers behind /, /usr, /boot, the EFI system partition, swap, and what
+    /// fstab, crypttab and the kernel command line want. Images carry the lines as
+    /// /etc/vfio-bind/protected.conf. What could not be found is said on standard error.
     Protected {
         /// A directory with the `proc`, `sys` and `dev` of another system.
         #[arg(long, value_name = "DIR", default_value = "/")]

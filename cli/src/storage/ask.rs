@@ -1,11 +1,15 @@
 //! What no file tells: other programs are asked, and the answers are read.
 
+use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use super::block::number;
 
 /// Who answers; a test has answers of its own.
 pub trait Ask {
@@ -14,7 +18,54 @@ pub trait Ask {
     /// # Errors
     /// Why there is no answer, in words.
     fn zpool(&self, pool: &str) -> Result<String, String>;
+
+    /// The physical volumes of all volume groups, as [`PVS`] prints them.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    fn pvs(&self) -> Result<String, String>;
+
+    /// What the loop devices stand on, as [`LOSETUP`] prints it.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    fn losetup(&self) -> Result<String, String>;
+
+    /// The file that a path leads to now; `None` where none can be seen.
+    ///
+    /// # Errors
+    /// Where nobody can tell, as in a captured tree, whose files have other numbers.
+    fn file(&self, path: &Path) -> Result<Option<File>, String>;
 }
+
+/// What tells a file from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// `major:minor` of its file system.
+    pub device: String,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// `VOLUME GROUP'S UUID|NODE`, a line for each volume. It takes no lock, and so waits for none.
+const PVS: [&str; 7] = [
+    "pvs",
+    "--readonly",
+    "--noheadings",
+    "--separator",
+    "|",
+    "-o",
+    "vg_uuid,pv_name",
+];
+
+/// `NAME INODE MAJOR:MINOR`, a line for each loop device.
+const LOSETUP: [&str; 5] = [
+    "losetup",
+    "--noheadings",
+    "--raw",
+    "--output",
+    "NAME,BACK-INO,BACK-MAJ:MIN",
+];
 
 /// Who answers for the system at `root`: only the running one has programs.
 #[must_use]
@@ -34,6 +85,22 @@ impl Ask for Running {
         // Not `zpool status`, which shows the same for people.
         run(&["zpool", "list", "-v", "-H", "-P", "-L", pool])
     }
+
+    fn pvs(&self) -> Result<String, String> {
+        run(&PVS)
+    }
+
+    fn losetup(&self) -> Result<String, String> {
+        run(&LOSETUP)
+    }
+
+    fn file(&self, path: &Path) -> Result<Option<File>, String> {
+        let file = |metadata: fs::Metadata| File {
+            device: number(metadata.dev()),
+            inode: metadata.ino(),
+        };
+        Ok(fs::metadata(path).ok().map(file))
+    }
 }
 
 /// A system that is only a directory.
@@ -50,6 +117,18 @@ impl Captured {
 impl Ask for Captured {
     fn zpool(&self, _: &str) -> Result<String, String> {
         Self::told("zpool")
+    }
+
+    fn pvs(&self) -> Result<String, String> {
+        Self::told("pvs")
+    }
+
+    fn losetup(&self) -> Result<String, String> {
+        Self::told("losetup")
+    }
+
+    fn file(&self, _: &Path) -> Result<Option<File>, String> {
+        Self::told("stat")
     }
 }
 
@@ -98,6 +177,20 @@ pub fn pool_members(listing: &str) -> impl Iterator<Item = &str> {
         .lines()
         .filter_map(|line| line.split_whitespace().next());
     words.filter(|word| word.starts_with('/'))
+}
+
+/// The file of the loop device `name`, from what [`Ask::losetup`] gives.
+#[must_use]
+pub fn loop_file(listing: &str, name: &str) -> Option<File> {
+    let file = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (node, inode, device) = (fields.next()?, fields.next()?, fields.next()?);
+        (node.strip_prefix("/dev/")? == name).then_some(File {
+            device: device.to_owned(),
+            inode: inode.parse().ok()?,
+        })
+    };
+    listing.lines().find_map(file)
 }
 
 #[cfg(test)]

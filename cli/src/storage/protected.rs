@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -16,7 +15,8 @@ use vfio_bind::tree::Tree;
 
 use super::ask::Ask;
 use super::block::Sysfs;
-use super::mounts::{self, Swap};
+use super::mounts;
+use super::needed::{self, Want};
 use super::walk::{Ends, Map, Walk};
 
 /// How many disks a comment names: a pool may have hundreds behind one controller.
@@ -81,11 +81,6 @@ pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
         anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let mounts = mounts::mounts(&read("proc/self/mountinfo")?);
-    let swaps = match read("proc/swaps") {
-        // A kernel without swap.
-        Err(error) if is_not_found(&error) => Vec::new(),
-        text => mounts::swaps(&text?),
-    };
     let map = Map { sysfs, mounts, ask };
 
     let mut protected = Protected::default();
@@ -100,30 +95,8 @@ pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
             .map(|problem| unprotected(user, &problem));
         protected.unresolved.extend(told);
     };
-    let needed = mounts::needed(&map.mounts);
-    if !needed
-        .iter()
-        .any(|place| map.mounts[*place].point == Path::new("/"))
-    {
-        let problem = "not in /proc/self/mountinfo, as in a chroot that is no mount of its own";
-        let problem = problem.to_owned();
-        take(
-            "/",
-            Ends {
-                unresolved: vec![problem],
-                ..Ends::default()
-            },
-        );
-    }
-    for place in needed {
-        take(&map.mounts[place].shown, Walk::from_mount(&map, place));
-    }
-    for swap in swaps {
-        let ends = match swap {
-            Swap::Device(node) => Walk::from_node(&map, &node),
-            Swap::File(file) => Walk::from_file(&map, &file),
-        };
-        take("swap", ends);
+    for Want { user, start } in needed::at_boot(&map) {
+        take(&user, Walk::from(&map, &start));
     }
     let c_root = CString::new(root.as_os_str().as_bytes()).context("a root without NUL")?;
     let tree = Tree::open(&c_root)
@@ -134,11 +107,6 @@ pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
         .map(|(function, uses)| line(&tree, *function, uses))
         .collect();
     Ok(protected)
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// What to say of something whose functions are not known.

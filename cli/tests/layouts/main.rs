@@ -2,4 +2,9 @@
 //! protected.
 
 mod disks;
+mod groups;
+mod moved;
+mod network;
+mod second_devices;
 mod system;
+mod wanted;

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use vfio_bind::policy::{Policy, Sources};
-use vfio_bind_cli::storage::ask::Ask;
+use vfio_bind_cli::storage::ask::{Ask, File};
 use vfio_bind_cli::storage::protected::{Protected, find};
 
 /// A system that is a directory.
@@ -12,7 +13,9 @@ pub struct System(pub tempfile::TempDir);
 
 impl System {
     pub fn new() -> Self {
-        let system = Self(tempfile::tempdir().unwrap());
+        // Hundreds are made: in memory where that can be.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let system = Self(directory.unwrap());
         system.write("proc/self/mountinfo", "");
         system
     }
@@ -21,6 +24,12 @@ impl System {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+        self
+    }
+
+    pub fn write_bytes(&self, path: &str, bytes: &[u8]) -> &Self {
+        self.write(path, "");
+        fs::write(self.0.path().join(path), bytes).unwrap();
         self
     }
 
@@ -69,15 +78,42 @@ impl System {
 
     /// `NUMBER POINT KIND SOURCE [OPTIONS]`.
     pub fn mount(&self, fields: &str) -> &Self {
-        let path = self.0.path().join("proc/self/mountinfo");
+        self.mount_seen_by("self", fields)
+    }
+
+    /// The same, in the list of the mounts that a process sees.
+    pub fn mount_seen_by(&self, process: &str, fields: &str) -> &Self {
+        let path = format!("proc/{process}/mountinfo");
+        let path = self.0.path().join(path);
         let fields: Vec<_> = fields.split(' ').collect();
         let [number, point, kind, source, rest @ ..] = &fields[..] else {
             panic!("{fields:?}");
         };
         let options = rest.first().unwrap_or(&"rw");
-        let line = format!("9 1 {number} / {point} rw shared:1 - {kind} {source} {options}\n");
-        fs::write(&path, fs::read_to_string(&path).unwrap() + &line).unwrap();
+        let known = fs::read_to_string(&path).unwrap();
+        // As mount(2) does: on what the point leads to at that moment.
+        let parent = known.lines().rev().max_by_key(|line| {
+            let on = line.split(' ').nth(4).unwrap();
+            let holds = Path::new(point).starts_with(on);
+            if holds {
+                Path::new(on).components().count()
+            } else {
+                0
+            }
+        });
+        let parent = parent.map_or("1", |line| line.split(' ').next().unwrap());
+        let id = 20 + known.lines().count();
+        let line =
+            format!("{id} {parent} {number} / {point} rw shared:1 - {kind} {source} {options}\n");
+        fs::write(&path, known + &line).unwrap();
         self
+    }
+
+    /// A network interface of a function at a path below `sys/devices`.
+    pub fn interface(&self, name: &str, path: &str) -> &Self {
+        let place = format!("sys/devices/{path}/net/{name}");
+        self.link(&format!("{place}/device"), &format!("sys/devices/{path}"));
+        self.link(&format!("sys/class/net/{name}"), &place)
     }
 
     pub fn swaps(&self, lines: &str) -> &Self {
@@ -136,10 +172,14 @@ impl System {
     }
 }
 
-/// What programs answer; what is asked and has no answer here says so.
+/// What programs and stat answer; what is asked and has no answer here says so.
 #[derive(Default)]
 pub struct Answers {
     pub zpool: Option<Result<&'static str, &'static str>>,
+    pub pvs: Option<Result<&'static str, &'static str>>,
+    pub losetup: Option<Result<&'static str, &'static str>>,
+    /// Paths, with the device and the inode behind each; others lead nowhere.
+    pub files: Option<&'static [(&'static str, &'static str, u64)]>,
 }
 
 impl Ask for Answers {
@@ -147,9 +187,26 @@ impl Ask for Answers {
         assert_eq!(pool, "rpool");
         answer(self.zpool)
     }
+
+    fn pvs(&self) -> Result<String, String> {
+        answer(self.pvs)
+    }
+
+    fn losetup(&self) -> Result<String, String> {
+        answer(self.losetup)
+    }
+
+    fn file(&self, path: &Path) -> Result<Option<File>, String> {
+        let files = self.files.ok_or("nobody may ask")?;
+        let found = files.iter().find(|(known, ..)| Path::new(known) == path);
+        Ok(found.map(|(_, device, inode)| File {
+            device: (*device).to_owned(),
+            inode: *inode,
+        }))
+    }
 }
 
-pub fn answer(answer: Option<Result<&str, &str>>) -> Result<String, String> {
+fn answer(answer: Option<Result<&str, &str>>) -> Result<String, String> {
     let answer = answer.unwrap_or(Err("nobody may ask"));
     answer.map(str::to_owned).map_err(str::to_owned)
 }
