@@ -257,6 +257,9 @@ fn what_is_wrong_with_a_policy() {
         Problem::SlotOff(_) = Problem::SlotOff(b"8") =>
             "slot 8 is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/8/power, and run \
              vfio-bind-agent again",
+        Problem::Unprotected(_) = Problem::Unprotected(b"/srv: nfs4 from x:/y") =>
+            "what the machine boots from is not all known: /srv: nfs4 from x:/y; name its function \
+             with vfio.protect=",
         Problem::TooLong(_) = Problem::TooLong("the kernel command line") =>
             "the kernel command line is longer than 36864 bytes; nothing is bound",
         Problem::Unreadable(..) = Problem::Unreadable("etc/vfio-bind/policy.conf", Errno::IO) =>

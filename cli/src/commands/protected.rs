@@ -7,19 +7,23 @@ use anyhow::{Context, Result};
 
 use crate::storage::{ask, protected};
 
-/// Prints a line for each function that the system at `root` needs to boot; what could not be found
-/// goes to standard error.
+/// Prints a line for each function that the system at `root` needs to boot, and one for each thing
+/// whose functions could not be found: that goes to standard error as well, where whoever builds an
+/// image sees it.
 ///
 /// # Errors
 /// Where the mounts of the system cannot be read, or nothing be written.
 pub fn print(root: &Path) -> Result<()> {
     let protected = protected::find(root, ask::of(root))?;
-    for problem in &protected.unresolved {
-        eprintln!("vfio-bind: {problem}");
+    for open in &protected.unresolved {
+        eprintln!(
+            "vfio-bind: not protected: {open}; name its function with vfio.protect= in \
+             /etc/vfio-bind/policy.conf"
+        );
     }
     let mut out = io::stdout().lock();
-    for line in &protected.lines {
-        writeln!(out, "{line}").context("write(standard output)")?;
-    }
-    out.flush().context("write(standard output)")
+    let written = out.write_all(protected.conf().as_bytes());
+    written
+        .and_then(|()| out.flush())
+        .context("write(standard output)")
 }

@@ -27,8 +27,30 @@ const DISKS_TOLD: usize = 4;
 pub struct Protected {
     /// `vfio.protect=PATH@VENDOR:DEVICE  # why`, a line for each function, by address.
     pub lines: Vec<String>,
-    /// A line for each thing that is not protected because its functions are not known.
+    /// `USER: why`, a line for each thing that is not protected because its functions are not known.
     pub unresolved: Vec<String>,
+}
+
+/// How many open questions a list carries: the agent has room for 64 problems of a whole policy.
+const OPEN_TOLD: usize = 8;
+
+impl Protected {
+    /// The list as an image carries it: what it leaves open is told again at boot.
+    #[must_use]
+    pub fn conf(&self) -> String {
+        let mut text = String::new();
+        for line in &self.lines {
+            text.extend([line, "\n"]);
+        }
+        let more = self.unresolved.len().saturating_sub(OPEN_TOLD);
+        let more = (more > 0).then(|| format!("and {more} more, see vfio-bind protected"));
+        for open in self.unresolved.iter().take(OPEN_TOLD).chain(&more) {
+            // The words of the kernel command line have no escapes.
+            let open = open.replace('"', "'").replace(char::is_control, " ");
+            let _ = writeln!(text, "vfio.unprotected=\"{open}\"");
+        }
+        text
+    }
 }
 
 /// Why a function is protected: disks, in the order they were found, each with what is on it.
@@ -89,11 +111,12 @@ pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
         for (function, disk) in ends.functions {
             uses.entry(function).or_default().add(disk, user);
         }
-        let told = ends
-            .unresolved
-            .into_iter()
-            .map(|problem| unprotected(user, &problem));
-        protected.unresolved.extend(told);
+        for problem in ends.unresolved {
+            let open = format!("{user}: {problem}");
+            if !protected.unresolved.contains(&open) {
+                protected.unresolved.push(open);
+            }
+        }
     };
     for Want { user, start } in needed::at_boot(&map) {
         take(&user, Walk::from(&map, &start));
@@ -107,14 +130,6 @@ pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
         .map(|(function, uses)| line(&tree, *function, uses))
         .collect();
     Ok(protected)
-}
-
-/// What to say of something whose functions are not known.
-fn unprotected(user: &str, problem: &str) -> String {
-    format!(
-        "{user}: not protected: {problem}. Name the function with vfio.protect= in \
-         /etc/vfio-bind/policy.conf if there is one"
-    )
 }
 
 fn line(tree: &Tree, function: Address, uses: &Uses) -> String {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use vfio_bind_cli::storage::protected::find;
+use vfio_bind_cli::storage::protected::{Protected, find};
 
 use crate::system::{
     Answers, NVME, NVME_LINE, SATA_LINES, System, expect, expect_lines, expect_problem,
@@ -329,4 +329,20 @@ fn a_system_without_a_list_of_mounts_is_an_error() {
         let error = find(path, &Answers::default()).unwrap_err();
         assert!(format!("{error:#}").contains("No such file"), "{error:#}");
     }
+}
+
+#[test]
+fn a_list_carries_a_few_open_questions_and_their_number() {
+    let protected = Protected {
+        lines: vec!["vfio.protect=0000:00:17.0  # /: sda".to_owned()],
+        unresolved: (1..=10).map(|n| format!("/{n}: \"no\" idea\n")).collect(),
+    };
+    let text = protected.conf();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 1 + 8 + 1, "{text}");
+    assert_eq!(lines[1], "vfio.unprotected=\"/1: 'no' idea \"");
+    assert_eq!(
+        lines[9],
+        "vfio.unprotected=\"and 2 more, see vfio-bind protected\""
+    );
 }
