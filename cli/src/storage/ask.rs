@@ -19,6 +19,12 @@ pub trait Ask {
     /// Why there is no answer, in words.
     fn zpool(&self, pool: &str) -> Result<String, String>;
 
+    /// The same of all pools.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    fn zpools(&self) -> Result<String, String>;
+
     /// The physical volumes of all volume groups, as [`PVS`] prints them.
     ///
     /// # Errors
@@ -86,6 +92,10 @@ impl Ask for Running {
         run(&["zpool", "list", "-v", "-H", "-P", "-L", pool])
     }
 
+    fn zpools(&self) -> Result<String, String> {
+        run(&["zpool", "list", "-v", "-H", "-P", "-L"])
+    }
+
     fn pvs(&self) -> Result<String, String> {
         run(&PVS)
     }
@@ -116,6 +126,10 @@ impl Captured {
 
 impl Ask for Captured {
     fn zpool(&self, _: &str) -> Result<String, String> {
+        Self::told("zpool")
+    }
+
+    fn zpools(&self) -> Result<String, String> {
         Self::told("zpool")
     }
 

@@ -12,11 +12,11 @@ const NETWORK: [&str; 8] = [
     "nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "9p", "virtiofs",
 ];
 
-/// Whether a file system of this type can be followed without a block device: over a network, or
-/// through the program of its pool.
+/// Whether a file system of this type has something below it that its device's number does not tell:
+/// several devices, a pool, a network.
 #[must_use]
-pub fn is_remote(kind: &str) -> bool {
-    NETWORK.contains(&kind) || kind == "zfs"
+pub fn stands_alone(kind: &str) -> bool {
+    NETWORK.contains(&kind) || ["btrfs", "zfs", "bcachefs"].contains(&kind)
 }
 
 impl Walk<'_> {

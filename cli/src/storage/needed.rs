@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::block::{Sysfs, entries, name};
+use super::file_system::stands_alone;
 use super::mounts::{self, Mount, Swap, holding};
 use super::tables;
 use super::walk::{Map, Start};
@@ -20,7 +21,7 @@ pub struct Want {
     pub start: Start,
 }
 
-fn want(user: impl Into<String>, start: Start) -> Want {
+pub(super) fn want(user: impl Into<String>, start: Start) -> Want {
     Want {
         user: user.into(),
         start,
@@ -158,7 +159,6 @@ fn fstab(map: &Map<'_>) -> Vec<Want> {
             .mounts
             .iter()
             .rposition(|mount| mount.point == path && mount.kind != "autofs");
-        wants.extend(place.map(|place| want(&point, Start::Mount(place))));
         let file_system = |source: &Path| {
             Start::FileSystem(Mount {
                 id: 0,
@@ -171,24 +171,33 @@ fn fstab(map: &Map<'_>) -> Vec<Want> {
                 options: options.clone(),
             })
         };
+        let source = Path::new(&spec);
         let start = if tables::is_device(&spec) {
             match map.device(&spec) {
-                Some(node) if kind == "swap" => Start::Node(node),
-                Some(node) => file_system(&node),
+                Some(node) if kind == "swap" => Some(Start::Node(node)),
+                Some(node) => Some(file_system(&node)),
                 // What is mounted there is known.
-                None if place.is_some() => continue,
-                None => Start::Unknown(format!("/etc/fstab wants {spec}, which is not there now")),
+                None if place.is_some() => None,
+                None => {
+                    let problem = format!("/etc/fstab wants {spec}, which is not there now");
+                    Some(Start::Unknown(problem))
+                }
             }
-        } else if kind == "swap"
-            || Path::new(&spec).is_absolute() && map.sysfs.place(&spec).is_file()
-        {
-            Start::File(PathBuf::from(&spec))
-        } else if super::file_system::is_remote(&kind) && place.is_none() {
-            file_system(Path::new(&spec))
+        } else if source.is_absolute() && (kind == "swap" || map.sysfs.place(source).is_file()) {
+            Some(Start::File(source.to_owned()))
+        } else if stands_alone(&kind) {
+            place.is_none().then(|| file_system(source))
         } else {
+            // In memory, or of files that are on other lines.
             continue;
         };
-        wants.push(want(&point, start));
+        let mounted = place.map(Start::Mount);
+        wants.extend(
+            [mounted, start]
+                .into_iter()
+                .flatten()
+                .map(|start| want(&point, start)),
+        );
     }
     wants
 }

@@ -15,9 +15,9 @@ use vfio_bind::tree::Tree;
 
 use super::ask::Ask;
 use super::block::Sysfs;
-use super::mounts;
 use super::needed::{self, Want};
 use super::walk::{Ends, Map, Walk};
+use super::{in_use, mounts};
 
 /// How many disks a comment names: a pool may have hundreds behind one controller.
 const DISKS_TOLD: usize = 4;
@@ -88,12 +88,20 @@ impl Uses {
     }
 }
 
-/// Finds the functions that carry /, /usr, /boot, the EFI system partition and swap of the system
-/// whose root directory is `root`.
+/// Of what functions are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// What the system needs to boot.
+    Boot,
+    /// That, and all that is in use now.
+    Now,
+}
+
+/// Finds the functions that carry what the system whose root directory is `root` needs.
 ///
 /// # Errors
 /// Where `root` or its list of mounts cannot be read.
-pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
+pub fn find(root: &Path, ask: &dyn Ask, scope: Scope) -> Result<Protected> {
     let root = fs::canonicalize(root).with_context(|| format!("open({})", root.display()))?;
     let sysfs = Sysfs::of(&root);
     let read = |path: &str| {
@@ -118,7 +126,11 @@ pub fn find(root: &Path, ask: &dyn Ask) -> Result<Protected> {
             }
         }
     };
-    for Want { user, start } in needed::at_boot(&map) {
+    let wants = match scope {
+        Scope::Boot => needed::at_boot(&map),
+        Scope::Now => in_use::now(&map),
+    };
+    for Want { user, start } in wants {
         take(&user, Walk::from(&map, &start));
     }
     let c_root = CString::new(root.as_os_str().as_bytes()).context("a root without NUL")?;

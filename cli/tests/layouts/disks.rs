@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use vfio_bind_cli::storage::protected::{Protected, find};
+use vfio_bind_cli::storage::protected::{Protected, Scope, find};
 
 use crate::system::{
     Answers, NVME, NVME_LINE, SATA_LINES, System, expect, expect_lines, expect_problem,
@@ -326,7 +326,7 @@ fn a_function_that_does_not_tell_its_ids_is_protected_all_the_same() {
 fn a_system_without_a_list_of_mounts_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path(), Path::new("/no/such/system")] {
-        let error = find(path, &Answers::default()).unwrap_err();
+        let error = find(path, &Answers::default(), Scope::Boot).unwrap_err();
         assert!(format!("{error:#}").contains("No such file"), "{error:#}");
     }
 }

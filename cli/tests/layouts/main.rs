@@ -3,6 +3,7 @@
 
 mod disks;
 mod groups;
+mod in_use;
 mod moved;
 mod network;
 mod second_devices;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vfio_bind::policy::{Policy, Sources};
 use vfio_bind_cli::storage::ask::{Ask, File};
-use vfio_bind_cli::storage::protected::{Protected, find};
+use vfio_bind_cli::storage::protected::{Protected, Scope, find};
 
 /// A system that is a directory.
 pub struct System(pub tempfile::TempDir);
@@ -128,7 +128,11 @@ impl System {
     }
 
     pub fn protected_with(&self, answers: &Answers) -> Protected {
-        find(self.0.path(), answers).unwrap()
+        find(self.0.path(), answers, Scope::Boot).unwrap()
+    }
+
+    pub fn in_use(&self, answers: &Answers) -> Protected {
+        find(self.0.path(), answers, Scope::Now).unwrap()
     }
 
     /// An NVMe disk with three partitions behind a root port, at 0000:03:00.0.
@@ -176,6 +180,7 @@ impl System {
 #[derive(Default)]
 pub struct Answers {
     pub zpool: Option<Result<&'static str, &'static str>>,
+    pub zpools: Option<Result<&'static str, &'static str>>,
     pub pvs: Option<Result<&'static str, &'static str>>,
     pub losetup: Option<Result<&'static str, &'static str>>,
     /// Paths, with the device and the inode behind each; others lead nowhere.
@@ -186,6 +191,10 @@ impl Ask for Answers {
     fn zpool(&self, pool: &str) -> Result<String, String> {
         assert_eq!(pool, "rpool");
         answer(self.zpool)
+    }
+
+    fn zpools(&self) -> Result<String, String> {
+        answer(self.zpools)
     }
 
     fn pvs(&self) -> Result<String, String> {

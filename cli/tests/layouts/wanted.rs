@@ -5,7 +5,10 @@ use crate::system::{NVME_LINE, SATA_LINES, System, expect, expect_lines, expect_
 /// Two disks, the root on the first one.
 fn system() -> System {
     let system = System::two_disks();
-    system.mount("8:1 / ext4 /dev/sda1");
+    system
+        .mount("8:1 / ext4 /dev/sda1")
+        .mount("0:5 /proc proc proc")
+        .mount("0:6 /y overlay overlay lowerdir=/gone");
     for (kind, name, node) in [
         ("uuid", "5a1d-0f", "sdb1"),
         ("partuuid", "0011-02", "sdb1"),
@@ -37,7 +40,7 @@ fn lines_of_fstab_that_a_boot_waits_for() {
         ("#/dev/sdb1 /srv ext4 defaults", None),
         ("tmpfs /tmp tmpfs size=1G", None),
         ("proc /proc proc defaults", None),
-        ("overlay /x overlay lowerdir=/a", None),
+        ("overlay /y overlay lowerdir=/gone", None),
         ("/srv/x /x none bind", None),
     ] {
         let system = system();
