@@ -209,7 +209,7 @@ impl fmt::Display for Problem<'_> {
             Self::SlotOff(name) => write!(
                 f,
                 "slot {0} is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/{0}/power, and \
-                 run vfio-bind-agent again",
+                 run `vfio-bind bind`",
                 Text(name)
             ),
             Self::TooLong(name) => write!(
