@@ -1,10 +1,12 @@
 //! What the command `vfio-bind` does, under any root directory.
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
-//! PCI functions that carry it. [`commands`] has a file for each command.
+//! PCI functions that carry it; [`known`] joins that with what the image of this boot knew.
+//! [`commands`] has a file for each command.
 #![forbid(unsafe_code)]
 
 pub mod commands;
+pub mod known;
 pub mod storage;
 
 /// What the system answered to the agent's library.

@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use crate::storage::ask;
 use crate::storage::protected::{self, Scope};
 
-/// Prints a line for each function that the system at `root` needs to boot, and one for each thing
+/// Prints a line for each function that the system at `root` needs, and one for each thing
 /// whose functions could not be found: that goes to standard error as well, where whoever builds an
 /// image sees it.
 ///
 /// # Errors
 /// Where the mounts of the system cannot be read, or nothing be written.
-pub fn print(root: &Path) -> Result<()> {
-    let protected = protected::find(root, ask::of(root), Scope::Boot)?;
+pub fn print(root: &Path, scope: Scope) -> Result<()> {
+    let protected = protected::find(root, ask::of(root), scope)?;
     for open in &protected.unresolved {
         eprintln!(
             "vfio-bind: not protected: {open}; name its function with vfio.protect= in \
