@@ -64,11 +64,10 @@ const PVS: [&str; 7] = [
     "vg_uuid,pv_name",
 ];
 
-/// `NAME INODE MAJOR:MINOR`, a line for each loop device.
-const LOSETUP: [&str; 5] = [
+/// `NAME INODE MAJOR:MINOR`, a line for each loop device. Its raw form would escape the padding.
+const LOSETUP: [&str; 4] = [
     "losetup",
     "--noheadings",
-    "--raw",
     "--output",
     "NAME,BACK-INO,BACK-MAJ:MIN",
 ];

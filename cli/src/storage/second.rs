@@ -13,9 +13,11 @@ use super::block::{Sysfs, entries, name};
 /// 15 characters before Linux 5.17.
 #[must_use]
 pub fn journals(sysfs: &Sysfs, disk: &str) -> Vec<PathBuf> {
-    let thread = sysfs
-        .text(format!("sys/fs/ext4/{disk}/journal_task"))
-        .and_then(|process| sysfs.text(format!("proc/{process}/comm")));
+    let process = sysfs.text(format!("sys/fs/ext4/{disk}/journal_task"));
+    if process.as_deref() == Some("<none>") {
+        return Vec::new();
+    }
+    let thread = process.and_then(|process| sysfs.text(format!("proc/{process}/comm")));
     let writes = |journal: &str| {
         let full = format!("jbd2/{journal}");
         thread

@@ -105,7 +105,9 @@ fn a_file_of_a_loop_device_is_known_by_its_device() {
     let system = looped("/host/root.img");
     let [first, second] = SATA_LINES;
     let found = system.protected_with(&Answers {
-        losetup: Some(Ok("/dev/loop1 4 8:1\n/dev/loop0 77 8:17\n")),
+        losetup: Some(Ok(
+            "/dev/loop1  4       8:1  \n/dev/loop0 77       8:17  \n",
+        )),
         ..Answers::default()
     });
     expect(&found, &[(second, "/: sdb1 through loop0")]);

@@ -31,6 +31,9 @@ fn an_ext4_with_an_external_journal() {
     expect(&system.protected(), &[(SATA_LINES[0], "/: sda2")]);
     system.write("proc/77/comm", "jbd2/sdb1\n");
     expect(&system.protected(), &both("/: sda2", "/: sdb1"));
+    // One without a journal.
+    system.write("sys/fs/ext4/sda2/journal_task", "<none>\n");
+    expect(&system.protected(), &[(SATA_LINES[0], "/: sda2")]);
 }
 
 #[test]
