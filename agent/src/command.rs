@@ -235,7 +235,7 @@ fn plan(options: &PlanOptions<'_>) -> u8 {
     let (people, tools) = (Place::StandardOutput, Place::StandardError);
     logger::send_to(if options.json { tools } else { people });
     if options.root == c"/" && !stage::is_initramfs(&root) {
-        warn!("what is in use here is not looked at; `vfio-bind plan` does that");
+        warn!("what this system boots from is not looked at here; `vfio-bind plan` knows it");
     }
     run::rehearse(&root, line, &mut |record| {
         if !options.json {
