@@ -10,7 +10,7 @@ use vfio_bind::host::Root;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
 use vfio_bind::text::Text;
 use vfio_bind::tree::{Output, Tree};
-use vfio_bind::{error, report, run, tell, warn};
+use vfio_bind::{error, policy, report, run, stage, tell, warn};
 
 use crate::init;
 use crate::logger::{self, Place};
@@ -18,7 +18,8 @@ use crate::machine::Machine;
 use crate::sys::{self, Start};
 
 const USAGE: &str = "\
-usage: vfio-bind-agent                                        bind what the kernel command line asks for
+usage: vfio-bind-agent                                        in an initramfs: bind what the kernel command line asks for
+       vfio-bind-agent apply --with DIR                       anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
        vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
        rdinit=/usr/bin/vfio-bind-agent   as the first process: bind, then become the image's /init
        vfio-bind-agent --help | --version
@@ -36,7 +37,13 @@ pub fn main(start: &Start) -> u8 {
         return init::run(start);
     }
     match arguments.next().map(CStr::to_bytes) {
-        None => apply(&|write| write()),
+        None => apply(None, &|write| write()),
+        Some(b"apply") => match (arguments.next(), arguments.next()) {
+            (Some(option), Some(directory)) if option == c"--with" => {
+                apply(Some(directory), &|write| write())
+            }
+            _ => refuse(&Misuse::NoValue("apply --with")),
+        },
         Some(b"init") => refuse(&Misuse::NotFirst),
         Some(b"plan") => match PlanOptions::read(arguments) {
             Ok(options) => plan(&options),
@@ -54,16 +61,44 @@ pub fn main(start: &Start) -> u8 {
 pub type Keep<'a> = dyn Fn(&dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> + 'a;
 
 /// Does what the policy asks for. `keep` decides when the report is written.
-pub fn apply(keep: &Keep<'_>) -> u8 {
+///
+/// Outside an initramfs it wants a list of what is in use now, in the directory `given`: a list that
+/// an image carries, or none, knows nothing of a disk that was mounted since.
+pub fn apply(given: Option<&CStr>, keep: &Keep<'_>) -> u8 {
     let started = sys::clock_us();
-    logger::send_to(Place::KernelLog);
-    let machine = match Machine::open() {
+    let machine = Machine::open(given);
+    let early = given.is_none()
+        && machine
+            .as_ref()
+            .is_ok_and(|machine| stage::is_initramfs(machine));
+    // Whoever runs it later sits before it.
+    logger::send_to(if early {
+        Place::KernelLog
+    } else {
+        Place::KernelLogAndError
+    });
+    let machine = match machine {
         Ok(machine) => machine,
         Err(errno) => {
             error!("open(/): {}; nothing is done", Answer(errno));
             return EXIT_NOT_BOUND;
         }
     };
+    if given.is_some() {
+        if let Err(errno) = machine.read(policy::PROTECTED, &mut [0; 1]) {
+            error!(
+                "read(protected.conf in --with): {}; nothing is done",
+                Answer(errno)
+            );
+            return EXIT_NOT_BOUND;
+        }
+    } else if !early {
+        error!(
+            "this is no initramfs, and what it would take may be in use: nothing is done; run \
+             `vfio-bind bind`, which knows what is"
+        );
+        return EXIT_NOT_BOUND;
+    }
     let mut buffer = [0; MAX_LEN];
     let line = match machine.read("proc/cmdline", &mut buffer) {
         Ok(line) => line,
@@ -77,31 +112,65 @@ pub fn apply(keep: &Keep<'_>) -> u8 {
     };
     let clock = || sys::clock_us().saturating_sub(started);
     run::perform(&machine, line, &clock, &mut |record| {
-        finish(&machine, record, keep)
+        finish(&machine, given, record, keep)
     })
 }
 
-fn finish(machine: &Machine, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
+fn finish(machine: &Machine, given: Option<&CStr>, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
     if record.state == State::NothingAsked && record.policy.is_empty() {
         return EXIT_DONE;
     }
     tell::tell(record, machine);
     let uname = rustix::system::uname();
     let kernel = uname.release().to_bytes();
+    // A later run has a directory of its own: the record of the boot stays.
+    let directory = given
+        .map_or(Ok(report::DIRECTORY), CStr::to_str)
+        .unwrap_or_default();
     let write = || {
-        let (directory, file) = (report::DIRECTORY, report::FILE);
-        machine.tree().replace(directory, file, &|output| {
+        if given.is_none() {
+            keep_policy(machine);
+        }
+        machine.tree().replace(directory, report::FILE, &|output| {
             report::write(record, machine, kernel, output);
         })
     };
     if let Err(errno) = keep(&write) {
-        let (directory, file) = (report::DIRECTORY, report::FILE);
         warn!(
-            "write(/{directory}/{file}): {}; there is no report",
+            "write({directory}/{}): {}; there is no report",
+            report::FILE,
             Answer(errno)
         );
     }
     record.exit()
+}
+
+/// Keeps what the image knows beside the report, for later runs and plans: the image will be gone.
+fn keep_policy(machine: &Machine) {
+    for (file, name) in [
+        (policy::FILE, "policy.conf"),
+        (policy::PROTECTED, "protected.conf"),
+    ] {
+        let mut buffer = [0; MAX_LEN];
+        // Of one that cannot be read, or not to its end, the run has said so.
+        let Some(text) = machine
+            .read(file, &mut buffer)
+            .ok()
+            .filter(|text| text.len() < MAX_LEN)
+        else {
+            continue;
+        };
+        let kept = machine
+            .tree()
+            .replace(report::DIRECTORY, name, &|output| output.bytes(text));
+        if let Err(errno) = kept {
+            warn!(
+                "write(/{}/{name}): {}; later runs do not know it",
+                report::DIRECTORY,
+                Answer(errno)
+            );
+        }
+    }
 }
 
 /// What `plan` was given.
@@ -165,6 +234,9 @@ fn plan(options: &PlanOptions<'_>) -> u8 {
     // The messages of a plan for people are part of what they asked for.
     let (people, tools) = (Place::StandardOutput, Place::StandardError);
     logger::send_to(if options.json { tools } else { people });
+    if options.root == c"/" && !stage::is_initramfs(&root) {
+        warn!("what this system boots from is not looked at here; `vfio-bind plan` knows it");
+    }
     run::rehearse(&root, line, &mut |record| {
         if !options.json {
             tell::tell(record, &root);

@@ -63,7 +63,7 @@ pub fn run(start: &Start) -> u8 {
     let mounted = NEEDED.map(|needed| needed.mount());
     logger::send_to(Place::KernelLog);
     match sys::fork() {
-        Ok(Forked::Child) => sys::exit(command::apply(&keep_for_run)),
+        Ok(Forked::Child) => sys::exit(command::apply(None, &keep_for_run)),
         Ok(Forked::Parent(child)) => match wait(child, WORK_LIMIT) {
             Ok(Some(_)) => {}
             Ok(None) => error!("gave up after {} s; the boot goes on", WORK_LIMIT.as_secs()),

@@ -50,6 +50,7 @@ pub mod run;
 pub mod scan;
 pub mod selector;
 pub mod show;
+pub mod stage;
 pub mod tell;
 pub mod text;
 pub mod tree;

@@ -12,6 +12,8 @@ use crate::sys;
 pub enum Place {
     /// The kernel log; standard error where there is none.
     KernelLog,
+    /// The kernel log, and standard error for whoever started it.
+    KernelLogAndError,
     /// Standard error, in front of the reader's own output.
     StandardError,
     /// Standard output, where they are what was asked for.
@@ -19,6 +21,7 @@ pub enum Place {
 }
 
 static KERNEL_LOG: Place = Place::KernelLog;
+static KERNEL_LOG_AND_ERROR: Place = Place::KernelLogAndError;
 static STANDARD_ERROR: Place = Place::StandardError;
 static STANDARD_OUTPUT: Place = Place::StandardOutput;
 
@@ -26,6 +29,7 @@ static STANDARD_OUTPUT: Place = Place::StandardOutput;
 pub fn send_to(place: Place) {
     let place = match place {
         Place::KernelLog => &KERNEL_LOG,
+        Place::KernelLogAndError => &KERNEL_LOG_AND_ERROR,
         Place::StandardError => &STANDARD_ERROR,
         Place::StandardOutput => &STANDARD_OUTPUT,
     };
@@ -41,7 +45,9 @@ impl Log for Place {
 
     fn log(&self, record: &Record<'_>) {
         let line = message::line(record);
-        if *self == Self::KernelLog && to_kernel_log(line.as_bytes()).is_ok() {
+        let to_log = matches!(self, Self::KernelLog | Self::KernelLogAndError);
+        let logged = to_log && to_kernel_log(line.as_bytes()).is_ok();
+        if logged && *self == Self::KernelLog {
             return;
         }
         let (_, text) = line.split_once('>').unwrap_or_default();

@@ -28,10 +28,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Opens the root directory.
-    pub fn open() -> Result<Self, Errno> {
+    /// Opens the root directory; the policy's files are taken from `given` where that is a directory.
+    pub fn open(given: Option<&CStr>) -> Result<Self, Errno> {
+        let tree = Tree::open(c"/")?;
         Ok(Self {
-            tree: Tree::open(c"/")?,
+            tree: match given {
+                Some(directory) => tree.with_policy_in(directory.to_bytes()),
+                None => tree,
+            },
         })
     }
 

@@ -173,7 +173,9 @@ impl<'a> Policy<'a> {
     /// Whether nothing was asked for, `off` and mistakes included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.selects() && !self.off && self.problems.is_empty()
+        // What a list leaves open matters only to those who ask for something.
+        let open = |problem: &Problem<'_>| matches!(problem, Problem::Unprotected(_));
+        !self.selects() && !self.off && self.problems.iter().all(open)
     }
 
     /// Whether any function is to be taken: what is protected is no reason to do anything.
@@ -259,6 +261,7 @@ impl<'a> Policy<'a> {
                     self.problem(bad("1 or 0", Instead::Uses("0")));
                 }
             },
+            Word::Unprotected => self.problem(Problem::Unprotected(value.unwrap_or_default())),
             Word::Unknown => self.problem(Problem::UnknownName(name)),
         }
     }
@@ -346,6 +349,8 @@ enum Word {
     DryRun,
     Protect,
     Force,
+    /// Of a list that `vfio-bind protected` made: what it left open, in words.
+    Unprotected,
     Unknown,
 }
 
@@ -365,6 +370,7 @@ fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
         ("dry_run", Word::DryRun),
         ("protect", Word::Protect),
         ("force", Word::Force),
+        ("unprotected", Word::Unprotected),
     ];
     if let Some((_, word)) = known.into_iter().find(|(name, _)| word.is(name)) {
         return Some(word);

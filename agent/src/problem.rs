@@ -63,6 +63,8 @@ pub enum Problem<'a> {
     },
     /// A parameter that begins like ours and is none.
     UnknownName(&'a [u8]),
+    /// What the machine boots from and the list of it does not cover, in the list's own words.
+    Unprotected(&'a [u8]),
     /// A physical slot without power.
     SlotOff(&'a [u8]),
     /// A text that was not read to its end.
@@ -80,6 +82,7 @@ impl Problem<'_> {
             | Self::IdsRepeated
             | Self::AfterDashes(_)
             | Self::NamesNothing(_)
+            | Self::Unprotected(_)
             | Self::SlotOff(_) => Severity::Warning,
             _ => Severity::Error,
         }
@@ -197,10 +200,16 @@ impl fmt::Display for Problem<'_> {
                 "{} is no parameter of vfio-bind and is ignored; see the README for the list",
                 Text(name)
             ),
+            Self::Unprotected(what) => write!(
+                f,
+                "what the machine boots from is not all known: {}; name its function with \
+                 vfio.protect=",
+                Text(what)
+            ),
             Self::SlotOff(name) => write!(
                 f,
                 "slot {0} is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/{0}/power, and \
-                 run vfio-bind-agent again",
+                 run `vfio-bind bind`",
                 Text(name)
             ),
             Self::TooLong(name) => write!(

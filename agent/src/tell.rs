@@ -123,7 +123,7 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
     if let Some(address) = status.late {
         error!(
             "group {group}: {address} appeared while the others were bound and is not; run \
-             vfio-bind-agent again"
+             `vfio-bind bind`"
         );
     }
     match status.viable {

@@ -9,11 +9,15 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
-use crate::host::Root;
+use crate::host::{Path, Root, last_component, path};
+use crate::policy::{FILE, PROTECTED};
+use crate::text::Text;
 
 /// An open directory that paths are relative to.
 pub struct Tree {
     directory: OwnedFd,
+    /// Where the policy's files are read from instead of their own places.
+    given: Option<Path>,
 }
 
 impl Tree {
@@ -25,7 +29,18 @@ impl Tree {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
             directory: rustix::fs::openat(CWD, directory, flags, Mode::empty())?,
+            given: None,
         })
+    }
+
+    /// The same, but with the policy file and the list of what is protected from `directory`, as
+    /// `vfio-bind` hands them over; what is not there is not anywhere. A name too long names nothing.
+    #[must_use]
+    pub fn with_policy_in(self, directory: &[u8]) -> Self {
+        Self {
+            given: Some(path(format_args!("{}", Text(directory)))),
+            ..self
+        }
     }
 
     fn open_file(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -96,7 +111,14 @@ impl Root for Tree {
         offset: u32,
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], Errno> {
-        let file = self.open_file(path, OFlags::RDONLY)?;
+        let file = match &self.given {
+            Some(directory) if [FILE, PROTECTED].contains(&path) => {
+                let name = Text(last_component(path.as_bytes()));
+                let file = crate::host::path(format_args!("{directory}/{name}"));
+                self.open_file(&file, OFlags::RDONLY)?
+            }
+            _ => self.open_file(path, OFlags::RDONLY)?,
+        };
         if offset > 0 {
             rustix::fs::seek(&file, SeekFrom::Start(offset.into()))?;
         }

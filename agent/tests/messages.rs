@@ -256,7 +256,10 @@ fn what_is_wrong_with_a_policy() {
             "vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list",
         Problem::SlotOff(_) = Problem::SlotOff(b"8") =>
             "slot 8 is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/8/power, and run \
-             vfio-bind-agent again",
+             `vfio-bind bind`",
+        Problem::Unprotected(_) = Problem::Unprotected(b"/srv: nfs4 from x:/y") =>
+            "what the machine boots from is not all known: /srv: nfs4 from x:/y; name its function \
+             with vfio.protect=",
         Problem::TooLong(_) = Problem::TooLong("the kernel command line") =>
             "the kernel command line is longer than 36864 bytes; nothing is bound",
         Problem::Unreadable(..) = Problem::Unreadable("etc/vfio-bind/policy.conf", Errno::IO) =>

@@ -1,16 +1,13 @@
 //! What the command `vfio-bind` does, under any root directory.
 //!
-//! [`protected::find`] goes from what is mounted and swapped to ([`mounts`]) through the layers of
-//! block devices ([`walk`], [`block`]) to the PCI functions that carry it. [`plan::print`] shows what
-//! the agent would do.
+//! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
+//! PCI functions that carry it; [`known`] joins that with what the image of this boot knew.
+//! [`commands`] has a file for each command.
 #![forbid(unsafe_code)]
 
-pub mod block;
-pub mod mounts;
-pub mod plan;
-pub mod protected;
-pub mod walk;
-pub mod zpool;
+pub mod commands;
+pub mod known;
+pub mod storage;
 
 /// What the system answered to the agent's library.
 fn system(errno: rustix::io::Errno) -> std::io::Error {

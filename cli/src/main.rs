@@ -1,12 +1,12 @@
 //! `vfio-bind`: the command for the owner of the machine.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use vfio_bind_cli::{plan, protected, zpool};
+use vfio_bind_cli::commands::{bind, plan, protected};
+use vfio_bind_cli::storage::protected::Scope;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -30,15 +30,31 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
     },
+    /// Bind what the policy asks for, now, and leave alone what is in use.
+    ///
+    /// Runs the agent with the kernel command line, /etc/vfio-bind/policy.conf and modprobe.d. What
+    /// the image of this boot knew to be needed, and what is mounted, swapped to, in a pool or the
+    /// way of the default route now, is protected. The exit status is the agent's.
+    Bind {
+        /// Show what would be done, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// The agent to run, in place of the installed one.
+        #[arg(long, value_name = "FILE")]
+        agent: Option<PathBuf>,
+    },
     /// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
     ///
-    /// These are the controllers behind /, /usr, /boot, the EFI system partition and swap. Images
-    /// carry the lines as /etc/vfio-bind/protected.conf. What could not be found is said on
-    /// standard error.
+    /// These are the controllers behind /, /usr, /boot, the EFI system partition, swap, and what
+    /// fstab, crypttab and the kernel command line want. Images carry the lines as
+    /// /etc/vfio-bind/protected.conf. What could not be found is said on standard error.
     Protected {
         /// A directory with the `proc`, `sys` and `dev` of another system.
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
+        /// Add what is in use now, as `bind` does.
+        #[arg(long)]
+        now: bool,
     },
 }
 
@@ -55,27 +71,13 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8> {
     match command {
         Command::Plan { cmdline, root } => plan::print(&root, cmdline.as_deref()),
-        Command::Protected { root } => print_protected(&root).map(|()| 0),
+        Command::Bind { dry_run, agent } => {
+            let agent = agent.unwrap_or_else(bind::agent);
+            bind::bind(Path::new("/"), &agent, dry_run)
+        }
+        Command::Protected { root, now } => {
+            let scope = if now { Scope::Now } else { Scope::Boot };
+            protected::print(&root, scope).map(|()| 0)
+        }
     }
-}
-
-fn print_protected(root: &Path) -> Result<()> {
-    let elsewhere = |_: &str| {
-        let reason = "zpool tells of the running system only, not of one under --root";
-        Err(reason.to_owned())
-    };
-    let members: protected::Zpool<'_> = if root == Path::new("/") {
-        &zpool::members
-    } else {
-        &elsewhere
-    };
-    let protected = protected::find(root, members)?;
-    for problem in &protected.unresolved {
-        eprintln!("vfio-bind: {problem}");
-    }
-    let mut out = std::io::stdout().lock();
-    for line in &protected.lines {
-        writeln!(out, "{line}").context("write(standard output)")?;
-    }
-    out.flush().context("write(standard output)")
 }

@@ -59,3 +59,67 @@ fn a_plan_is_shown_group_by_group_with_what_there_is_to_say() {
     assert_eq!(exit, Some(1));
     assert!(err.contains("--root wants a directory"), "{err}");
 }
+
+/// Two equal NVMe disks, the root on the first one.
+fn twins() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let link = |at: &str, target: &str| {
+        let path = root.path().join(at);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink("../".repeat(at.split('/').count() - 1) + target, path).unwrap();
+    };
+    for (slot, number) in [("04", 0), ("05", 1)] {
+        let device = format!("sys/devices/pci0000:00/0000:00:{slot}.0");
+        let disk = format!("{device}/nvme/nvme{number}/nvme{number}n1");
+        fs::create_dir_all(root.path().join(&disk)).unwrap();
+        let write = |path: &str, text: &str| fs::write(root.path().join(path), text).unwrap();
+        write(
+            &format!("{device}/modalias"),
+            "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02\n",
+        );
+        write(&format!("{device}/vendor"), "0x1b36\n");
+        write(&format!("{device}/device"), "0x0010\n");
+        write(&format!("{disk}/dev"), &format!("259:{number}\n"));
+        link(
+            &format!("{device}/iommu_group"),
+            &format!("sys/kernel/iommu_groups/{number}"),
+        );
+        link(&format!("sys/bus/pci/devices/0000:00:{slot}.0"), &device);
+        link(&format!("sys/dev/block/259:{number}"), &disk);
+        link(&format!("sys/class/block/nvme{number}n1"), &disk);
+    }
+    fs::create_dir_all(root.path().join("proc/self")).unwrap();
+    let mounts = "27 1 259:0 / / rw - ext4 /dev/nvme0n1 rw\n";
+    fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+    root
+}
+
+#[test]
+fn a_plan_promises_only_what_the_boot_will_do() {
+    let root = twins();
+    let (exit, out, err) = run(root.path(), &["--cmdline", "vfio.bind=1b36:0010"]);
+    assert_eq!((exit, err.as_str()), (Some(1), ""), "{out}");
+    assert!(out.contains("group is protected"), "{out}");
+    assert_eq!(out.matches("-> vfio-pci").count(), 1, "{out}");
+    // What the image of this boot knew counts as well.
+    let folder = root.path().join("run/vfio-bind");
+    fs::create_dir_all(&folder).unwrap();
+    let kept = "vfio.protect=0000:00:05.0@1b36:0010  # /srv: nvme1n1\n";
+    fs::write(folder.join("protected.conf"), kept).unwrap();
+    fs::write(folder.join("policy.conf"), "vfio.bind=1b36:0010\n").unwrap();
+    let (exit, out, _) = run(root.path(), &["--cmdline", "quiet"]);
+    assert_eq!(exit, Some(1), "{out}");
+    assert_eq!(out.matches("group is protected").count(), 2, "{out}");
+}
+
+#[test]
+fn a_plan_without_a_list_of_mounts_says_so() {
+    let root = twins();
+    fs::remove_file(root.path().join("proc/self/mountinfo")).unwrap();
+    let (_, out, err) = run(root.path(), &["--cmdline", "vfio.bind=1b36:0010"]);
+    assert!(
+        out.contains("what the system boots from is not known"),
+        "{out}"
+    );
+    assert_eq!(err, "");
+}

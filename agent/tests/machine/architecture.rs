@@ -150,7 +150,7 @@ fn a_slot_that_is_off_is_told() {
     assert_eq!(
         told.problems,
         ["slot 0000000a is off, so nothing is in it; echo 1 > \
-          /sys/bus/pci/slots/0000000a/power, and run vfio-bind-agent again"]
+          /sys/bus/pci/slots/0000000a/power, and run `vfio-bind bind`"]
     );
     let told = run(&z(true), "vfio.bind=slot:0000000b");
     assert_eq!(told.problems, [""; 0]);

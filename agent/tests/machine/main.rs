@@ -5,6 +5,7 @@ mod architecture;
 mod executable;
 mod faults;
 mod grouping;
+mod list;
 mod plan;
 mod property;
 mod real;

@@ -1,188 +1,13 @@
-//! Layouts of disks, each a directory tree as the kernel would show it, and what of them is
-//! protected.
+//! Disks, the layers above them, and what is not known of them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use vfio_bind::policy::{Policy, Sources};
-use vfio_bind_cli::protected::{Protected, find};
+use vfio_bind_cli::storage::protected::{Protected, Scope, find};
 
-/// A system that is a directory.
-struct System(tempfile::TempDir);
-
-impl System {
-    fn new() -> Self {
-        let system = Self(tempfile::tempdir().unwrap());
-        system.write("proc/self/mountinfo", "");
-        system
-    }
-
-    fn write(&self, path: &str, text: &str) -> &Self {
-        let path = self.0.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        self
-    }
-
-    /// A link as sysfs makes it: relative.
-    fn link(&self, at: &str, target: &str) -> &Self {
-        let path = self.0.path().join(at);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let up = "../".repeat(at.split('/').count() - 1);
-        symlink(up + target, path).unwrap();
-        self
-    }
-
-    /// A function at a path below `sys/devices`, and the bridges above it.
-    fn function(&self, path: &str, id: &str) -> &Self {
-        let (vendor, device) = id.split_once(':').unwrap();
-        let place = format!("sys/devices/{path}");
-        self.write(&format!("{place}/vendor"), &format!("0x{vendor}\n"));
-        self.write(&format!("{place}/device"), &format!("0x{device}\n"));
-        let address = path.rsplit('/').next().unwrap();
-        self.link(&format!("sys/bus/pci/devices/{address}"), &place)
-    }
-
-    /// A block device in a directory below `sys/devices`.
-    fn block(&self, directory: &str, number: &str) -> &Self {
-        let name = directory.rsplit('/').next().unwrap();
-        let place = format!("sys/devices/{directory}");
-        self.write(&format!("{place}/dev"), &format!("{number}\n"));
-        self.link(&format!("sys/class/block/{name}"), &place);
-        self.link(&format!("sys/dev/block/{number}"), &place)
-    }
-
-    /// The same, as a partition of what is above it.
-    fn partition(&self, directory: &str, number: &str) -> &Self {
-        self.write(&format!("sys/devices/{directory}/partition"), "1\n");
-        self.block(directory, number)
-    }
-
-    /// A virtual block device on others.
-    fn layer(&self, name: &str, number: &str, slaves: &[&str]) -> &Self {
-        for slave in slaves {
-            let at = format!("sys/devices/virtual/block/{name}/slaves/{slave}");
-            self.link(&at, &format!("sys/class/block/{slave}"));
-        }
-        self.block(&format!("virtual/block/{name}"), number)
-    }
-
-    /// `NUMBER POINT KIND SOURCE [OPTIONS]`.
-    fn mount(&self, fields: &str) -> &Self {
-        let path = self.0.path().join("proc/self/mountinfo");
-        let fields: Vec<_> = fields.split(' ').collect();
-        let [number, point, kind, source, rest @ ..] = &fields[..] else {
-            panic!("{fields:?}");
-        };
-        let options = rest.first().unwrap_or(&"rw");
-        let line = format!("9 1 {number} / {point} rw shared:1 - {kind} {source} {options}\n");
-        fs::write(&path, fs::read_to_string(&path).unwrap() + &line).unwrap();
-        self
-    }
-
-    fn swaps(&self, lines: &str) -> &Self {
-        self.write(
-            "proc/swaps",
-            &format!("Filename Type Size Used Priority\n{lines}"),
-        )
-    }
-
-    fn protected(&self) -> Protected {
-        self.protected_with(&|_| Err("nobody may ask".to_owned()))
-    }
-
-    fn protected_with(&self, zpool: &dyn Fn(&str) -> Result<String, String>) -> Protected {
-        find(self.0.path(), zpool).unwrap()
-    }
-
-    /// An NVMe disk with three partitions behind a root port, at 0000:03:00.0.
-    fn nvme() -> Self {
-        let system = Self::new();
-        let disk = format!("{NVME}/nvme/nvme0/nvme0n1");
-        system
-            .function(PORT, "8086:a330")
-            .function(NVME, "144d:a808")
-            .block(&disk, "259:0");
-        for number in 1..4 {
-            system.partition(
-                &format!("{disk}/nvme0n1p{number}"),
-                &format!("259:{number}"),
-            );
-        }
-        system
-    }
-
-    /// Disks `sda` and `sdb` with two partitions each, on two SATA controllers.
-    fn two_disks() -> Self {
-        let system = Self::new();
-        for (disk, controller, port) in [
-            ("sda", SATA, "ata1/host0"),
-            ("sdb", OTHER_SATA, "ata7/host6"),
-        ] {
-            let minor = if disk == "sda" { 0 } else { 16 };
-            let place = format!("{controller}/{port}/target0:0:0/0:0:0:0/block/{disk}");
-            system
-                .function(controller, "8086:a352")
-                .block(&place, &format!("8:{minor}"));
-            for number in 1..3 {
-                let number = (
-                    format!("{place}/{disk}{number}"),
-                    format!("8:{}", minor + number),
-                );
-                system.partition(&number.0, &number.1);
-            }
-        }
-        system
-    }
-}
-
-const PORT: &str = "pci0000:00/0000:00:1d.0";
-const NVME: &str = "pci0000:00/0000:00:1d.0/0000:03:00.0";
-const NVME_LINE: &str = "vfio.protect=0000:00:1d.0/00.0@144d:a808  # ";
-const SATA: &str = "pci0000:00/0000:00:17.0";
-const OTHER_SATA: &str = "pci0000:00/0000:00:1f.2";
-const SATA_LINES: [&str; 2] = [
-    "vfio.protect=0000:00:17.0@8086:a352  # ",
-    "vfio.protect=0000:00:1f.2@8086:a352  # ",
-];
-
-/// Every line in its order, and nothing that could not be found.
-#[track_caller]
-fn expect(protected: &Protected, lines: &[(&str, &str)]) {
-    assert_eq!(protected.unresolved, [""; 0]);
-    expect_lines(protected, lines);
-}
-
-#[track_caller]
-fn expect_lines(protected: &Protected, lines: &[(&str, &str)]) {
-    let expected: Vec<_> = lines
-        .iter()
-        .map(|(head, comment)| format!("{head}{comment}"))
-        .collect();
-    assert_eq!(protected.lines, expected);
-    // The agent takes each line as one selector, and finds nothing wrong with it.
-    let text = protected.lines.join("\n");
-    let policy = Policy::read(&Sources {
-        protected: text.as_bytes(),
-        ..Sources::default()
-    });
-    assert!(policy.problems.is_empty(), "{:?}", policy.problems);
-    assert_eq!(policy.selectors.len(), lines.len());
-}
-
-/// A single problem, with all of these words, and no line.
-#[track_caller]
-fn expect_problem(protected: &Protected, words: &[&str]) {
-    let [problem] = &protected.unresolved[..] else {
-        panic!("{protected:#?}");
-    };
-    assert!(words.iter().all(|word| problem.contains(word)), "{problem}");
-    assert!(
-        !problem.contains('\n') && problem.contains("vfio.protect="),
-        "{problem}"
-    );
-}
+use crate::system::{
+    Answers, NVME, NVME_LINE, SATA_LINES, System, expect, expect_lines, expect_problem,
+};
 
 #[test]
 fn plain_partitions() {
@@ -283,18 +108,19 @@ fn a_zfs_pool() {
     system
         .mount("0:30 / zfs rpool/ROOT/debian")
         .mount("8:1 /boot ext4 /dev/sda1");
-    let asked = |pool: &str| {
-        assert_eq!(pool, "rpool");
-        Ok("rpool\t1G\tONLINE\n\tmirror-0\t1G\n\t/dev/sda2\t-\n\t/dev/sdb2\t-\n".to_owned())
+    let zpool = |zpool| Answers {
+        zpool: Some(zpool),
+        ..Answers::default()
     };
+    let listing = "rpool\t1G\tONLINE\n\tmirror-0\t1G\n\t/dev/sda2\t-\n\t/dev/sdb2\t-\n";
     let [first, second] = SATA_LINES;
     let lines = [(first, "/: sda2; /boot: sda1"), (second, "/: sdb2")];
-    expect(&system.protected_with(&asked), &lines);
+    expect(&system.protected_with(&zpool(Ok(listing))), &lines);
 
-    let without = system.protected_with(&|_| Err("the program zpool is not installed".to_owned()));
+    let without = system.protected_with(&zpool(Err("the program zpool is not installed")));
     expect_lines(&without, &[(first, "/boot: sda1")]);
     expect_problem(&without, &["/: ", "pool rpool", "zpool is not installed"]);
-    let empty = system.protected_with(&|_| Ok("rpool\t1G\tONLINE\n".to_owned()));
+    let empty = system.protected_with(&zpool(Ok("rpool\t1G\tONLINE\n")));
     expect_problem(&empty, &["/: ", "pool rpool", "no members"]);
 }
 
@@ -380,21 +206,13 @@ fn files_that_hold_a_disk() {
         .mount("7:0 /run/base squashfs /dev/loop0");
     system
         .write("run/base/etc/fstab", "")
-        .write("run/upper/x", "");
-    system.mount("0:40 / overlay overlay rw,lowerdir=/run/base,upperdir=/gone,workdir=/w");
+        .write("run/upper/x", "")
+        .mount("0:26 /run/upper tmpfs tmpfs");
+    system.mount("0:40 / overlay overlay rw,lowerdir=/run/base,upperdir=/run/upper,workdir=/w");
     expect(
         &system.protected(),
         &[(NVME_LINE, "/: nvme0n1p1 through loop0")],
     );
-}
-
-#[test]
-fn an_overlay_that_hides_its_own_layer() {
-    let system = System::nvme();
-    system.mount("259:2 / ext4 /dev/nvme0n1p2");
-    system.write("usr/bin/x", "");
-    system.mount("0:40 /usr overlay sysext ro,lowerdir=/run/gone:/usr");
-    expect(&system.protected(), &[(NVME_LINE, "/, /usr: nvme0n1p2")]);
 }
 
 #[test]
@@ -508,7 +326,23 @@ fn a_function_that_does_not_tell_its_ids_is_protected_all_the_same() {
 fn a_system_without_a_list_of_mounts_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path(), Path::new("/no/such/system")] {
-        let error = find(path, &|_| Ok(String::new())).unwrap_err();
+        let error = find(path, &Answers::default(), Scope::Boot).unwrap_err();
         assert!(format!("{error:#}").contains("No such file"), "{error:#}");
     }
+}
+
+#[test]
+fn a_list_carries_a_few_open_questions_and_their_number() {
+    let protected = Protected {
+        lines: vec!["vfio.protect=0000:00:17.0  # /: sda".to_owned()],
+        unresolved: (1..=10).map(|n| format!("/{n}: \"no\" idea\n")).collect(),
+    };
+    let text = protected.conf();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 1 + 8 + 1, "{text}");
+    assert_eq!(lines[1], "vfio.unprotected=\"/1: 'no' idea \"");
+    assert_eq!(
+        lines[9],
+        "vfio.unprotected=\"and 2 more, see vfio-bind protected\""
+    );
 }

@@ -1,12 +1,17 @@
 //! Block devices as sysfs has them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 use vfio_bind::address::Address;
+use vfio_bind::host::attribute;
+
+use super::volume_group;
 
 /// What a block device stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +56,15 @@ impl Sysfs {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
 
+    /// What a file says, without white space at its ends; `None` where it cannot be read.
+    #[must_use]
+    pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        text_of(&self.place(path))
+    }
+
     /// A directory of sysfs, by the place in `/sys/devices` that a link leads to.
-    fn directory(&self, link: impl AsRef<Path>) -> Option<PathBuf> {
+    #[must_use]
+    pub fn directory(&self, link: impl AsRef<Path>) -> Option<PathBuf> {
         let path = fs::canonicalize(self.place(link)).ok()?;
         path.starts_with(self.place("sys")).then_some(path)
     }
@@ -60,7 +72,8 @@ impl Sysfs {
     /// The block device with these numbers, `major:minor`.
     #[must_use]
     pub fn by_number(&self, device: &str) -> Option<PathBuf> {
-        self.directory(Path::new("sys/dev/block").join(device))
+        let known = !device.is_empty();
+        known.then(|| self.directory(Path::new("sys/dev/block").join(device)))?
     }
 
     /// The block device that a node in `/dev` stands for.
@@ -71,11 +84,14 @@ impl Sysfs {
         let own = Path::new("sys/class/block").join(name.replace('/', "!"));
         let by_metadata = || {
             let metadata = fs::metadata(self.place(node)).ok()?;
-            let number = metadata.rdev();
             let is_block = metadata.file_type().is_block_device();
-            is_block.then(|| self.by_number(&format!("{}:{}", major(number), minor(number))))?
+            is_block.then(|| self.by_number(&number(metadata.rdev())))?
         };
-        // A captured system has no nodes.
+        // A captured system has no nodes: links, and names.
+        let by_link = || {
+            let target = fs::read_link(self.place(node)).ok()?;
+            self.directory(Path::new("sys/class/block").join(target.file_name()?))
+        };
         let by_mapper_name = || {
             let wanted = name.strip_prefix("mapper/")?;
             let devices = entries(&self.place("sys/class/block"));
@@ -87,6 +103,7 @@ impl Sysfs {
         };
         self.directory(own)
             .or_else(by_metadata)
+            .or_else(by_link)
             .or_else(by_mapper_name)
     }
 
@@ -100,6 +117,75 @@ impl Sysfs {
         ours.next().map_or_else(Vec::new, |list| targets(&list))
     }
 
+    /// The LVM volume group of a block device.
+    #[must_use]
+    pub fn volume_group(&self, device: &Path) -> Option<String> {
+        let uuid = fs::read_to_string(device.join("dm/uuid")).ok()?;
+        volume_group::of(&uuid).map(str::to_owned)
+    }
+
+    /// All active volumes of a volume group, and parts of volumes.
+    #[must_use]
+    pub fn volumes(&self, group: &str) -> Vec<PathBuf> {
+        let devices = entries(&self.place("sys/class/block")).into_iter();
+        devices
+            .filter_map(|device| fs::canonicalize(device).ok())
+            .filter(|device| self.volume_group(device).as_deref() == Some(group))
+            .collect()
+    }
+
+    /// The PCI functions on the way to these directories, each once, by address.
+    #[must_use]
+    pub fn functions(&self, directories: &[PathBuf]) -> Vec<Address> {
+        let mut found: Vec<_> = directories
+            .iter()
+            .flat_map(|directory| functions(self.below(directory)))
+            .collect();
+        // A virtual function is nothing without the one that made it.
+        let physical = |function: &Address| {
+            let link = self.place(attribute(*function, "physfn").as_str());
+            let target = fs::read_link(link).ok()?;
+            Address::parse(target.file_name()?.as_bytes())
+        };
+        let makers: Vec<_> = found.iter().filter_map(physical).collect();
+        found.extend(makers);
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// The servers of a disk that comes over a network: of its iSCSI session, of the NVMe controller
+    /// with this directory.
+    #[must_use]
+    pub fn servers(&self, directory: &Path) -> Vec<IpAddr> {
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+        let nvme = read(directory.join("address"));
+        let nvme = nvme
+            .split(',')
+            .find_map(|field| field.trim().strip_prefix("traddr="));
+        let mut servers: Vec<_> = nvme
+            .into_iter()
+            .filter_map(|text| text.parse().ok())
+            .collect();
+        let session = |place: &&Path| {
+            name(place)
+                .strip_prefix("session")
+                .is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        let connections = directory
+            .ancestors()
+            .find(session)
+            .map(entries)
+            .unwrap_or_default();
+        for connection in connections {
+            for entry in entries(&connection.join("iscsi_connection")) {
+                let address = read(entry.join("persistent_address"));
+                servers.extend(address.trim().parse::<IpAddr>());
+            }
+        }
+        servers
+    }
+
     /// What the block device at this directory of sysfs stands on.
     #[must_use]
     pub fn base(&self, device: &Path) -> Base {
@@ -110,9 +196,12 @@ impl Sysfs {
             return Base::Devices(slaves);
         }
         if let Ok(file) = fs::read(disk.join("loop/backing_file")) {
-            return Base::File(
-                Path::new(std::ffi::OsStr::from_bytes(file.trim_ascii_end())).to_owned(),
-            );
+            let file = Path::new(OsStr::from_bytes(file.trim_ascii_end())).to_owned();
+            return if file.starts_with("/dev") {
+                Base::Node(file)
+            } else {
+                Base::File(file)
+            };
         }
         if name(disk).starts_with("zram") {
             // Since 4.14, where the kernel can write pages back.
@@ -130,6 +219,21 @@ impl Sysfs {
         }
         Base::Hardware(vec![disk.to_owned()])
     }
+}
+
+/// The numbers of a device, as sysfs spells them.
+#[must_use]
+pub fn number(device: u64) -> String {
+    format!("{}:{}", major(device), minor(device))
+}
+
+/// What a file says, without white space at its ends; `None` where it cannot be read.
+#[must_use]
+pub fn text_of(file: &Path) -> Option<String> {
+    let bytes = fs::read(file).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let around = |c: char| c.is_whitespace() || c == '\0';
+    Some(text.trim_matches(around).to_owned())
 }
 
 /// The last component of a path, for people.
@@ -163,7 +267,8 @@ fn is_below(path: &Path, name: &str) -> bool {
 }
 
 /// What a directory lists, by name; nothing where there is no such directory.
-fn entries(directory: &Path) -> Vec<PathBuf> {
+#[must_use]
+pub fn entries(directory: &Path) -> Vec<PathBuf> {
     let list = fs::read_dir(directory).into_iter().flatten();
     let mut paths: Vec<_> = list.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();

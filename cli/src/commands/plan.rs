@@ -12,16 +12,35 @@ use vfio_bind::host::Root;
 use vfio_bind::tree::Tree;
 use vfio_bind::{run, show, tell};
 
-/// Prints the plan for the kernel command line `line`, or for that of the system at `root`: a block
-/// for each IOMMU group, then what there is to say. Gives the agent's exit status.
+use crate::known::{self, Informed, Known};
+use crate::storage::protected::Scope;
+
+/// Prints the plan of the next boot for the kernel command line `line`, or for that of the system at
+/// `root`: a block for each IOMMU group, then what there is to say. Gives the agent's exit status.
 ///
 /// # Errors
 /// Where `root` cannot be opened, its command line not be read, or nothing be written.
 pub fn print(root: &Path, line: Option<&str>) -> Result<u8> {
-    let c_root = CString::new(root.as_os_str().as_bytes()).context("--root: it has a NUL in it")?;
-    let tree = Tree::open(&c_root)
-        .map_err(crate::system)
-        .with_context(|| format!("open({}): --root wants a directory", root.display()))?;
+    let tree = open(root)?;
+    let known = match known::gather(root, Scope::Boot) {
+        Ok(known) => known,
+        // As in a tree that was captured without them: the plan is of use, and says what it lacks.
+        Err(error) => {
+            let mut known = known::files(root)?;
+            known
+                .told
+                .push(format!("{error:#}; a boot may refuse more"));
+            known
+        }
+    };
+    show(&tree, root, line, &known)
+}
+
+/// The same for a system whose list and policy are known.
+///
+/// # Errors
+/// Where its command line cannot be read, or nothing be written.
+pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Result<u8> {
     let mut buffer = [0; MAX_LEN];
     let line = match line {
         Some(line) => line.as_bytes(),
@@ -39,7 +58,8 @@ pub fn print(root: &Path, line: Option<&str>) -> Result<u8> {
         log::set_max_level(LevelFilter::Info);
     }
     let mut written = Ok(());
-    let exit = run::rehearse(&tree, line, &mut |record| {
+    let informed = Informed { tree, known };
+    let exit = run::rehearse(&informed, line, &mut |record| {
         let mut text = String::new();
         if !record.inventory.is_empty() {
             // A string takes everything.
@@ -49,8 +69,22 @@ pub fn print(root: &Path, line: Option<&str>) -> Result<u8> {
         tell::tell_rest(record);
         record.exit()
     });
+    for told in &known.told {
+        written = written.and_then(|()| writeln!(io::stdout(), "{told}"));
+    }
     written.context("write(standard output)")?;
     Ok(exit)
+}
+
+/// Opens a root directory as the agent's library reads it.
+///
+/// # Errors
+/// Where it is none.
+pub fn open(root: &Path) -> Result<Tree> {
+    let c_root = CString::new(root.as_os_str().as_bytes()).context("--root: it has a NUL in it")?;
+    Tree::open(&c_root)
+        .map_err(crate::system)
+        .with_context(|| format!("open({}): --root wants a directory", root.display()))
 }
 
 /// Messages are a part of the plan.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -14,12 +13,11 @@ use vfio_bind::host::{Root, attribute};
 use vfio_bind::pci_path;
 use vfio_bind::tree::Tree;
 
-use crate::block::Sysfs;
-use crate::mounts::{self, Swap};
-use crate::walk::{Ends, Map, Walk};
-
-/// Tells the members of a ZFS pool, as `zpool list -vHPL` prints them, or why it cannot.
-pub type Zpool<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+use super::ask::Ask;
+use super::block::Sysfs;
+use super::needed::{self, Want};
+use super::walk::{Ends, Map, Walk};
+use super::{in_use, mounts};
 
 /// How many disks a comment names: a pool may have hundreds behind one controller.
 const DISKS_TOLD: usize = 4;
@@ -29,8 +27,30 @@ const DISKS_TOLD: usize = 4;
 pub struct Protected {
     /// `vfio.protect=PATH@VENDOR:DEVICE  # why`, a line for each function, by address.
     pub lines: Vec<String>,
-    /// A line for each thing that is not protected because its functions are not known.
+    /// `USER: why`, a line for each thing that is not protected because its functions are not known.
     pub unresolved: Vec<String>,
+}
+
+/// How many open questions a list carries: the agent has room for 64 problems of a whole policy.
+const OPEN_TOLD: usize = 8;
+
+impl Protected {
+    /// The list as an image carries it: what it leaves open is told again at boot.
+    #[must_use]
+    pub fn conf(&self) -> String {
+        let mut text = String::new();
+        for line in &self.lines {
+            text.extend([line, "\n"]);
+        }
+        let more = self.unresolved.len().saturating_sub(OPEN_TOLD);
+        let more = (more > 0).then(|| format!("and {more} more, see vfio-bind protected"));
+        for open in self.unresolved.iter().take(OPEN_TOLD).chain(&more) {
+            // The words of the kernel command line have no escapes.
+            let open = open.replace('"', "'").replace(char::is_control, " ");
+            let _ = writeln!(text, "vfio.unprotected=\"{open}\"");
+        }
+        text
+    }
 }
 
 /// Why a function is protected: disks, in the order they were found, each with what is on it.
@@ -68,12 +88,20 @@ impl Uses {
     }
 }
 
-/// Finds the functions that carry /, /usr, /boot, the EFI system partition and swap of the system
-/// whose root directory is `root`.
+/// Of what functions are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// What the system needs to boot.
+    Boot,
+    /// That, and all that is in use now.
+    Now,
+}
+
+/// Finds the functions that carry what the system whose root directory is `root` needs.
 ///
 /// # Errors
 /// Where `root` or its list of mounts cannot be read.
-pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
+pub fn find(root: &Path, ask: &dyn Ask, scope: Scope) -> Result<Protected> {
     let root = fs::canonicalize(root).with_context(|| format!("open({})", root.display()))?;
     let sysfs = Sysfs::of(&root);
     let read = |path: &str| {
@@ -83,16 +111,7 @@ pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
         anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let mounts = mounts::mounts(&read("proc/self/mountinfo")?);
-    let swaps = match read("proc/swaps") {
-        // A kernel without swap.
-        Err(error) if is_not_found(&error) => Vec::new(),
-        text => mounts::swaps(&text?),
-    };
-    let map = Map {
-        sysfs,
-        mounts,
-        zpool,
-    };
+    let map = Map { sysfs, mounts, ask };
 
     let mut protected = Protected::default();
     let mut uses: BTreeMap<Address, Uses> = BTreeMap::new();
@@ -100,36 +119,19 @@ pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
         for (function, disk) in ends.functions {
             uses.entry(function).or_default().add(disk, user);
         }
-        let told = ends
-            .unresolved
-            .into_iter()
-            .map(|problem| unprotected(user, &problem));
-        protected.unresolved.extend(told);
+        for problem in ends.unresolved {
+            let open = format!("{user}: {problem}");
+            if !protected.unresolved.contains(&open) {
+                protected.unresolved.push(open);
+            }
+        }
     };
-    let needed = mounts::needed(&map.mounts);
-    if !needed
-        .iter()
-        .any(|place| map.mounts[*place].point == Path::new("/"))
-    {
-        let problem = "not in /proc/self/mountinfo, as in a chroot that is no mount of its own";
-        let problem = problem.to_owned();
-        take(
-            "/",
-            Ends {
-                unresolved: vec![problem],
-                ..Ends::default()
-            },
-        );
-    }
-    for place in needed {
-        take(&map.mounts[place].shown, Walk::from_mount(&map, place));
-    }
-    for swap in swaps {
-        let ends = match swap {
-            Swap::Device(node) => Walk::from_node(&map, &node),
-            Swap::File(file) => Walk::from_file(&map, &file),
-        };
-        take("swap", ends);
+    let wants = match scope {
+        Scope::Boot => needed::at_boot(&map),
+        Scope::Now => in_use::now(&map),
+    };
+    for Want { user, start } in wants {
+        take(&user, Walk::from(&map, &start));
     }
     let c_root = CString::new(root.as_os_str().as_bytes()).context("a root without NUL")?;
     let tree = Tree::open(&c_root)
@@ -140,19 +142,6 @@ pub fn find(root: &Path, zpool: Zpool<'_>) -> Result<Protected> {
         .map(|(function, uses)| line(&tree, *function, uses))
         .collect();
     Ok(protected)
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == ErrorKind::NotFound)
-}
-
-/// What to say of something whose functions are not known.
-fn unprotected(user: &str, problem: &str) -> String {
-    format!(
-        "{user}: not protected: {problem}. Name the function with vfio.protect= in \
-         /etc/vfio-bind/policy.conf if there is one"
-    )
 }
 
 fn line(tree: &Tree, function: Address, uses: &Uses) -> String {

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 /// A file system that is mounted: a line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Its number among mounts; no two of a running system have the same.
+    pub id: u32,
+    /// The mount that it is mounted on.
+    pub parent: u32,
     /// `major:minor` of the device; the major number is 0 for a file system without one of its own.
     pub device: String,
     /// Where it is mounted.
@@ -39,10 +43,13 @@ pub fn mounts(mountinfo: &str) -> Vec<Mount> {
 fn mount(line: &str) -> Option<Mount> {
     // Optional fields stand between the two halves, and escapes leave no lone dash elsewhere.
     let (head, tail) = line.split_once(" - ")?;
-    let mut head = head.split(' ').skip(2);
+    let mut head = head.split(' ');
+    let (id, parent) = (head.next()?.parse().ok()?, head.next()?.parse().ok()?);
     let (device, _root, shown) = (head.next()?, head.next()?, head.next()?);
     let mut tail = tail.split(' ');
     Some(Mount {
+        id,
+        parent,
         device: device.to_owned(),
         point: unescape(shown),
         shown: shown.to_owned(),
@@ -85,55 +92,120 @@ pub fn unescape(text: &str) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
+/// A text in which the kernel left UTF-8 alone, undone as [`unescape`] does.
+fn unescaped(text: &str) -> String {
+    unescape(text).to_string_lossy().into_owned()
+}
+
+impl Mount {
+    /// The value of the file system's own option `name`.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<String> {
+        let mut options = self.options.split(',');
+        let value = options.find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+        value.map(unescaped)
+    }
+}
+
 /// The folders of a file system of layers, from its options.
 #[must_use]
 pub fn overlay_folders(options: &str) -> Vec<PathBuf> {
     let of = |option: &str| match option.split_once('=') {
-        // The names with `+` since 6.8, one folder each.
-        Some(("lowerdir" | "lowerdir+" | "datadir+" | "upperdir", folders)) => {
-            folders.split(':').map(unescape).collect()
-        }
+        Some(("lowerdir", folders)) => split_folders(&unescaped(folders)),
+        // Since 6.8, one folder each.
+        Some(("lowerdir+" | "datadir+" | "upperdir", folder)) => vec![unescape(folder)],
         _ => Vec::new(),
     };
-    let folders = options.split(',').flat_map(of);
-    folders.filter(|folder| folder.is_absolute()).collect()
+    options.split(',').flat_map(of).collect()
+}
+
+/// Splits at colons, except behind a backslash; what follows two colons is a layer as well.
+fn split_folders(text: &str) -> Vec<PathBuf> {
+    let mut folders = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ':' => folders.push(String::new()),
+            '\\' => folders
+                .last_mut()
+                .into_iter()
+                .for_each(|folder| folder.extend(characters.next())),
+            other => folders
+                .last_mut()
+                .into_iter()
+                .for_each(|folder| folder.push(other)),
+        }
+    }
+    folders.retain(|folder| !folder.is_empty());
+    folders.into_iter().map(PathBuf::from).collect()
 }
 
 /// Whether the system does not boot, or does not update its boot, without what is mounted here.
-fn is_needed(mount: &Mount) -> bool {
-    let exact = ["/", "/usr"].iter().any(|p| mount.point == Path::new(p));
+#[must_use]
+pub fn is_needed(point: &Path) -> bool {
+    let exact = ["/", "/usr"].iter().any(|p| point == Path::new(p));
     // Distributions mount ESPs as /boot, /boot/efi, /efi and /boot/efi2.
     exact
         || ["/boot", "/efi", "/esp"]
             .iter()
-            .any(|p| mount.point.starts_with(p))
+            .any(|p| point.starts_with(p))
 }
 
-/// The mounts that a boot needs, each by its place in `mounts`, by mount point.
+/// The mounts that a boot needs, each by its place in `mounts`, by mount point. One that another
+/// covers counts as well, unless it only stood for that one.
 #[must_use]
 pub fn needed(mounts: &[Mount]) -> Vec<usize> {
     let mut needed: Vec<_> = mounts
         .iter()
         .enumerate()
-        .filter(|(_, mount)| is_needed(mount))
-        // What was mounted later on the same point hides the rest.
-        .filter(|(place, mount)| !mounts[place + 1..].iter().any(|m| m.point == mount.point))
+        .filter(|(_, mount)| is_needed(&mount.point))
+        .filter(|(place, mount)| {
+            let covered = mounts[place + 1..].iter().any(|m| m.point == mount.point);
+            !(covered && mount.kind == "autofs")
+        })
         .map(|(place, _)| place)
         .collect();
     needed.sort_by_key(|place| &mounts[*place].point);
     needed
 }
 
-/// The mount that holds a file: by its place in `mounts`.
+/// The mount that holds a file, by its place in `mounts`: the path is gone through as the kernel does
+/// it, so that what another mount covers is not taken for it.
 #[must_use]
 pub fn holding(mounts: &[Mount], file: &Path) -> Option<usize> {
-    let holds = mounts
-        .iter()
-        .enumerate()
-        .filter(|(_, mount)| file.starts_with(&mount.point));
-    // Of equals the last, which hides the others.
-    let deepest = holds.max_by_key(|(_, mount)| mount.point.components().count());
-    deepest.map(|(place, _)| place)
+    let on = |parent: &Mount, point: &Path| {
+        let is_on = |mount: &Mount| mount.parent == parent.id && mount.id != parent.id;
+        mounts
+            .iter()
+            .rposition(|mount| is_on(mount) && mount.point == point)
+    };
+    let known = |id: u32| mounts.iter().any(|mount| mount.id == id);
+    let mut holder = mounts.iter().rposition(|mount| {
+        mount.point == Path::new("/") && (mount.parent == mount.id || !known(mount.parent))
+    });
+    // A system's first mounts may be missing here, as in a captured list.
+    if holder.is_none() {
+        let holds = |mount: &Mount| file.starts_with(&mount.point);
+        let all = mounts.iter().enumerate().filter(|(_, mount)| holds(mount));
+        return all
+            .max_by_key(|(_, mount)| mount.point.components().count())
+            .map(|(place, _)| place);
+    }
+    let mut points: Vec<_> = file.ancestors().collect();
+    points.reverse();
+    if !file.is_absolute() {
+        return None;
+    }
+    for point in points {
+        // Each step goes to another mount, and none twice.
+        for _ in 0..mounts.len() {
+            match holder.and_then(|place| on(&mounts[place], point)) {
+                Some(above) => holder = Some(above),
+                None => break,
+            }
+        }
+    }
+    holder
 }
 
 #[cfg(test)]
@@ -192,14 +264,18 @@ nonsense
     }
 
     #[test]
-    fn folders_of_layers_are_those_that_can_be_found() {
+    fn folders_of_layers() {
         for (options, folders) in [
             (
                 "rw,lowerdir=/a:/b\\040c,upperdir=/d,workdir=/e",
                 &["/a", "/b c", "/d"][..],
             ),
-            ("ro,lowerdir+=/a,datadir+=/b", &["/a", "/b"]),
-            ("rw,lowerdir=l/XY:l/Z", &[]),
+            ("ro,lowerdir+=/a,datadir+=/b:c", &["/a", "/b:c"]),
+            (
+                "rw,lowerdir=/a\\134:b::/c,upperdir=/d:e",
+                &["/a:b", "/c", "/d:e"],
+            ),
+            ("rw,lowerdir=l/XY:l/Z", &["l/XY", "l/Z"]),
         ] {
             let expected: Vec<_> = folders.iter().map(PathBuf::from).collect();
             assert_eq!(overlay_folders(options), expected, "{options}");

@@ -1,0 +1,71 @@
+//! The list of what the machine boots from, where it is not whole.
+
+use crate::support::{Card, Machine, bound, open, problems, write};
+use vfio_bind::record::EXIT_DONE;
+use vfio_bind::run;
+use vfio_bind::tree::Tree;
+
+#[test]
+fn what_a_list_leaves_open_is_told_and_hinders_nothing() {
+    let machine = Machine::new(&[Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15)]);
+    write(
+        &machine,
+        "etc/vfio-bind/protected.conf",
+        "vfio.protect=00:1f.2@8086:2922 # /: sda\n\
+         vfio.unprotected=\"/srv: /etc/fstab wants UUID=7, which is not there now\"\n",
+    );
+    let told = "what the machine boots from is not all known: /srv: /etc/fstab wants UUID=7, which is \
+                not there now; name its function with vfio.protect=";
+    let run = |line: &[u8]| {
+        let mut seen = None;
+        let exit = run::perform(&machine, line, &|| 0, &mut |record| {
+            seen = Some((problems(record), bound(record), record.policy.is_empty()));
+            record.exit()
+        });
+        (seen.unwrap(), exit)
+    };
+    let ((problems, bound, _), exit) = run(b"vfio.bind=42:00.0");
+    assert_eq!(problems, [told]);
+    assert_eq!(bound, ["0000:42:00.0"]);
+    assert_eq!(exit, EXIT_DONE);
+    // Where nothing is asked for, nothing is told.
+    let ((_, _, quiet), exit) = run(b"quiet");
+    assert!(quiet);
+    assert_eq!(exit, EXIT_DONE);
+}
+
+#[test]
+fn what_is_handed_over_stands_for_the_files_of_the_system() {
+    let machine = Machine::new(&[Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15)]);
+    write(&machine, "etc/vfio-bind/policy.conf", "vfio.bind=42:00.0\n");
+    write(
+        &machine,
+        "run/vfio-bind/run-1/protected.conf",
+        "vfio.protect=42:00.0\n",
+    );
+    let selectors = |tree: &Tree, line: &[u8]| {
+        let mut found = Vec::new();
+        run::rehearse(tree, line, &mut |record| {
+            let selectors = record.policy.selectors.iter();
+            found = selectors
+                .map(|s| format!("{} {}", s.source, s.target))
+                .collect();
+            0
+        });
+        found
+    };
+    let tree = open(machine.root());
+    assert_eq!(selectors(&tree, b""), ["vfio.bind 0000:42:00.0"]);
+    // Without a policy in it, there is none.
+    let tree = tree.with_policy_in(b"run/vfio-bind/run-1");
+    assert_eq!(selectors(&tree, b""), ["vfio.protect 0000:42:00.0"]);
+    write(
+        &machine,
+        "run/vfio-bind/run-1/policy.conf",
+        "vfio.bind=8086:1111\n",
+    );
+    assert_eq!(
+        selectors(&tree, b""),
+        ["vfio.protect 0000:42:00.0", "vfio.bind 8086:1111"]
+    );
+}

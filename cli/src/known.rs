@@ -1,0 +1,143 @@
+//! What a later run and a plan must know: the list of what is protected and the policy, as the image
+//! of this boot had them and as they are now.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use rustix::io::Errno;
+use vfio_bind::host::Root;
+use vfio_bind::policy::{FILE, PROTECTED};
+use vfio_bind::report::DIRECTORY;
+use vfio_bind::tree::Tree;
+
+use crate::storage::ask;
+use crate::storage::protected::{self, Scope};
+
+/// The texts that stand for the two files of a system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The list of what is protected.
+    pub protected: String,
+    /// The policy, where there is one.
+    pub policy: Option<Vec<u8>>,
+    /// What there is to say about them.
+    pub told: Vec<String>,
+}
+
+/// Joins what the image of this boot knew, which the agent kept beside its report, with what the system
+/// at `root` shows now. The policy file of the system counts before that of the image: its owner may
+/// have changed it.
+///
+/// # Errors
+/// Where a file is there and cannot be read, or the mounts of the system cannot be.
+pub fn gather(root: &Path, scope: Scope) -> Result<Known> {
+    let mut known = files(root)?;
+    let found = protected::find(root, ask::of(root), scope)
+        .context("what the system boots from is not known")?;
+    let selector = |line: &str| {
+        line.split("  #")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let listed: BTreeSet<_> = known.protected.lines().map(selector).collect();
+    let conf = found.conf();
+    for line in conf
+        .lines()
+        .filter(|line| !listed.contains(&selector(line)))
+    {
+        known.protected.extend([line, "\n"]);
+    }
+    Ok(known)
+}
+
+/// What the files of a system say of it, for one whose mounts nobody knows.
+///
+/// # Errors
+/// Where one is there and cannot be read.
+pub fn files(root: &Path) -> Result<Known> {
+    let kept = |file: &str| format!("{DIRECTORY}/{}", file.rsplit('/').next().unwrap_or(file));
+    let list = match read(root, &kept(PROTECTED))? {
+        Some(list) => Some(list),
+        None => read(root, PROTECTED)?,
+    };
+    let mut protected = String::from_utf8_lossy(&list.unwrap_or_default()).into_owned();
+    if !protected.is_empty() && !protected.ends_with('\n') {
+        protected.push('\n');
+    }
+    let (own, kept) = (read(root, FILE)?, read(root, &kept(FILE))?);
+    let mut told = Vec::new();
+    if own
+        .as_ref()
+        .zip(kept.as_ref())
+        .is_some_and(|(own, kept)| own != kept)
+    {
+        told.push(format!(
+            "/{FILE} is not what the image of this boot has of it; rebuild the image, and the next boot \
+             follows it as well"
+        ));
+    }
+    Ok(Known {
+        protected,
+        policy: own.or(kept),
+        told,
+    })
+}
+
+fn read(root: &Path, path: &str) -> Result<Option<Vec<u8>>> {
+    let path = root.join(path);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("read({})", path.display())),
+    }
+}
+
+/// A system that is read as if its two files were these.
+pub struct Informed<'t> {
+    /// All else.
+    pub tree: &'t Tree,
+    /// The texts.
+    pub known: &'t Known,
+}
+
+impl Root for Informed<'_> {
+    fn read_at<'b>(
+        &self,
+        path: &str,
+        offset: u32,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
+        let text = match path {
+            PROTECTED => self.known.protected.as_bytes(),
+            FILE => self.known.policy.as_deref().ok_or(Errno::NOENT)?,
+            _ => return self.tree.read_at(path, offset, buffer),
+        };
+        let rest = text.get(offset as usize..).unwrap_or_default();
+        let (length, room) = (rest.len().min(buffer.len()), buffer);
+        room[..length].copy_from_slice(&rest[..length]);
+        Ok(&room[..length])
+    }
+
+    fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        self.tree.link(path, buffer)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        match path {
+            PROTECTED => true,
+            FILE => self.known.policy.is_some(),
+            _ => self.tree.exists(path),
+        }
+    }
+
+    fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        self.tree.list(path, each)
+    }
+}

@@ -1,0 +1,155 @@
+//! The command `vfio-bind bind`: what the agent is given, and what is left behind.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use vfio_bind_cli::commands::bind;
+
+/// Writes its words and what it is given to `seen`, and a report as the agent does; ends with 1.
+const AGENT: &str = "#!/bin/sh\necho \"$1 $2\" > \"$3/../seen\"\n\
+                     cat \"$3\"/*.conf >> \"$3/../seen\"\necho '{}' > \"$3/report.json\"\nexit 1\n";
+/// The same, with nothing asked for.
+const IDLE: &str = "#!/bin/sh\nexit 0\n";
+
+struct System(tempfile::TempDir);
+
+impl System {
+    /// Root on `sda`, a function that nothing needs, and what an image knew.
+    fn new() -> Self {
+        let system = Self(tempfile::tempdir().unwrap());
+        system.write(
+            "proc/self/mountinfo",
+            "27 1 8:0 / / rw - ext4 /dev/sda rw\n",
+        );
+        system.write("proc/cmdline", "quiet\n");
+        let disk = "sys/devices/pci0000:00/0000:00:17.0/ata1/block/sda";
+        system.write(&format!("{disk}/dev"), "8:0\n");
+        for (link, target) in [
+            (
+                "sys/bus/pci/devices/0000:00:17.0",
+                "sys/devices/pci0000:00/0000:00:17.0",
+            ),
+            ("sys/dev/block/8:0", disk),
+        ] {
+            let path = system.path(link);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            symlink("../".repeat(link.split('/').count() - 1) + target, path).unwrap();
+        }
+        system
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    fn agent(&self, script: &str) -> PathBuf {
+        self.write("agent", script);
+        let path = self.path("agent");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn bind(&self, script: &str) -> u8 {
+        bind::bind(self.0.path(), &self.agent(script), false).unwrap()
+    }
+}
+
+const LIVE: &str = "vfio.protect=0000:00:17.0  # /: sda\n";
+
+#[test]
+fn the_agent_is_given_what_is_in_use_and_what_the_image_knew() {
+    let system = System::new();
+    let kept = "vfio.protect=0000:00:1f.2@8086:2922  # /srv: sdb\n";
+    system.write("run/vfio-bind/protected.conf", kept);
+    system.write("run/vfio-bind/policy.conf", "vfio.bind=42:00.0\n");
+    system.write("run/vfio-bind/report.json", "the boot's");
+    assert_eq!(system.bind(AGENT), 1, "the agent's status");
+    let seen = system.read("run/vfio-bind/seen");
+    let (words, given) = seen.split_once('\n').unwrap();
+    assert_eq!(words, "apply --with");
+    for part in [kept, LIVE, "vfio.bind=42:00.0\n"] {
+        assert!(given.contains(part), "{part}: {given}");
+    }
+    // Each run has a record of its own.
+    assert_eq!(system.read("run/vfio-bind/report.json"), "the boot's");
+    assert_eq!(system.read("run/vfio-bind/run-1/report.json"), "{}\n");
+    system.bind(AGENT);
+    assert_eq!(system.read("run/vfio-bind/run-2/report.json"), "{}\n");
+}
+
+#[test]
+fn the_policy_of_the_system_counts_before_that_of_the_image() {
+    let system = System::new();
+    system.write("run/vfio-bind/policy.conf", "vfio.bind=42:00.0\n");
+    system.write("etc/vfio-bind/policy.conf", "vfio.bind=43:00.0\n");
+    system.bind(AGENT);
+    let seen = system.read("run/vfio-bind/seen");
+    assert!(
+        seen.contains("43:00.0") && !seen.contains("42:00.0"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn a_selector_that_the_image_had_is_not_given_twice() {
+    let system = System::new();
+    system.write("run/vfio-bind/protected.conf", LIVE);
+    system.bind(AGENT);
+    let seen = system.read("run/vfio-bind/seen");
+    assert_eq!(
+        seen.matches("vfio.protect=0000:00:17.0").count(),
+        1,
+        "{seen}"
+    );
+}
+
+#[test]
+fn nothing_is_left_where_nothing_was_asked_for() {
+    let system = System::new();
+    assert_eq!(system.bind(IDLE), 0);
+    assert!(!system.path("run/vfio-bind/run-1").exists());
+}
+
+#[test]
+fn nothing_is_run_where_a_list_cannot_be_had() {
+    type Spoil = fn(&System);
+    let cases: [(&str, Spoil, &str); 3] = [
+        (
+            "mounts",
+            |s| fs::remove_file(s.path("proc/self/mountinfo")).unwrap(),
+            "mountinfo",
+        ),
+        (
+            "list",
+            |s| s.write("run/vfio-bind/protected.conf/x", ""),
+            "protected.conf",
+        ),
+        (
+            "policy",
+            |s| s.write("etc/vfio-bind/policy.conf/x", ""),
+            "policy.conf",
+        ),
+    ];
+    for (what, spoil, word) in cases {
+        let system = System::new();
+        spoil(&system);
+        let agent = system.agent(AGENT);
+        let error = bind::bind(system.0.path(), &agent, false).unwrap_err();
+        assert!(format!("{error:#}").contains(word), "{what}: {error:#}");
+        assert!(!system.path("run/vfio-bind/seen").exists(), "{what}");
+    }
+    let system = System::new();
+    let error = bind::bind(system.0.path(), Path::new("/no/such/agent"), false).unwrap_err();
+    assert!(format!("{error:#}").contains("/no/such/agent"), "{error:#}");
+}
