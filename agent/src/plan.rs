@@ -4,11 +4,11 @@ use core::fmt;
 
 use heapless::Vec;
 
-use crate::address::{Address, Slot};
-use crate::device_id::IdPattern;
+use crate::address::Address;
 use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
-use crate::selector::{Selector, Source, Target};
+use crate::refusal::{Leave, Refusal};
+use crate::selector::{Selector, Source};
 use crate::text::Name;
 
 /// What is to be done with one function, and why.
@@ -42,108 +42,6 @@ pub enum Decision {
     Refuse(Refusal),
     /// It shares a group with a bound function and stays where it is.
     Leave(Leave),
-}
-
-/// Why a function that was asked for is not bound.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The kernel has no IOMMU group at all.
-    NoIommu,
-    /// Others have a group, this one has none.
-    NoGroup,
-    /// It has none yet; a dry run does not make the kernel give it one.
-    LateGroup,
-    /// Its header type is not 0.
-    Bridge,
-    /// It belongs to the machine itself and was swept up, not named.
-    System,
-    /// This member of its group is excluded.
-    ExcludedSibling(Address),
-    /// This member of its group was not selected, under `vfio.group=strict`.
-    UnselectedSibling(Address),
-    /// This member of its group is a VMD controller, which holds the PCI domain of what is behind
-    /// it: taken from its driver, it takes them all away.
-    Vmd(Address),
-    /// The machine boots from this member of its group, or its owner protects it.
-    Protected(Address),
-    /// This vendor and device sit there, and not what the selector names.
-    OtherId(u32, u32),
-    /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
-    KernelHasIt,
-    /// The policy has an error that may hide an exclusion.
-    UnclearPolicy,
-}
-
-/// Why a member of a bound group is not bound.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leave {
-    /// It belongs to the machine itself.
-    System,
-    /// `vfio.group=listed`, and it is not listed.
-    NotListed,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoIommu => f.write_str("the kernel uses no IOMMU"),
-            Self::NoGroup => f.write_str(
-                "the kernel gave it no IOMMU group, although other functions have one; vfio-pci \
-                 would not take it",
-            ),
-            Self::LateGroup => f.write_str(
-                "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for \
-                 it; the agent sees to that at boot, a plan does not",
-            ),
-            Self::Bridge => f.write_str("bridges are never bound; select what is behind it"),
-            Self::System => f.write_str(
-                "it belongs to the machine itself; name it by address or whole ID to take it",
-            ),
-            Self::ExcludedSibling(sibling) => write!(
-                f,
-                "{sibling} of the same IOMMU group is excluded or not what was named; \
-                 vfio.group=listed takes the one without the other"
-            ),
-            Self::UnselectedSibling(sibling) => write!(
-                f,
-                "vfio.group=strict, and {sibling} of the same IOMMU group is not selected"
-            ),
-            Self::Vmd(controller) => write!(
-                f,
-                "it shares its IOMMU group with the VMD controller {controller}; turn VMD off in \
-                 the firmware setup, or select the controller with all that is behind it"
-            ),
-            Self::Protected(member) => write!(
-                f,
-                "{member} of its IOMMU group is protected; vfio.force takes it all the same"
-            ),
-            Self::OtherId(vendor, device) => write!(
-                f,
-                "{vendor:04x}:{device:04x} sits there now, which is not what the selector names"
-            ),
-            Self::KernelHasIt => f.write_str(
-                "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select \
-                 the others by vfio.bind= alone",
-            ),
-            Self::UnclearPolicy => {
-                f.write_str("the policy has an error that may hide what must be left alone")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Leave {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::System => {
-                "it belongs to the machine itself and stays; if a host driver binds it, the group \
-                 is not usable"
-            }
-            Self::NotListed => {
-                "not listed, so it stays; if a host driver binds it, the group is not usable"
-            }
-        })
-    }
 }
 
 /// Everything that is to be done, in the order of addresses.
@@ -411,76 +309,5 @@ impl Planner<'_> {
         all.filter(|(_, selector)| {
             selector.source == Source::KernelIds && selector.matches(function.address, &function.id)
         })
-    }
-}
-
-/// The selectors that match no function and do not exclude, with what comes nearest.
-pub fn unmatched<'a>(
-    policy: &'a Policy<'a>,
-    inventory: &'a Inventory,
-) -> impl Iterator<Item = Unmatched<'a>> {
-    let means = |selector: &&Selector<'_>| {
-        let mut all = inventory.iter();
-        all.any(|(_, f)| selector.matches(f.address, &f.id))
-    };
-    let takes = |s: &&Selector<'_>| !s.excludes || s.source == Source::Protect;
-    policy
-        .selectors
-        .iter()
-        .filter(takes)
-        .filter(move |selector| !means(selector))
-        .map(|selector| Unmatched {
-            selector,
-            near: nearest(selector, inventory),
-        })
-}
-
-/// A function that an owner may have meant: what the selector describes in another place, another
-/// function of the device that it names, or, where the machine has no such domain, what has the number
-/// of the bus as its domain (a UID of IBM Z), or the first of all.
-pub(crate) fn nearest<'a>(
-    selector: &Selector<'_>,
-    inventory: &'a Inventory,
-) -> Option<&'a Function> {
-    let model = selector.expected.or(match selector.target {
-        Target::Id(pattern) if pattern.names_a_model() => Some(pattern),
-        _ => None,
-    });
-    let model = model.map(|pattern| IdPattern {
-        vendor: pattern.vendor,
-        device: pattern.device,
-        ..IdPattern::default()
-    });
-    let device = selector.slot().map(Slot::whole);
-    let find = |wanted: &dyn Fn(&Function) -> bool| {
-        let mut all = inventory.iter().map(|(_, function)| function);
-        all.find(|function| wanted(function))
-    };
-    let in_domain = |domain| find(&|function| function.address.domain == domain);
-    find(&|function| model.is_some_and(|model| model.matches(&function.id)))
-        .or_else(|| find(&|function| device.is_some_and(|device| device.matches(function.address))))
-        .or_else(|| match (device?, in_domain(device?.domain)) {
-            (_, Some(_)) => None,
-            (device, None) => in_domain(device.bus.into()).or_else(|| find(&|_| true)),
-        })
-}
-
-/// A selector that names nothing on this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Unmatched<'a> {
-    /// The selector. `vfio_pci.ids=` often lists what other machines have; `vfio.bind=` means this
-    /// one.
-    pub selector: &'a Selector<'a>,
-    /// What may have been meant.
-    pub near: Option<&'a Function>,
-}
-
-impl fmt::Display for Unmatched<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} matches no function of this machine", self.selector)?;
-        match self.near {
-            Some(near) => write!(f, "; nearest is {} ({})", near.address, near.id),
-            None => Ok(()),
-        }
     }
 }

@@ -6,10 +6,11 @@ use core::fmt;
 use crate::function::Inventory;
 use crate::iommu::{Advice, Kind};
 use crate::outcome::{Fate, Outcomes};
-use crate::plan::{Decision, Plan, Step, Why, unmatched};
+use crate::plan::{Decision, Plan, Step, Why};
 use crate::policy::Policy;
 use crate::selector::Source;
 use crate::text::Name;
+use crate::unmatched::unmatched;
 
 /// How a run ended, in a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,13 +7,14 @@ use crate::host::Root;
 use crate::json::{Json, Value};
 use crate::outcome::{Outcome, blockers};
 use crate::pci_path;
-use crate::plan::{Decision, Step, Why, nearest};
+use crate::plan::{Decision, Step, Why};
 use crate::policy::Policy;
 use crate::problem::Severity;
 use crate::record::Record;
 use crate::selector::Selector;
 use crate::text::{Name, Text};
 use crate::tree::Output;
+use crate::unmatched::nearest;
 
 /// The version of the form below; it changes when a reader of an older one would go wrong.
 pub const SCHEMA: u64 = 1;

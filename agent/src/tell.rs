@@ -6,11 +6,13 @@ use crate::device_id::DeviceId;
 use crate::function::Function;
 use crate::host::Root;
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
-use crate::plan::{Decision, Leave, unmatched};
+use crate::plan::Decision;
 use crate::problem::Severity;
 use crate::record::{Record, State};
+use crate::refusal::Leave;
 use crate::selector::Source;
 use crate::text::Name;
+use crate::unmatched::unmatched;
 
 /// Logs the whole record, with a line for each step.
 pub fn tell(record: &Record<'_>, root: &dyn Root) {

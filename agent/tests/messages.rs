@@ -9,9 +9,9 @@ use vfio_bind::iommu::{Advice, Kind};
 use vfio_bind::kernel_ids::Quirk;
 use vfio_bind::misread::{Fault, Misread};
 use vfio_bind::outcome::{Act, Failure, Fate};
-use vfio_bind::plan::{Leave, Refusal};
 use vfio_bind::problem::{Instead, Problem};
 use vfio_bind::record::State;
+use vfio_bind::refusal::{Leave, Refusal};
 use vfio_bind::selector::Source;
 
 /// Compares each value with its sentence. The patterns of all rows together must cover the type.
