@@ -253,7 +253,9 @@ impl Planner<'_> {
             found.map(|(function, _)| function.address)
         };
         let unasked_vmd = |function: &Function, mark: Mark| {
-            function.driver.as_deref() == Some("vmd") && !matches!(mark, Mark::Selected { .. })
+            // In an initramfs vmd has not taken it yet; the driver tells of models to come.
+            (function.id.is_vmd() || function.driver.as_deref() == Some("vmd"))
+                && !matches!(mark, Mark::Selected { .. })
         };
         let excluded = |_: &Function, mark| matches!(mark, Mark::Excluded | Mark::OtherId(_));
         let unselected =

@@ -12,4 +12,6 @@ mod report;
 mod selection;
 mod snapshots;
 mod support;
+mod taken;
 mod variant;
+mod vmd;
