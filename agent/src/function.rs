@@ -21,6 +21,8 @@ pub struct Function {
     pub group: Option<u32>,
     /// Whether its header type is not 0. vfio-pci refuses those (`vfio_pci_probe`).
     pub bridge: bool,
+    /// The first and the last bus behind a bridge; 0 and 0 where it leads nowhere.
+    pub buses: (u8, u8),
     /// The driver it is bound to.
     pub driver: Option<Name>,
 }
@@ -30,6 +32,14 @@ impl Function {
     #[must_use]
     pub fn is_endpoint(&self) -> bool {
         !self.bridge
+    }
+
+    /// Whether this is a bridge that the function at `address` is behind, at any depth.
+    #[must_use]
+    pub fn leads_to(&self, address: Address) -> bool {
+        let (first, last) = self.buses;
+        // Bus 0 is behind nothing: a bridge that nobody has set up says so of itself.
+        first > 0 && self.address.domain == address.domain && (first..=last).contains(&address.bus)
     }
 }
 

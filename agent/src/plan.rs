@@ -100,49 +100,60 @@ enum Mark {
         specific: bool,
     },
     Excluded,
-    /// By `vfio.protect=`; whether a selector asks for it, too.
-    Protected(Option<u16>),
+    /// By `vfio.protect=`, which outweighs an exclusion.
+    Protected {
+        /// The selector that asks for it all the same.
+        asked: Option<u16>,
+        /// Itself, or the protected bridge that it is behind.
+        by: Address,
+    },
     /// A selector names the function and another ID.
     OtherId(u16),
 }
 
+impl Mark {
+    fn protected(self, by: Address) -> Self {
+        let asked = match self {
+            Self::Selected { selector, .. } => Some(selector),
+            Self::Protected { .. } => return self,
+            _ => None,
+        };
+        Self::Protected { asked, by }
+    }
+}
+
 fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
     let mut mark = Mark::Untouched;
-    let mut protected = false;
-    for (at, selector) in (0..=u16::MAX).zip(&policy.selectors) {
-        if !selector.matches(function.address, &function.id) {
-            let disappointed = selector.is_disappointed(function.address, &function.id);
+    let (mut protected, mut excluded) = (false, false);
+    for (at, here) in (0..=u16::MAX).zip(&policy.selectors) {
+        if !here.matches(function.address, &function.id) {
+            let disappointed = here.is_disappointed(function.address, &function.id);
             if disappointed && mark == Mark::Untouched {
                 mark = Mark::OtherId(at);
             }
             continue;
         }
-        if selector.source == Source::Protect {
+        if here.source == Source::Protect {
             protected = !policy.force;
             continue;
         }
-        if selector.excludes {
-            return Mark::Excluded;
+        if here.excludes {
+            excluded = true;
+            continue;
         }
-        mark = match mark {
-            Mark::Selected {
-                selector: first,
-                specific,
-            } => Mark::Selected {
-                selector: first,
-                specific: specific || selector.is_specific(),
-            },
-            _ => Mark::Selected {
-                selector: at,
-                specific: selector.is_specific(),
-            },
+        let (selector, specific) = match mark {
+            Mark::Selected { selector, specific } => (selector, specific || here.is_specific()),
+            _ => (at, here.is_specific()),
         };
+        mark = Mark::Selected { selector, specific };
     }
-    match mark {
-        Mark::Selected { selector, .. } if protected => Mark::Protected(Some(selector)),
-        _ if protected => Mark::Protected(None),
-        _ => mark,
+    if excluded {
+        mark = Mark::Excluded;
     }
+    if protected {
+        mark = mark.protected(function.address);
+    }
+    mark
 }
 
 /// Joins what was asked for with what is there.
@@ -157,6 +168,7 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
         // There is a mark for each function, and both have the same limit.
         let _ = marks.push(mark(policy, function));
     }
+    protect_behind(inventory, &mut marks);
     let planner = Planner {
         policy,
         inventory,
@@ -179,6 +191,19 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
     plan
 }
 
+/// What is behind a protected bridge is protected as it is.
+fn protect_behind(inventory: &Inventory, marks: &mut [Mark]) {
+    for (index, bridge) in inventory.iter().filter(|(_, f)| f.bridge) {
+        if !matches!(marks.get(index.position()), Some(Mark::Protected { .. })) {
+            continue;
+        }
+        let behind = inventory.iter().zip(marks.iter_mut());
+        for (_, mark) in behind.filter(|((_, f), _)| bridge.leads_to(f.address)) {
+            *mark = mark.protected(bridge.address);
+        }
+    }
+}
+
 struct Planner<'a> {
     policy: &'a Policy<'a>,
     inventory: &'a Inventory,
@@ -198,7 +223,7 @@ impl Planner<'_> {
 
     fn decide(&self, index: Index, function: &Function) -> Option<(Why, Decision)> {
         let mark = self.marks.get(index.position())?;
-        if matches!(mark, Mark::Excluded | Mark::Protected(_))
+        if matches!(mark, Mark::Excluded | Mark::Protected { .. })
             && function.driver.as_deref() == Some(VFIO_PCI)
             && let Some((at, _)) = self.kernel_ids(function).next()
         {
@@ -213,10 +238,17 @@ impl Planner<'_> {
                 };
                 Some((Why::Selected(*selector), decision))
             }
-            Mark::Protected(Some(selector)) => Some((
-                Why::Selected(*selector),
-                Decision::Refuse(Refusal::Protected(function.address)),
-            )),
+            Mark::Protected {
+                asked: Some(selector),
+                by,
+            } => {
+                let refusal = if *by == function.address {
+                    Refusal::Protected(*by)
+                } else {
+                    Refusal::Behind(*by)
+                };
+                Some((Why::Selected(*selector), Decision::Refuse(refusal)))
+            }
             Mark::OtherId(selector) => Some((
                 Why::Selected(*selector),
                 Decision::Refuse(Refusal::OtherId(function.id.vendor, function.id.device)),
@@ -248,8 +280,8 @@ impl Planner<'_> {
     /// Why no member of a group may be bound.
     fn group_refusal(&self, group: u32) -> Option<Refusal> {
         let find = |wanted: &dyn Fn(&Function, Mark) -> bool| {
-            let mut endpoints = self.members(group).filter(|(f, _)| f.is_endpoint());
-            let found = endpoints.find(|(function, mark)| wanted(function, *mark));
+            let mut members = self.members(group);
+            let found = members.find(|(function, mark)| wanted(function, *mark));
             found.map(|(function, _)| function.address)
         };
         let unasked_vmd = |function: &Function, mark: Mark| {
@@ -257,10 +289,12 @@ impl Planner<'_> {
             (function.id.is_vmd() || function.driver.as_deref() == Some("vmd"))
                 && !matches!(mark, Mark::Selected { .. })
         };
+        // A bridge is never bound, but its owner may want it, and what it carries, left alone.
         let excluded = |_: &Function, mark| matches!(mark, Mark::Excluded | Mark::OtherId(_));
-        let unselected =
-            |function: &Function, mark| mark == Mark::Untouched && !function.id.is_system();
-        let protected = |_: &Function, mark| matches!(mark, Mark::Protected(_));
+        let unselected = |function: &Function, mark| {
+            mark == Mark::Untouched && function.is_endpoint() && !function.id.is_system()
+        };
+        let protected = |_: &Function, mark| matches!(mark, Mark::Protected { .. });
         let policy = self.policy.group;
         if let Some(member) = find(&protected) {
             return Some(Refusal::Protected(member));

@@ -26,6 +26,8 @@ pub enum Refusal {
     Vmd(Address),
     /// The machine boots from this member of its group, or its owner protects it.
     Protected(Address),
+    /// It is behind this bridge, which is protected.
+    Behind(Address),
     /// This vendor and device sit there, and not what the selector names.
     OtherId(u32, u32),
     /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
@@ -76,6 +78,10 @@ impl fmt::Display for Refusal {
             Self::Protected(member) => write!(
                 f,
                 "{member} of its IOMMU group is protected; vfio.force takes it all the same"
+            ),
+            Self::Behind(bridge) => write!(
+                f,
+                "it is behind {bridge}, which is protected; vfio.force takes it all the same"
             ),
             Self::OtherId(vendor, device) => write!(
                 f,

@@ -1,6 +1,10 @@
 //! sysfs -> [`Inventory`].
 
-use nom::{IResult, Parser, character::complete::u32, combinator::all_consuming};
+use nom::{
+    IResult, Parser,
+    character::complete::{u8, u32},
+    combinator::all_consuming,
+};
 use rustix::io::Errno;
 
 use crate::address::Address;
@@ -47,14 +51,30 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
     // The class says so where that cannot be looked up.
     let bridge = matches!(id.subclass(), 0x0604 | 0x0607 | 0x0609)
         || root.exists(&attribute(address, "secondary_bus_number"));
+    let buses = if bridge { buses(root, address) } else { (0, 0) };
     let driver = driver_of(root, address)?;
     Ok(Function {
         address,
         id,
         group: group(root, address)?,
         bridge,
+        buses,
         driver,
     })
+}
+
+/// The buses behind a bridge. Where sysfs does not tell, any may be: this decides what is left alone.
+fn buses(root: &dyn Root, address: Address) -> (u8, u8) {
+    let bus = |name| {
+        let mut buffer = [0; 8];
+        let text = root.read(&attribute(address, name), &mut buffer).ok()?;
+        let number: IResult<_, _> = all_consuming(u8).parse(text.trim_ascii_end());
+        number.ok().map(|(_, bus)| bus)
+    };
+    (
+        bus("secondary_bus_number").unwrap_or(1),
+        bus("subordinate_bus_number").unwrap_or(u8::MAX),
+    )
 }
 
 fn group(root: &dyn Root, address: Address) -> Result<Option<u32>, Errno> {

@@ -325,6 +325,8 @@ fn why_a_function_is_refused_or_left() {
              setup, or select the controller with all that is behind it",
         Refusal::Protected(_) = Refusal::Protected(other) =>
             "0000:42:00.1 of its IOMMU group is protected; vfio.force takes it all the same",
+        Refusal::Behind(_) = Refusal::Behind(other) =>
+            "it is behind 0000:42:00.1, which is protected; vfio.force takes it all the same",
         Refusal::KernelHasIt = Refusal::KernelHasIt =>
             "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select the others by \
              vfio.bind= alone",

@@ -7,6 +7,7 @@ mod faults;
 mod grouping;
 mod plan;
 mod property;
+mod protection;
 mod real;
 mod report;
 mod selection;

@@ -31,6 +31,8 @@ fn function() -> impl Strategy<Value = Function> {
             },
             group,
             bridge,
+            // The next bus.
+            buses: if bridge { (bus + 1, bus + 1) } else { (0, 0) },
             driver: None,
         },
     )
@@ -97,9 +99,10 @@ proptest! {
             !policy.force && all.any(|s| s.matches(function.address, &function.id))
         };
         for (_, function) in inventory.iter().filter(|(_, f)| groups.contains(&f.group)) {
-            // A bridge stays where it is anyway.
-            let safe = function.bridge || !protected(function);
-            prop_assert!(safe, "the group of {function:?} is bound");
+            prop_assert!(!protected(function), "the group of {function:?} is bound");
+            let mut above = inventory.iter().filter(|(_, f)| f.leads_to(function.address));
+            let safe = above.all(|(_, bridge)| !protected(bridge));
+            prop_assert!(safe, "{function:?} is behind what is protected, and its group is bound");
         }
         for function in &bound {
             prop_assert!(!function.bridge, "{function:?} is a bridge");

@@ -56,6 +56,14 @@ impl Card {
             ..self
         }
     }
+
+    /// A bridge with these buses behind it.
+    pub fn bridge_to(self, first: u8, last: u8) -> Self {
+        Self {
+            buses: Some((first, last)),
+            ..self.bridge()
+        }
+    }
 }
 
 /// What goes wrong on purpose.
