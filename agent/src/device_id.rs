@@ -58,6 +58,12 @@ impl DeviceId {
         self.vendor == 0x8086 && model
     }
 
+    /// Whether it may show a console: base class 03, or a VGA device older than the classes (0001).
+    #[must_use]
+    pub fn is_display(&self) -> bool {
+        self.class >> 16 == 0x03 || self.subclass() == 0x0001
+    }
+
     /// A word or two for people.
     #[must_use]
     pub fn kind(&self) -> &'static str {

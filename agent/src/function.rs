@@ -23,6 +23,8 @@ pub struct Function {
     pub bridge: bool,
     /// The first and the last bus behind a bridge; 0 and 0 where it leads nowhere.
     pub buses: (u8, u8),
+    /// Whether the machine boots on this display, as [`crate::console`] finds out.
+    pub boot_display: bool,
     /// The driver it is bound to.
     pub driver: Option<Name>,
 }
@@ -106,6 +108,11 @@ impl Inventory {
     #[must_use]
     pub fn get(&self, index: Index) -> Option<&Function> {
         self.functions.get(index.position())
+    }
+
+    /// Every function, to add what was found out about it; its address must stay.
+    pub(crate) fn functions_mut(&mut self) -> &mut [Function] {
+        &mut self.functions
     }
 
     /// The members of an IOMMU group.

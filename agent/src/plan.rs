@@ -303,6 +303,12 @@ impl Planner<'_> {
         if vmd.is_some() || policy == GroupPolicy::Listed {
             return vmd;
         }
+        let display = |function: &Function, mark| function.boot_display && mark == Mark::Untouched;
+        if !self.policy.force
+            && let Some(display) = find(&display)
+        {
+            return Some(Refusal::BootDisplay(display));
+        }
         let excluded = find(&excluded).map(Refusal::ExcludedSibling);
         if excluded.is_some() || policy == GroupPolicy::Endpoints {
             return excluded;

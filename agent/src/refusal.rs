@@ -28,6 +28,8 @@ pub enum Refusal {
     Protected(Address),
     /// It is behind this bridge, which is protected.
     Behind(Address),
+    /// This member of its group is the display that the machine boots on, and nobody named it.
+    BootDisplay(Address),
     /// This vendor and device sit there, and not what the selector names.
     OtherId(u32, u32),
     /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
@@ -82,6 +84,11 @@ impl fmt::Display for Refusal {
             Self::Behind(bridge) => write!(
                 f,
                 "it is behind {bridge}, which is protected; vfio.force takes it all the same"
+            ),
+            Self::BootDisplay(display) => write!(
+                f,
+                "{display} of its IOMMU group is the display that the machine boots on; \
+                 vfio.bind={display} takes it as well, as vfio.force does"
             ),
             Self::OtherId(vendor, device) => write!(
                 f,

@@ -8,6 +8,7 @@ use nom::{
 use rustix::io::Errno;
 
 use crate::address::Address;
+use crate::console;
 use crate::device_id::DeviceId;
 use crate::function::{Function, Inventory};
 use crate::host::{DEVICES, Root, attribute, driver_of, last_component};
@@ -39,6 +40,7 @@ pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
             }
         }
     })?;
+    console::find_boot_displays(root, inventory);
     Ok(())
 }
 
@@ -59,6 +61,7 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
         group: group(root, address)?,
         bridge,
         buses,
+        boot_display: false,
         driver,
     })
 }

@@ -327,6 +327,9 @@ fn why_a_function_is_refused_or_left() {
             "0000:42:00.1 of its IOMMU group is protected; vfio.force takes it all the same",
         Refusal::Behind(_) = Refusal::Behind(other) =>
             "it is behind 0000:42:00.1, which is protected; vfio.force takes it all the same",
+        Refusal::BootDisplay(_) = Refusal::BootDisplay(other) =>
+            "0000:42:00.1 of its IOMMU group is the display that the machine boots on; \
+             vfio.bind=0000:42:00.1 takes it as well, as vfio.force does",
         Refusal::KernelHasIt = Refusal::KernelHasIt =>
             "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select the others by \
              vfio.bind= alone",

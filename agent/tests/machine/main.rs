@@ -2,6 +2,7 @@
 
 mod apply;
 mod architecture;
+mod display;
 mod executable;
 mod faults;
 mod grouping;

@@ -15,8 +15,10 @@ fn function() -> impl Strategy<Value = Function> {
     let class = prop::sample::select(&[0x03_0000, 0x04_0300, 0x02_0000, 0x06_0000, 0x0c_0500][..]);
     let place = (0u8..3, 0u8..3, 0u8..3);
     let group = prop::option::weighted(0.9, 0u32..4);
-    (place, 0u32..3, class, group, prop::bool::weighted(0.2)).prop_map(
-        |((bus, device, function), id, class, group, bridge)| Function {
+    let bridge = prop::bool::weighted(0.2);
+    let boots_on = prop::bool::weighted(0.3);
+    (place, 0u32..3, class, group, bridge, boots_on).prop_map(
+        |((bus, device, function), id, class, group, bridge, boots_on)| Function {
             address: Address {
                 domain: 0,
                 bus,
@@ -33,6 +35,7 @@ fn function() -> impl Strategy<Value = Function> {
             bridge,
             // The next bus.
             buses: if bridge { (bus + 1, bus + 1) } else { (0, 0) },
+            boot_display: boots_on && class == 0x03_0000 && !bridge,
             driver: None,
         },
     )
@@ -109,6 +112,8 @@ proptest! {
             prop_assert!(function.group.is_some(), "{function:?} has no group");
             prop_assert!(!asked(function, true), "{function:?} is excluded");
             prop_assert!(asked(function, false) || !function.id.is_system(), "{function:?}");
+            let may_go = !function.boot_display || asked(function, false) || policy.force;
+            prop_assert!(may_go, "{function:?} goes by the way");
             prop_assert!(!policy.forbids_binding());
             if policy.group != GroupPolicy::Endpoints {
                 prop_assert!(asked(function, false), "{function:?} was not asked for");
