@@ -64,6 +64,12 @@ impl DeviceId {
         self.class >> 16 == 0x03 || self.subclass() == 0x0001
     }
 
+    /// Whether the system may boot from it: base class 01, mass storage.
+    #[must_use]
+    pub fn stores(&self) -> bool {
+        self.class >> 16 == 0x01
+    }
+
     /// A word or two for people.
     #[must_use]
     pub fn kind(&self) -> &'static str {

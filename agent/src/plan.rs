@@ -98,6 +98,8 @@ enum Mark {
     Selected {
         selector: u16,
         specific: bool,
+        /// Whether a selector names it one by one.
+        alone: bool,
     },
     Excluded,
     /// By `vfio.protect=`, which outweighs an exclusion.
@@ -141,11 +143,19 @@ fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
             excluded = true;
             continue;
         }
-        let (selector, specific) = match mark {
-            Mark::Selected { selector, specific } => (selector, specific || here.is_specific()),
-            _ => (at, here.is_specific()),
+        let (selector, specific, alone) = match mark {
+            Mark::Selected {
+                selector,
+                specific,
+                alone,
+            } => (selector, specific, alone),
+            _ => (at, false, false),
         };
-        mark = Mark::Selected { selector, specific };
+        mark = Mark::Selected {
+            selector,
+            specific: specific || here.is_specific(),
+            alone: alone || here.names_one(),
+        };
     }
     if excluded {
         mark = Mark::Excluded;
@@ -231,8 +241,8 @@ impl Planner<'_> {
             return Some((Why::Selected(at), refused));
         }
         match mark {
-            Mark::Selected { selector, specific } => {
-                let decision = match self.refusal(function, *specific) {
+            Mark::Selected { selector, .. } => {
+                let decision = match self.refusal(function, *mark) {
                     Some(refusal) => Decision::Refuse(refusal),
                     None => Decision::Bind,
                 };
@@ -259,7 +269,8 @@ impl Planner<'_> {
     }
 
     /// Why a selected function may not be bound.
-    fn refusal(&self, function: &Function, specific: bool) -> Option<Refusal> {
+    fn refusal(&self, function: &Function, mark: Mark) -> Option<Refusal> {
+        let specific = matches!(mark, Mark::Selected { specific: true, .. });
         if function.bridge {
             Some(Refusal::Bridge)
         } else if !self.has_groups {
@@ -268,6 +279,8 @@ impl Planner<'_> {
             Some(Refusal::UnclearPolicy)
         } else if function.id.is_system() && !specific {
             Some(Refusal::System)
+        } else if self.may_be_needed(function, mark) {
+            Some(Refusal::Unlisted(function.address))
         } else {
             match function.group {
                 None if self.inventory.awaits_group(function) => Some(Refusal::LateGroup),
@@ -275,6 +288,14 @@ impl Planner<'_> {
                 Some(group) => self.group_refusal(group),
             }
         }
+    }
+
+    /// Whether the system may boot from a function for all that is known, and nobody named it alone.
+    fn may_be_needed(&self, function: &Function, mark: Mark) -> bool {
+        // What vfio-pci has already, nobody boots from.
+        let known =
+            self.policy.listed || self.policy.force || function.driver.as_deref() == Some(VFIO_PCI);
+        !known && function.id.stores() && !matches!(mark, Mark::Selected { alone: true, .. })
     }
 
     /// Why no member of a group may be bound.
@@ -310,8 +331,10 @@ impl Planner<'_> {
             return Some(Refusal::BootDisplay(display));
         }
         let excluded = find(&excluded).map(Refusal::ExcludedSibling);
-        if excluded.is_some() || policy == GroupPolicy::Endpoints {
-            return excluded;
+        let needed = || find(&|f, mark| self.may_be_needed(f, mark)).map(Refusal::Unlisted);
+        let refusal = excluded.or_else(needed);
+        if refusal.is_some() || policy == GroupPolicy::Endpoints {
+            return refusal;
         }
         find(&unselected).map(Refusal::UnselectedSibling)
     }
@@ -319,9 +342,8 @@ impl Planner<'_> {
     /// What becomes of an endpoint that nobody named, if its group is bound at all.
     fn decide_sibling(&self, function: &Function) -> Option<(Why, Decision)> {
         let group = function.group?;
-        let (cause, _) = self.members(group).find(|(member, mark)| match mark {
-            Mark::Selected { specific, .. } => self.refusal(member, *specific).is_none(),
-            _ => false,
+        let (cause, _) = self.members(group).find(|(member, mark)| {
+            matches!(mark, Mark::Selected { .. }) && self.refusal(member, *mark).is_none()
         })?;
         let decision = if function.id.is_system() {
             Decision::Leave(Leave::System)

@@ -77,6 +77,9 @@ pub struct Policy<'a> {
     pub dry_run: bool,
     /// `vfio.force`: bind what is protected, too.
     pub force: bool,
+    /// Whether all that the system boots from is known, so that what is not protected is free. Without
+    /// such a list what stores is taken only where it is named one by one.
+    pub listed: bool,
     /// What the owner should look at.
     pub problems: Vec<Problem<'a>, MAX_PROBLEMS>,
     /// Problems beyond [`MAX_PROBLEMS`].
@@ -94,6 +97,7 @@ impl Default for Policy<'_> {
             on_failure: OnFailure::default(),
             dry_run: false,
             force: false,
+            listed: false,
             problems: Vec::new(),
             more_problems: 0,
         }
@@ -105,8 +109,9 @@ impl Default for Policy<'_> {
 pub struct Sources<'a> {
     /// The `ids=` that modprobe.d has for vfio-pci.
     pub modprobe_ids: Option<&'a [u8]>,
-    /// What was recorded when the image was built.
-    pub protected: &'a [u8],
+    /// What was recorded when the image was built; `None` where nothing was, which is less than an
+    /// empty list.
+    pub protected: Option<&'a [u8]>,
     /// The policy file of the image.
     pub file: &'a [u8],
     /// The kernel command line.
@@ -124,11 +129,14 @@ impl<'a> Policy<'a> {
     /// Reads the policy.
     #[must_use]
     pub fn read(sources: &Sources<'a>) -> Self {
-        let mut policy = Self::default();
+        let mut policy = Self {
+            listed: sources.protected.is_some(),
+            ..Self::default()
+        };
         // What modprobe.d says is replaced without a word: that is what its reader expects.
         let mut ids = sources.modprobe_ids.map(Some);
         let mut file_ids = None;
-        let files = [sources.protected, sources.file];
+        let files = [sources.protected.unwrap_or_default(), sources.file];
         for line in files
             .into_iter()
             .flat_map(|file| file.split(|byte| *byte == b'\n'))
@@ -273,6 +281,10 @@ impl<'a> Policy<'a> {
             empty = false;
             if text == b"off" && source == Source::Bind {
                 self.off = true;
+                continue;
+            }
+            if text == b"unknown" && source == Source::Protect {
+                self.listed = false;
                 continue;
             }
             match selector::parse(text) {
@@ -583,7 +595,7 @@ mod tests {
     fn later_sources_add_selectors_and_replace_ids() {
         let sources = Sources {
             modprobe_ids: Some(b"1:1"),
-            protected: b"vfio.protect=00:1f.2@8086:2922 # /, sda\n",
+            protected: Some(b"vfio.protect=00:1f.2@8086:2922 # /, sda\n"),
             file: b"# my cards\nvfio.bind=42:00.0 # the GPU\n\n  vfio.group=listed\nvfio_pci.ids=2:2\n",
             line: b"vfio.bind=43:00.0 vfio_pci.ids=3:3 vfio.group=strict quiet",
         };

@@ -30,6 +30,9 @@ pub enum Refusal {
     Behind(Address),
     /// This member of its group is the display that the machine boots on, and nobody named it.
     BootDisplay(Address),
+    /// This member of its group stores, the image has no list of what its system boots from, and
+    /// nobody named it one by one.
+    Unlisted(Address),
     /// This vendor and device sit there, and not what the selector names.
     OtherId(u32, u32),
     /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
@@ -89,6 +92,12 @@ impl fmt::Display for Refusal {
                 f,
                 "{display} of its IOMMU group is the display that the machine boots on; \
                  vfio.bind={display} takes it as well, as vfio.force does"
+            ),
+            Self::Unlisted(storage) => write!(
+                f,
+                "{storage} stores, and this image does not know what its system boots from; name it \
+                 by address, path, slot or serial number to take it, or build the image where \
+                 `vfio-bind protected` knows"
             ),
             Self::OtherId(vendor, device) => write!(
                 f,

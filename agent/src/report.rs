@@ -67,6 +67,7 @@ fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, 
     json.text("group", &policy.group);
     json.text("onfail", &policy.on_failure);
     json.field("dry_run", Value::Truth(policy.dry_run));
+    json.field("listed", Value::Truth(policy.listed));
     json.key("selectors");
     json.open("[");
     for selector in &policy.selectors {

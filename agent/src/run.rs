@@ -85,8 +85,8 @@ fn run(
     let modprobe_ids = modprobe_conf::kernel_ids(root);
     let mut policy = Policy::read(&Sources {
         modprobe_ids: modprobe_ids.as_deref(),
-        // An image without the files has no policy of its own.
-        protected: protected.unwrap_or_default(),
+        protected: protected.ok(),
+        // An image without the file has no policy of its own.
         file: file.unwrap_or_default(),
         // /proc/cmdline adds a line end, which an open quote would take in.
         line: line.strip_suffix(b"\n").unwrap_or(line),

@@ -105,6 +105,12 @@ impl Selector<'_> {
         }
     }
 
+    /// Whether it names a device by its place, its name or its serial number, as opposed to what it is.
+    #[must_use]
+    pub fn names_one(&self) -> bool {
+        !matches!(self.target, Target::Id(_))
+    }
+
     /// Whether it names single functions or one model, as opposed to sweeping up whatever fits.
     #[must_use]
     pub fn is_specific(&self) -> bool {

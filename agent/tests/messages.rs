@@ -330,6 +330,10 @@ fn why_a_function_is_refused_or_left() {
         Refusal::BootDisplay(_) = Refusal::BootDisplay(other) =>
             "0000:42:00.1 of its IOMMU group is the display that the machine boots on; \
              vfio.bind=0000:42:00.1 takes it as well, as vfio.force does",
+        Refusal::Unlisted(_) = Refusal::Unlisted(other) =>
+            "0000:42:00.1 stores, and this image does not know what its system boots from; name it by \
+             address, path, slot or serial number to take it, or build the image where `vfio-bind \
+             protected` knows",
         Refusal::KernelHasIt = Refusal::KernelHasIt =>
             "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select the others by \
              vfio.bind= alone",

@@ -70,10 +70,19 @@ fn print_protected(root: &Path) -> Result<()> {
         &elsewhere
     };
     let protected = protected::find(root, members)?;
+    let mut out = std::io::stdout().lock();
     for problem in &protected.unresolved {
         eprintln!("vfio-bind: {problem}");
+        // For the agent the list is not whole then.
+        let problem = problem.replace(|letter: char| letter.is_control(), " ");
+        writeln!(out, "vfio.protect=unknown  # {problem}").context("write(standard output)")?;
     }
-    let mut out = std::io::stdout().lock();
+    if !protected.unresolved.is_empty() {
+        eprintln!(
+            "vfio-bind: the list is not whole and says so (vfio.protect=unknown): what stores (PCI class \
+             01) will be taken only where vfio.bind= names it by address, path, slot or serial number"
+        );
+    }
     for line in &protected.lines {
         writeln!(out, "{line}").context("write(standard output)")?;
     }

@@ -164,7 +164,7 @@ fn expect_lines(protected: &Protected, lines: &[(&str, &str)]) {
     // The agent takes each line as one selector, and finds nothing wrong with it.
     let text = protected.lines.join("\n");
     let policy = Policy::read(&Sources {
-        protected: text.as_bytes(),
+        protected: Some(text.as_bytes()),
         ..Sources::default()
     });
     assert!(policy.problems.is_empty(), "{:?}", policy.problems);

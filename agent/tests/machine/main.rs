@@ -15,5 +15,6 @@ mod selection;
 mod snapshots;
 mod support;
 mod taken;
+mod unlisted;
 mod variant;
 mod vmd;

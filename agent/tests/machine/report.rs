@@ -48,6 +48,7 @@ fn everything_that_was_done_is_in_it() {
                 "group": "endpoints",
                 "onfail": "hold",
                 "dry_run": false,
+                "listed": true,
                 "selectors": [{
                     "text": "42:00.0",
                     "source": "vfio.bind",
