@@ -42,6 +42,7 @@ pub mod outcome;
 pub mod pci_path;
 pub mod plan;
 pub mod policy;
+pub mod presence;
 pub mod problem;
 pub mod record;
 pub mod refusal;

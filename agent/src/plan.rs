@@ -135,7 +135,7 @@ fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
             }
             continue;
         }
-        if here.source == Source::Protect {
+        if here.source.protects() {
             protected = !policy.force;
             continue;
         }

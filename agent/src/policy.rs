@@ -136,17 +136,13 @@ impl<'a> Policy<'a> {
         // What modprobe.d says is replaced without a word: that is what its reader expects.
         let mut ids = sources.modprobe_ids.map(Some);
         let mut file_ids = None;
-        let files = [sources.protected.unwrap_or_default(), sources.file];
-        for line in files
-            .into_iter()
-            .flat_map(|file| file.split(|byte| *byte == b'\n'))
-        {
-            for parameter in parameters(without_comment(line)) {
-                if !policy.take(parameter, &mut file_ids) {
-                    policy.problem(Problem::UnknownName(parameter.name));
-                }
+        policy.file(sources.protected.unwrap_or_default(), &mut file_ids);
+        for selector in &mut policy.selectors {
+            if selector.source == Source::Protect {
+                selector.source = Source::Recorded;
             }
         }
+        policy.file(sources.file, &mut file_ids);
         ids = file_ids.or(ids);
         let mut line_ids = None;
         for parameter in parameters(sources.line) {
@@ -158,6 +154,17 @@ impl<'a> Policy<'a> {
             Some(Some(value)) => policy.kernel_ids(value),
         }
         policy
+    }
+
+    /// Takes in a file, line by line.
+    fn file(&mut self, text: &'a [u8], ids: &mut Option<Option<&'a [u8]>>) {
+        for line in text.split(|byte| *byte == b'\n') {
+            for parameter in parameters(without_comment(line)) {
+                if !self.take(parameter, ids) {
+                    self.problem(Problem::UnknownName(parameter.name));
+                }
+            }
+        }
     }
 
     /// Takes in one parameter; false if it is somebody else's.
@@ -189,7 +196,7 @@ impl<'a> Policy<'a> {
     pub fn selects(&self) -> bool {
         self.selectors
             .iter()
-            .any(|selector| selector.source != Source::Protect)
+            .any(|selector| !selector.source.protects())
     }
 
     /// Whether a mistake may hide what must be left alone, so that nothing may be bound.
@@ -325,6 +332,7 @@ impl<'a> Policy<'a> {
                 excludes: false,
                 target: Target::Id(pattern),
                 expected: None,
+                everywhere: false,
             });
         }
     }

@@ -104,7 +104,7 @@ impl Record<'_> {
                 status.viable == Some(false) || status.refused || status.late.is_some()
             });
         let unmatched =
-            unmatched(self.policy, self.inventory).any(|u| u.selector.source == Source::Bind);
+            unmatched(self.policy, self.inventory).any(|u| u.selector.source != Source::KernelIds);
         // What was not looked at may be what was asked for, or share its group.
         let unseen = self.inventory.beyond_limit > 0
             || self.inventory.unreadable > 0

@@ -31,8 +31,8 @@ pub fn tell_rest(record: &Record<'_>) {
     for unmatched in unmatched(record.policy, record.inventory) {
         match unmatched.selector.source {
             _ if record.inventory.is_empty() => {}
-            Source::Bind => error!("{unmatched}"),
-            Source::KernelIds | Source::Protect => info!("{unmatched}"),
+            Source::KernelIds => info!("{unmatched}"),
+            _ => error!("{unmatched}"),
         }
     }
     tell_limits(record);

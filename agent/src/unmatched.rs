@@ -2,13 +2,15 @@
 
 use core::fmt;
 
-use crate::address::Slot;
-use crate::device_id::IdPattern;
+use crate::address::{Address, Slot};
+use crate::device_id::{DeviceId, IdPattern};
 use crate::function::{Function, Inventory};
 use crate::policy::Policy;
+use crate::presence::comes_later;
 use crate::selector::{Selector, Source, Target};
 
-/// The selectors that match no function and do not exclude, with what comes nearest.
+/// The selectors of the owner that match no function, with what comes nearest; exclusions that match
+/// none are [problems](crate::presence).
 pub fn unmatched<'a>(
     policy: &'a Policy<'a>,
     inventory: &'a Inventory,
@@ -23,6 +25,7 @@ pub fn unmatched<'a>(
         .iter()
         .filter(takes)
         .filter(move |selector| !means(selector))
+        .filter(|s| !(s.excludes && comes_later(s, inventory)))
         .map(|selector| Unmatched {
             selector,
             near: nearest(selector, inventory),
@@ -71,9 +74,19 @@ pub struct Unmatched<'a> {
 
 impl fmt::Display for Unmatched<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} matches no function of this machine", self.selector)?;
-        match self.near {
-            Some(near) => write!(f, "; nearest is {} ({})", near.address, near.id),
+        let near = self.near.map(|near| (near.address, near.id));
+        write!(f, "{} {}", self.selector, Nothing(near))
+    }
+}
+
+/// That a selector matches nothing, and what comes nearest.
+pub(crate) struct Nothing(pub Option<(Address, DeviceId)>);
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("matches no function of this machine")?;
+        match self.0 {
+            Some((address, id)) => write!(f, "; nearest is {address} ({id})"),
             None => Ok(()),
         }
     }

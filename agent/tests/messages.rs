@@ -3,6 +3,7 @@
 
 use rustix::io::Errno;
 use vfio_bind::address::Address;
+use vfio_bind::device_id::DeviceId;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::LoadError;
 use vfio_bind::iommu::{Advice, Kind};
@@ -204,6 +205,12 @@ fn what_is_wrong_with_a_policy() {
         at: text,
         fault: Fault::Expected("a bus of two digits"),
     };
+    let near = Address::parse(b"0000:42:00.1").unwrap();
+    let id = DeviceId {
+        vendor: 0x8086,
+        device: 0x1572,
+        ..DeviceId::default()
+    };
     table!(
         Problem<'_>, display,
         Problem::Selector { source: Source::Protect, .. } =
@@ -226,6 +233,24 @@ fn what_is_wrong_with_a_policy() {
              excludes is unknown, so nothing is bound",
         Problem::Ambiguous(_, false) = Problem::Ambiguous(b"slot:1", false) =>
             "`slot:1` is the name of more than one device of this machine; use an address",
+        Problem::ExcludesNothing(_, Some(_)) =
+            Problem::ExcludesNothing(b"!01:00.3", Some((near, id))) =>
+            "vfio.bind=!01:00.3 matches no function of this machine; nearest is 0000:42:00.1 (8086:1572); \
+             what it excludes is unknown, so nothing is bound; give it its ID (@10de:1b80) where it may \
+             be missing",
+        Problem::ExcludesNothing(_, None) = Problem::ExcludesNothing(b"!slot:9", None) =>
+            "vfio.bind=!slot:9 matches no function of this machine; what it excludes is unknown, so \
+             nothing is bound; give it its ID (@10de:1b80) where it may be missing",
+        Problem::Moved(Source::Recorded, _, None) =
+            Problem::Moved(Source::Recorded, b"00:1d.0/00.0@144d:a808", None) =>
+            "protected.conf: 00:1d.0/00.0@144d:a808: nothing is there now; every 144d:a808 of this \
+             machine is left alone; build the image anew",
+        Problem::Moved(_, _, _) = Problem::Moved(Source::Bind, b"!01:00.3@8086:10d3", Some(id)) =>
+            "vfio.bind=!01:00.3@8086:10d3: 8086:1572 is there now; every 8086:10d3 of this machine is \
+             left alone",
+        Problem::Lost(_) = Problem::Lost(b"00:1d.0/00.0") =>
+            "protected.conf: 00:1d.0/00.0: nothing is there now, and what was is not known: what stores \
+             is taken only where it is named one by one; build the image anew",
         Problem::InvalidId(_) = Problem::InvalidId(b"x") =>
             "vfio_pci.ids: `x`: invalid id string, the kernel skips it; write vendor:device",
         Problem::OddId(..) = Problem::OddId(b"*:*", Quirk::MatchesEverything) =>

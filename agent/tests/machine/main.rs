@@ -3,6 +3,7 @@
 mod apply;
 mod architecture;
 mod display;
+mod exclusion;
 mod executable;
 mod faults;
 mod grouping;
@@ -10,6 +11,7 @@ mod plan;
 mod property;
 mod protection;
 mod real;
+mod recorded;
 mod report;
 mod selection;
 mod snapshots;

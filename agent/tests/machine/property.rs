@@ -8,7 +8,8 @@ use vfio_bind::device_id::DeviceId;
 use vfio_bind::function::{Function, Inventory};
 use vfio_bind::plan::{Decision, Plan, plan};
 use vfio_bind::policy::{GroupPolicy, Policy, Sources};
-use vfio_bind::selector::Source;
+use vfio_bind::presence;
+use vfio_bind::selector::{Selector, Source};
 
 /// Few values for each field, so that selectors hit and groups are shared.
 fn function() -> impl Strategy<Value = Function> {
@@ -52,7 +53,7 @@ fn machine() -> impl Strategy<Value = Vec<Function>> {
 const REQUEST: &str = "(vfio\\.bind=!?0[0-2]:0[0-2]\\.[0-2] |vfio\\.bind=!?8086:(000[0-2]|\\*) \
                        |vfio_pci\\.ids=8086:(ffffffff|[0-2]) |vfio\\.group=(strict|listed|x) \
                        |vfio\\.protect=0[0-2]:0[0-2]\\.[0-2] |vfio\\.force |vfio\\.bind=!?junk \
-                       |vfio\\.bind=0[0-2]:0[0-2]\\.[0-2]@8086:000[0-2] ){0,4}";
+                       |vfio\\.(bind|protect)=!?0[0-2]:0[0-2]\\.[0-2]@8086:000[0-2] ){0,4}";
 
 fn inventory(functions: impl IntoIterator<Item = Function>) -> Box<Inventory> {
     let mut inventory = Box::<Inventory>::default();
@@ -86,19 +87,28 @@ fn steps(inventory: &Inventory, plan: &Plan) -> Vec<(Address, Decision)> {
 proptest! {
     #[test]
     fn no_plan_takes_what_it_may_not(functions in machine(), line in REQUEST) {
-        let (inventory, policy) = (inventory(functions), policy(&line));
+        let (inventory, mut policy) = (inventory(functions), policy(&line));
+        presence::look(&mut policy, &inventory);
         let plan = plan(&policy, &inventory);
         let bound = bound(&inventory, &plan);
+        let names_nothing = |selector: &Selector<'_>| {
+            !inventory.iter().any(|(_, f)| selector.matches(f.address, &f.id))
+        };
+        let mut exclusions = policy.selectors.iter().filter(|s| {
+            s.excludes && s.source == Source::Bind && s.expected.is_none()
+        });
+        let in_vain = exclusions.any(names_nothing);
+        prop_assert!(!in_vain || bound.is_empty(), "bound beside an exclusion of nothing");
         let groups: BTreeSet<_> = bound.iter().map(|function| function.group).collect();
         let asked = |function: &Function, excludes| {
             policy.selectors.iter().any(|selector| {
-                selector.source != Source::Protect
+                !selector.source.protects()
                     && selector.excludes == excludes
                     && selector.matches(function.address, &function.id)
             })
         };
         let protected = |function: &Function| {
-            let mut all = policy.selectors.iter().filter(|s| s.source == Source::Protect);
+            let mut all = policy.selectors.iter().filter(|s| s.source.protects());
             !policy.force && all.any(|s| s.matches(function.address, &function.id))
         };
         for (_, function) in inventory.iter().filter(|(_, f)| groups.contains(&f.group)) {
