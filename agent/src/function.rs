@@ -78,12 +78,29 @@ pub struct Inventory {
     pub beyond_limit: usize,
     /// Entries that could not be read, and functions that could not be made to get their group.
     pub unreadable: usize,
+    /// The first of the functions that could not be read.
+    unread: Vec<Address, MAX_UNREAD>,
+}
+
+/// How many of the functions that could not be read are known by their addresses.
+const MAX_UNREAD: usize = 32;
+
+/// Why a function of the machine is not in the inventory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unseen {
+    /// It could not be read.
+    Unread,
+    /// It lies beyond [`MAX_FUNCTIONS`].
+    Beyond,
+    /// It came later.
+    Late,
 }
 
 impl Inventory {
     /// Forgets all functions.
     pub fn clear(&mut self) {
         self.functions.clear();
+        self.unread.clear();
         (self.beyond_limit, self.unreadable) = (0, 0);
     }
 
@@ -95,6 +112,27 @@ impl Inventory {
         let at = at.map_or(0, |before| before.saturating_add(1));
         if self.functions.insert(at, function).is_err() {
             self.beyond_limit = self.beyond_limit.saturating_add(1);
+        }
+    }
+
+    /// Counts an entry that could not be read.
+    pub(crate) fn add_unread(&mut self, address: Option<Address>) {
+        self.unreadable = self.unreadable.saturating_add(1);
+        if let Some(address) = address {
+            // Where there is no room, whatever is missing may be one of them.
+            let _ = self.unread.push(address);
+        }
+    }
+
+    /// Why the function at `address` is not here.
+    #[must_use]
+    pub fn unseen(&self, address: Address) -> Unseen {
+        if self.unread.is_full() || self.unread.contains(&address) {
+            Unseen::Unread
+        } else if self.beyond_limit > 0 {
+            Unseen::Beyond
+        } else {
+            Unseen::Late
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The README's section on the record tells its readers what each field means.
 
-use crate::function::{Function, Inventory};
+use crate::address::Address;
+use crate::function::{Function, Inventory, Unseen};
 use crate::host::Root;
 use crate::json::{Json, Value};
 use crate::outcome::{Outcome, blockers};
@@ -185,8 +186,14 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
         json.open("{");
         json.field("group", Value::Number(status.group.into()));
         json.field("viable", status.viable.map_or(Value::Null, Value::Truth));
-        let late = status.late.as_ref();
-        json.field("late", late.map_or(Value::Null, |late| Value::Text(late)));
+        let came_late = |address: &Address| record.inventory.unseen(*address) == Unseen::Late;
+        let (late, unseen) = match &status.late {
+            Some(address) if came_late(address) => (Value::Text(address), Value::Null),
+            Some(address) => (Value::Null, Value::Text(address)),
+            None => (Value::Null, Value::Null),
+        };
+        json.field("late", late);
+        json.field("unseen", unseen);
         json.key("blockers");
         json.open("[");
         if status.viable == Some(false) {

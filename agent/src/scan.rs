@@ -23,7 +23,8 @@ use crate::text::Text;
 /// What listing the devices answered.
 pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
     root.list(DEVICES, &mut |entry| {
-        let function = match Address::parse(entry) {
+        let address = Address::parse(entry);
+        let function = match address {
             Some(address) => read(root, address),
             None => Err(Errno::INVAL),
         };
@@ -31,7 +32,7 @@ pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
             Ok(function) => inventory.add(function),
             Err(Errno::NOENT | Errno::NODEV) => {}
             Err(errno) => {
-                inventory.unreadable = inventory.unreadable.saturating_add(1);
+                inventory.add_unread(address);
                 let answer = crate::errno::Answer(errno);
                 warn!(
                     "{DEVICES}/{}: cannot be read: {answer}; left alone",

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::device_id::DeviceId;
-use crate::function::Function;
+use crate::function::{Function, Unseen};
 use crate::host::Root;
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::Decision;
@@ -123,10 +123,16 @@ fn driver(name: Option<&Name>) -> &str {
 fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
     let group = status.group;
     if let Some(address) = status.late {
-        error!(
-            "group {group}: {address} appeared while the others were bound and is not; run \
-             vfio-bind-agent again"
-        );
+        let why = match record.inventory.unseen(address) {
+            Unseen::Late => {
+                "appeared while the others were bound and is not; run vfio-bind-agent again"
+            }
+            Unseen::Unread => "could not be read, as was told, and is not bound with the others",
+            Unseen::Beyond => {
+                "lies beyond the functions that are looked at, and is not bound with the others"
+            }
+        };
+        error!("group {group}: {address} {why}");
     }
     match status.viable {
         Some(true) => info!("group {group} is viable, says VFIO"),

@@ -18,5 +18,6 @@ mod snapshots;
 mod support;
 mod taken;
 mod unlisted;
+mod unseen;
 mod variant;
 mod vmd;
