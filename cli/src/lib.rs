@@ -2,10 +2,11 @@
 //!
 //! [`protected::find`] goes from what is mounted and swapped to ([`mounts`]) through the layers of
 //! block devices ([`walk`], [`block`]) to the PCI functions that carry it. [`plan::print`] shows what
-//! the agent would do.
+//! the agent would do, and what the system would miss then ([`in_use`]).
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod in_use;
 pub mod mounts;
 pub mod plan;
 pub mod protected;
