@@ -103,7 +103,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Run::new("agent").state("off").says("off"),
         ),
         Scenario::new(
-            "disk-by-id-without-a-list",
+            "unlisted-disk-by-id",
             "in an image that does not know what its system boots from, an ID takes no disk",
             "vfio.bind=1b36:0010,0000:42:00.0",
             Run::new("agent")
@@ -114,7 +114,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         )
         .without_list(),
         Scenario::new(
-            "disk-by-address-without-a-list",
+            "unlisted-disk-by-address",
             "there it is taken by its address",
             "vfio.bind=0000:02:00.0",
             Run::new("agent").bound(&[NVME]),
