@@ -38,9 +38,10 @@ vfio_bind_protected() {
         rm -f "$conf"
         why="'$command protected' failed"
     fi
-    dwarn "vfio-bind: the image has no list of what its system boots from: $why. What stores (PCI" \
-        "class 01) will be taken only where vfio.bind= names it by address, path, slot or serial" \
-        "number; an image that the running system builds, with $command installed, has the list"
+    dwarn "vfio-bind: the image does not protect the boot disk, as it has no list: $why. What" \
+        "stores (PCI class 01) will be taken only where vfio.bind= names it by address, path, slot" \
+        "or serial number; an image that the running system builds, with $command installed, has" \
+        "the list"
 }
 
 install() {
