@@ -7,10 +7,13 @@
 //! Only `/proc/iomem` tells in every kernel whose memory the framebuffer lies in: the platform
 //! device has no resources in some, and `boot_vga` alone may also be a guess of the kernel.
 
+use rustix::io::Errno;
+
 use crate::address::Address;
 use crate::apply::DRIVER_LIMIT;
 use crate::errno::Answer;
-use crate::host::{Host, attribute, path};
+use crate::function::Inventory;
+use crate::host::{Host, Root, attribute, path};
 use crate::text::{Name, clip};
 
 /// The platform devices of such framebuffers (drivers/firmware/efi, drivers/firmware/sysfb.c).
@@ -25,6 +28,39 @@ const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
 
 /// The most of `/proc/iomem` that is read: more than a thousand lines.
 const IOMEM_LEN: usize = 64 * 1024;
+
+/// Finds the displays that the machine boots on: the kernel's choice (`boot_vga`), and whatever has the
+/// firmware's framebuffer in its memory. One that may be it is it: that decides what is left alone.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub(crate) fn find_boot_displays(root: &dyn Root, inventory: &mut Inventory) {
+    let mut others = false;
+    for function in inventory.functions_mut() {
+        if function.id.is_display() {
+            let mut value = [0];
+            function.boot_display =
+                match root.read(&attribute(function.address, "boot_vga"), &mut value) {
+                    Ok(value) => value == b"1",
+                    // Only VGA devices have it.
+                    Err(Errno::NOENT | Errno::NODEV) => false,
+                    Err(_) => true,
+                };
+            others |= !function.boot_display;
+        }
+    }
+    if !others {
+        return;
+    }
+    let mut iomem = [0; IOMEM_LEN];
+    // In a captured tree there may be none.
+    let iomem = root.read("proc/iomem", &mut iomem).unwrap_or_default();
+    if iomem.len() >= IOMEM_LEN {
+        warn!("only the first 64 KiB of /proc/iomem are searched for the firmware's framebuffer");
+    }
+    for function in inventory.functions_mut() {
+        let shows = function.id.is_display() && lies_in(iomem, function.address);
+        function.boot_display |= shows;
+    }
+}
 
 /// Takes the firmware's framebuffer out of the memory of a function; gives its device.
 #[inline(never)] // Inlined, it makes the executable larger.

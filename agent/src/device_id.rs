@@ -47,6 +47,29 @@ impl DeviceId {
         matches!(self.subclass(), 0x0600 | 0x0601 | 0x0c05 | 0x0806) || self.class >> 16 == 0x05
     }
 
+    /// Whether it is an Intel VMD controller: vmd makes a PCI domain of what is behind it
+    /// (`vmd_ids` in drivers/pci/controller/vmd.c, 5.10 to 7.2).
+    #[must_use]
+    pub fn is_vmd(&self) -> bool {
+        let model = matches!(
+            self.device,
+            0x201d | 0x28c0 | 0x467f | 0x4c3d | 0x7d0b | 0x9a0b | 0xa77f | 0xad0b | 0xb06f | 0xb60b
+        );
+        self.vendor == 0x8086 && model
+    }
+
+    /// Whether it may show a console: base class 03, or a VGA device older than the classes (0001).
+    #[must_use]
+    pub fn is_display(&self) -> bool {
+        self.class >> 16 == 0x03 || self.subclass() == 0x0001
+    }
+
+    /// Whether the system may boot from it: base class 01, mass storage.
+    #[must_use]
+    pub fn stores(&self) -> bool {
+        self.class >> 16 == 0x01
+    }
+
     /// A word or two for people.
     #[must_use]
     pub fn kind(&self) -> &'static str {

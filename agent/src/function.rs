@@ -21,6 +21,10 @@ pub struct Function {
     pub group: Option<u32>,
     /// Whether its header type is not 0. vfio-pci refuses those (`vfio_pci_probe`).
     pub bridge: bool,
+    /// The first and the last bus behind a bridge; 0 and 0 where it leads nowhere.
+    pub buses: (u8, u8),
+    /// Whether the machine boots on this display, as [`crate::console`] finds out.
+    pub boot_display: bool,
     /// The driver it is bound to.
     pub driver: Option<Name>,
 }
@@ -30,6 +34,14 @@ impl Function {
     #[must_use]
     pub fn is_endpoint(&self) -> bool {
         !self.bridge
+    }
+
+    /// Whether this is a bridge that the function at `address` is behind, at any depth.
+    #[must_use]
+    pub fn leads_to(&self, address: Address) -> bool {
+        let (first, last) = self.buses;
+        // Bus 0 is behind nothing: a bridge that nobody has set up says so of itself.
+        first > 0 && self.address.domain == address.domain && (first..=last).contains(&address.bus)
     }
 }
 
@@ -66,12 +78,29 @@ pub struct Inventory {
     pub beyond_limit: usize,
     /// Entries that could not be read, and functions that could not be made to get their group.
     pub unreadable: usize,
+    /// The first of the functions that could not be read.
+    unread: Vec<Address, MAX_UNREAD>,
+}
+
+/// How many of the functions that could not be read are known by their addresses.
+const MAX_UNREAD: usize = 32;
+
+/// Why a function of the machine is not in the inventory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unseen {
+    /// It could not be read.
+    Unread,
+    /// It lies beyond [`MAX_FUNCTIONS`].
+    Beyond,
+    /// It came later.
+    Late,
 }
 
 impl Inventory {
     /// Forgets all functions.
     pub fn clear(&mut self) {
         self.functions.clear();
+        self.unread.clear();
         (self.beyond_limit, self.unreadable) = (0, 0);
     }
 
@@ -86,6 +115,27 @@ impl Inventory {
         }
     }
 
+    /// Counts an entry that could not be read.
+    pub(crate) fn add_unread(&mut self, address: Option<Address>) {
+        self.unreadable = self.unreadable.saturating_add(1);
+        if let Some(address) = address {
+            // Where there is no room, whatever is missing may be one of them.
+            let _ = self.unread.push(address);
+        }
+    }
+
+    /// Why the function at `address` is not here.
+    #[must_use]
+    pub fn unseen(&self, address: Address) -> Unseen {
+        if self.unread.is_full() || self.unread.contains(&address) {
+            Unseen::Unread
+        } else if self.beyond_limit > 0 {
+            Unseen::Beyond
+        } else {
+            Unseen::Late
+        }
+    }
+
     /// Every function with its index.
     pub fn iter(&self) -> impl Iterator<Item = (Index, &Function)> + Clone {
         // MAX_FUNCTIONS is below the range of u16.
@@ -96,6 +146,11 @@ impl Inventory {
     #[must_use]
     pub fn get(&self, index: Index) -> Option<&Function> {
         self.functions.get(index.position())
+    }
+
+    /// Every function, to add what was found out about it; its address must stay.
+    pub(crate) fn functions_mut(&mut self) -> &mut [Function] {
+        &mut self.functions
     }
 
     /// The members of an IOMMU group.

@@ -19,7 +19,8 @@ use crate::host::{DRIVERS_PROBE, Host, LoadError, Root, driver_directory, driver
 use crate::iommu::Kind;
 use crate::outcome::{Act, Failure};
 use crate::pci_path;
-use crate::plan::{Decision, Plan, Refusal};
+use crate::plan::{Decision, Plan};
+use crate::refusal::Refusal;
 use crate::scan::scan;
 use crate::text::{Name, name};
 

@@ -150,8 +150,8 @@ pub struct GroupStatus {
     pub group: u32,
     /// Whether VFIO calls it viable; `None` where there is no answer.
     pub viable: Option<bool>,
-    /// A member that appeared after the machine was looked at: a native driver may take it, and
-    /// nothing of this plan keeps it off.
+    /// A member that is not in the inventory, for the reason that [`Inventory::unseen`] gives: a native
+    /// driver may take it, and nothing of this plan keeps it off.
     pub late: Option<Address>,
     /// Whether there is none although the kernel offers a way to ask.
     pub refused: bool,

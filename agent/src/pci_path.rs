@@ -49,6 +49,12 @@ impl<'a> PciPath<'a> {
         Ok(Self { start, rest })
     }
 
+    /// The domain that it starts in.
+    #[must_use]
+    pub fn domain(&self) -> u32 {
+        self.start.domain
+    }
+
     /// Device and function at each step below the first.
     fn below(&self) -> impl Iterator<Item = (u8, u8)> + 'a {
         steps(self.rest).filter_map(|step| read_step(step).ok())

@@ -4,11 +4,11 @@ use core::fmt;
 
 use heapless::Vec;
 
-use crate::address::{Address, Slot};
-use crate::device_id::IdPattern;
+use crate::address::Address;
 use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
-use crate::selector::{Selector, Source, Target};
+use crate::refusal::{Leave, Refusal};
+use crate::selector::{Selector, Source};
 use crate::text::Name;
 
 /// What is to be done with one function, and why.
@@ -42,108 +42,6 @@ pub enum Decision {
     Refuse(Refusal),
     /// It shares a group with a bound function and stays where it is.
     Leave(Leave),
-}
-
-/// Why a function that was asked for is not bound.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The kernel has no IOMMU group at all.
-    NoIommu,
-    /// Others have a group, this one has none.
-    NoGroup,
-    /// It has none yet; a dry run does not make the kernel give it one.
-    LateGroup,
-    /// Its header type is not 0.
-    Bridge,
-    /// It belongs to the machine itself and was swept up, not named.
-    System,
-    /// This member of its group is excluded.
-    ExcludedSibling(Address),
-    /// This member of its group was not selected, under `vfio.group=strict`.
-    UnselectedSibling(Address),
-    /// This member of its group is a VMD controller, which holds the PCI domain of what is behind
-    /// it: taken from its driver, it takes them all away.
-    Vmd(Address),
-    /// The machine boots from this member of its group, or its owner protects it.
-    Protected(Address),
-    /// This vendor and device sit there, and not what the selector names.
-    OtherId(u32, u32),
-    /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
-    KernelHasIt,
-    /// The policy has an error that may hide an exclusion.
-    UnclearPolicy,
-}
-
-/// Why a member of a bound group is not bound.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leave {
-    /// It belongs to the machine itself.
-    System,
-    /// `vfio.group=listed`, and it is not listed.
-    NotListed,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoIommu => f.write_str("the kernel uses no IOMMU"),
-            Self::NoGroup => f.write_str(
-                "the kernel gave it no IOMMU group, although other functions have one; vfio-pci \
-                 would not take it",
-            ),
-            Self::LateGroup => f.write_str(
-                "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for \
-                 it; the agent sees to that at boot, a plan does not",
-            ),
-            Self::Bridge => f.write_str("bridges are never bound; select what is behind it"),
-            Self::System => f.write_str(
-                "it belongs to the machine itself; name it by address or whole ID to take it",
-            ),
-            Self::ExcludedSibling(sibling) => write!(
-                f,
-                "{sibling} of the same IOMMU group is excluded or not what was named; \
-                 vfio.group=listed takes the one without the other"
-            ),
-            Self::UnselectedSibling(sibling) => write!(
-                f,
-                "vfio.group=strict, and {sibling} of the same IOMMU group is not selected"
-            ),
-            Self::Vmd(controller) => write!(
-                f,
-                "it shares its IOMMU group with the VMD controller {controller}; turn VMD off in \
-                 the firmware setup, or select the controller with all that is behind it"
-            ),
-            Self::Protected(member) => write!(
-                f,
-                "{member} of its IOMMU group is protected; vfio.force takes it all the same"
-            ),
-            Self::OtherId(vendor, device) => write!(
-                f,
-                "{vendor:04x}:{device:04x} sits there now, which is not what the selector names"
-            ),
-            Self::KernelHasIt => f.write_str(
-                "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select \
-                 the others by vfio.bind= alone",
-            ),
-            Self::UnclearPolicy => {
-                f.write_str("the policy has an error that may hide what must be left alone")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Leave {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::System => {
-                "it belongs to the machine itself and stays; if a host driver binds it, the group \
-                 is not usable"
-            }
-            Self::NotListed => {
-                "not listed, so it stays; if a host driver binds it, the group is not usable"
-            }
-        })
-    }
 }
 
 /// Everything that is to be done, in the order of addresses.
@@ -200,51 +98,72 @@ enum Mark {
     Selected {
         selector: u16,
         specific: bool,
+        /// Whether a selector names it one by one.
+        alone: bool,
     },
     Excluded,
-    /// By `vfio.protect=`; whether a selector asks for it, too.
-    Protected(Option<u16>),
+    /// By `vfio.protect=`, which outweighs an exclusion.
+    Protected {
+        /// The selector that asks for it all the same.
+        asked: Option<u16>,
+        /// Itself, or the protected bridge that it is behind.
+        by: Address,
+    },
     /// A selector names the function and another ID.
     OtherId(u16),
 }
 
+impl Mark {
+    fn protected(self, by: Address) -> Self {
+        let asked = match self {
+            Self::Selected { selector, .. } => Some(selector),
+            Self::Protected { .. } => return self,
+            _ => None,
+        };
+        Self::Protected { asked, by }
+    }
+}
+
 fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
     let mut mark = Mark::Untouched;
-    let mut protected = false;
-    for (at, selector) in (0..=u16::MAX).zip(&policy.selectors) {
-        if !selector.matches(function.address, &function.id) {
-            let disappointed = selector.is_disappointed(function.address, &function.id);
+    let (mut protected, mut excluded) = (false, false);
+    for (at, here) in (0..=u16::MAX).zip(&policy.selectors) {
+        if !here.matches(function.address, &function.id) {
+            let disappointed = here.is_disappointed(function.address, &function.id);
             if disappointed && mark == Mark::Untouched {
                 mark = Mark::OtherId(at);
             }
             continue;
         }
-        if selector.source == Source::Protect {
+        if here.source.protects() {
             protected = !policy.force;
             continue;
         }
-        if selector.excludes {
-            return Mark::Excluded;
+        if here.excludes {
+            excluded = true;
+            continue;
         }
-        mark = match mark {
+        let (selector, specific, alone) = match mark {
             Mark::Selected {
-                selector: first,
+                selector,
                 specific,
-            } => Mark::Selected {
-                selector: first,
-                specific: specific || selector.is_specific(),
-            },
-            _ => Mark::Selected {
-                selector: at,
-                specific: selector.is_specific(),
-            },
+                alone,
+            } => (selector, specific, alone),
+            _ => (at, false, false),
+        };
+        mark = Mark::Selected {
+            selector,
+            specific: specific || here.is_specific(),
+            alone: alone || here.names_one(),
         };
     }
-    match mark {
-        Mark::Selected { selector, .. } if protected => Mark::Protected(Some(selector)),
-        _ if protected => Mark::Protected(None),
-        _ => mark,
+    if excluded {
+        mark = Mark::Excluded;
     }
+    if protected {
+        mark = mark.protected(function.address);
+    }
+    mark
 }
 
 /// Joins what was asked for with what is there.
@@ -259,6 +178,7 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
         // There is a mark for each function, and both have the same limit.
         let _ = marks.push(mark(policy, function));
     }
+    protect_behind(inventory, &mut marks);
     let planner = Planner {
         policy,
         inventory,
@@ -281,6 +201,19 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
     plan
 }
 
+/// What is behind a protected bridge is protected as it is.
+fn protect_behind(inventory: &Inventory, marks: &mut [Mark]) {
+    for (index, bridge) in inventory.iter().filter(|(_, f)| f.bridge) {
+        if !matches!(marks.get(index.position()), Some(Mark::Protected { .. })) {
+            continue;
+        }
+        let behind = inventory.iter().zip(marks.iter_mut());
+        for (_, mark) in behind.filter(|((_, f), _)| bridge.leads_to(f.address)) {
+            *mark = mark.protected(bridge.address);
+        }
+    }
+}
+
 struct Planner<'a> {
     policy: &'a Policy<'a>,
     inventory: &'a Inventory,
@@ -300,7 +233,7 @@ impl Planner<'_> {
 
     fn decide(&self, index: Index, function: &Function) -> Option<(Why, Decision)> {
         let mark = self.marks.get(index.position())?;
-        if matches!(mark, Mark::Excluded | Mark::Protected(_))
+        if matches!(mark, Mark::Excluded | Mark::Protected { .. })
             && function.driver.as_deref() == Some(VFIO_PCI)
             && let Some((at, _)) = self.kernel_ids(function).next()
         {
@@ -308,17 +241,24 @@ impl Planner<'_> {
             return Some((Why::Selected(at), refused));
         }
         match mark {
-            Mark::Selected { selector, specific } => {
-                let decision = match self.refusal(function, *specific) {
+            Mark::Selected { selector, .. } => {
+                let decision = match self.refusal(function, *mark) {
                     Some(refusal) => Decision::Refuse(refusal),
                     None => Decision::Bind,
                 };
                 Some((Why::Selected(*selector), decision))
             }
-            Mark::Protected(Some(selector)) => Some((
-                Why::Selected(*selector),
-                Decision::Refuse(Refusal::Protected(function.address)),
-            )),
+            Mark::Protected {
+                asked: Some(selector),
+                by,
+            } => {
+                let refusal = if *by == function.address {
+                    Refusal::Protected(*by)
+                } else {
+                    Refusal::Behind(*by)
+                };
+                Some((Why::Selected(*selector), Decision::Refuse(refusal)))
+            }
             Mark::OtherId(selector) => Some((
                 Why::Selected(*selector),
                 Decision::Refuse(Refusal::OtherId(function.id.vendor, function.id.device)),
@@ -329,7 +269,8 @@ impl Planner<'_> {
     }
 
     /// Why a selected function may not be bound.
-    fn refusal(&self, function: &Function, specific: bool) -> Option<Refusal> {
+    fn refusal(&self, function: &Function, mark: Mark) -> Option<Refusal> {
+        let specific = matches!(mark, Mark::Selected { specific: true, .. });
         if function.bridge {
             Some(Refusal::Bridge)
         } else if !self.has_groups {
@@ -338,6 +279,8 @@ impl Planner<'_> {
             Some(Refusal::UnclearPolicy)
         } else if function.id.is_system() && !specific {
             Some(Refusal::System)
+        } else if self.may_be_needed(function, mark) {
+            Some(Refusal::Unlisted(function.address))
         } else {
             match function.group {
                 None if self.inventory.awaits_group(function) => Some(Refusal::LateGroup),
@@ -347,20 +290,32 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether the system may boot from a function for all that is known, and nobody named it alone.
+    fn may_be_needed(&self, function: &Function, mark: Mark) -> bool {
+        // What vfio-pci has already, nobody boots from.
+        let known =
+            self.policy.listed || self.policy.force || function.driver.as_deref() == Some(VFIO_PCI);
+        !known && function.id.stores() && !matches!(mark, Mark::Selected { alone: true, .. })
+    }
+
     /// Why no member of a group may be bound.
     fn group_refusal(&self, group: u32) -> Option<Refusal> {
         let find = |wanted: &dyn Fn(&Function, Mark) -> bool| {
-            let mut endpoints = self.members(group).filter(|(f, _)| f.is_endpoint());
-            let found = endpoints.find(|(function, mark)| wanted(function, *mark));
+            let mut members = self.members(group);
+            let found = members.find(|(function, mark)| wanted(function, *mark));
             found.map(|(function, _)| function.address)
         };
         let unasked_vmd = |function: &Function, mark: Mark| {
-            function.driver.as_deref() == Some("vmd") && !matches!(mark, Mark::Selected { .. })
+            // In an initramfs vmd has not taken it yet; the driver tells of models to come.
+            (function.id.is_vmd() || function.driver.as_deref() == Some("vmd"))
+                && !matches!(mark, Mark::Selected { .. })
         };
+        // A bridge is never bound, but its owner may want it, and what it carries, left alone.
         let excluded = |_: &Function, mark| matches!(mark, Mark::Excluded | Mark::OtherId(_));
-        let unselected =
-            |function: &Function, mark| mark == Mark::Untouched && !function.id.is_system();
-        let protected = |_: &Function, mark| matches!(mark, Mark::Protected(_));
+        let unselected = |function: &Function, mark| {
+            mark == Mark::Untouched && function.is_endpoint() && !function.id.is_system()
+        };
+        let protected = |_: &Function, mark| matches!(mark, Mark::Protected { .. });
         let policy = self.policy.group;
         if let Some(member) = find(&protected) {
             return Some(Refusal::Protected(member));
@@ -369,9 +324,17 @@ impl Planner<'_> {
         if vmd.is_some() || policy == GroupPolicy::Listed {
             return vmd;
         }
+        let display = |function: &Function, mark| function.boot_display && mark == Mark::Untouched;
+        if !self.policy.force
+            && let Some(display) = find(&display)
+        {
+            return Some(Refusal::BootDisplay(display));
+        }
         let excluded = find(&excluded).map(Refusal::ExcludedSibling);
-        if excluded.is_some() || policy == GroupPolicy::Endpoints {
-            return excluded;
+        let needed = || find(&|f, mark| self.may_be_needed(f, mark)).map(Refusal::Unlisted);
+        let refusal = excluded.or_else(needed);
+        if refusal.is_some() || policy == GroupPolicy::Endpoints {
+            return refusal;
         }
         find(&unselected).map(Refusal::UnselectedSibling)
     }
@@ -379,9 +342,8 @@ impl Planner<'_> {
     /// What becomes of an endpoint that nobody named, if its group is bound at all.
     fn decide_sibling(&self, function: &Function) -> Option<(Why, Decision)> {
         let group = function.group?;
-        let (cause, _) = self.members(group).find(|(member, mark)| match mark {
-            Mark::Selected { specific, .. } => self.refusal(member, *specific).is_none(),
-            _ => false,
+        let (cause, _) = self.members(group).find(|(member, mark)| {
+            matches!(mark, Mark::Selected { .. }) && self.refusal(member, *mark).is_none()
         })?;
         let decision = if function.id.is_system() {
             Decision::Leave(Leave::System)
@@ -411,76 +373,5 @@ impl Planner<'_> {
         all.filter(|(_, selector)| {
             selector.source == Source::KernelIds && selector.matches(function.address, &function.id)
         })
-    }
-}
-
-/// The selectors that match no function and do not exclude, with what comes nearest.
-pub fn unmatched<'a>(
-    policy: &'a Policy<'a>,
-    inventory: &'a Inventory,
-) -> impl Iterator<Item = Unmatched<'a>> {
-    let means = |selector: &&Selector<'_>| {
-        let mut all = inventory.iter();
-        all.any(|(_, f)| selector.matches(f.address, &f.id))
-    };
-    let takes = |s: &&Selector<'_>| !s.excludes || s.source == Source::Protect;
-    policy
-        .selectors
-        .iter()
-        .filter(takes)
-        .filter(move |selector| !means(selector))
-        .map(|selector| Unmatched {
-            selector,
-            near: nearest(selector, inventory),
-        })
-}
-
-/// A function that an owner may have meant: what the selector describes in another place, another
-/// function of the device that it names, or, where the machine has no such domain, what has the number
-/// of the bus as its domain (a UID of IBM Z), or the first of all.
-pub(crate) fn nearest<'a>(
-    selector: &Selector<'_>,
-    inventory: &'a Inventory,
-) -> Option<&'a Function> {
-    let model = selector.expected.or(match selector.target {
-        Target::Id(pattern) if pattern.names_a_model() => Some(pattern),
-        _ => None,
-    });
-    let model = model.map(|pattern| IdPattern {
-        vendor: pattern.vendor,
-        device: pattern.device,
-        ..IdPattern::default()
-    });
-    let device = selector.slot().map(Slot::whole);
-    let find = |wanted: &dyn Fn(&Function) -> bool| {
-        let mut all = inventory.iter().map(|(_, function)| function);
-        all.find(|function| wanted(function))
-    };
-    let in_domain = |domain| find(&|function| function.address.domain == domain);
-    find(&|function| model.is_some_and(|model| model.matches(&function.id)))
-        .or_else(|| find(&|function| device.is_some_and(|device| device.matches(function.address))))
-        .or_else(|| match (device?, in_domain(device?.domain)) {
-            (_, Some(_)) => None,
-            (device, None) => in_domain(device.bus.into()).or_else(|| find(&|_| true)),
-        })
-}
-
-/// A selector that names nothing on this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Unmatched<'a> {
-    /// The selector. `vfio_pci.ids=` often lists what other machines have; `vfio.bind=` means this
-    /// one.
-    pub selector: &'a Selector<'a>,
-    /// What may have been meant.
-    pub near: Option<&'a Function>,
-}
-
-impl fmt::Display for Unmatched<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} matches no function of this machine", self.selector)?;
-        match self.near {
-            Some(near) => write!(f, "; nearest is {} ({})", near.address, near.id),
-            None => Ok(()),
-        }
     }
 }

@@ -77,6 +77,9 @@ pub struct Policy<'a> {
     pub dry_run: bool,
     /// `vfio.force`: bind what is protected, too.
     pub force: bool,
+    /// Whether all that the system boots from is known, so that what is not protected is free. Without
+    /// such a list what stores is taken only where it is named one by one.
+    pub listed: bool,
     /// What the owner should look at.
     pub problems: Vec<Problem<'a>, MAX_PROBLEMS>,
     /// Problems beyond [`MAX_PROBLEMS`].
@@ -94,6 +97,7 @@ impl Default for Policy<'_> {
             on_failure: OnFailure::default(),
             dry_run: false,
             force: false,
+            listed: false,
             problems: Vec::new(),
             more_problems: 0,
         }
@@ -105,8 +109,9 @@ impl Default for Policy<'_> {
 pub struct Sources<'a> {
     /// The `ids=` that modprobe.d has for vfio-pci.
     pub modprobe_ids: Option<&'a [u8]>,
-    /// What was recorded when the image was built.
-    pub protected: &'a [u8],
+    /// What was recorded when the image was built; `None` where nothing was, which is less than an
+    /// empty list.
+    pub protected: Option<&'a [u8]>,
     /// The policy file of the image.
     pub file: &'a [u8],
     /// The kernel command line.
@@ -124,21 +129,20 @@ impl<'a> Policy<'a> {
     /// Reads the policy.
     #[must_use]
     pub fn read(sources: &Sources<'a>) -> Self {
-        let mut policy = Self::default();
+        let mut policy = Self {
+            listed: sources.protected.is_some(),
+            ..Self::default()
+        };
         // What modprobe.d says is replaced without a word: that is what its reader expects.
         let mut ids = sources.modprobe_ids.map(Some);
         let mut file_ids = None;
-        let files = [sources.protected, sources.file];
-        for line in files
-            .into_iter()
-            .flat_map(|file| file.split(|byte| *byte == b'\n'))
-        {
-            for parameter in parameters(without_comment(line)) {
-                if !policy.take(parameter, &mut file_ids) {
-                    policy.problem(Problem::UnknownName(parameter.name));
-                }
+        policy.file(sources.protected.unwrap_or_default(), &mut file_ids);
+        for selector in &mut policy.selectors {
+            if selector.source == Source::Protect {
+                selector.source = Source::Recorded;
             }
         }
+        policy.file(sources.file, &mut file_ids);
         ids = file_ids.or(ids);
         let mut line_ids = None;
         for parameter in parameters(sources.line) {
@@ -150,6 +154,17 @@ impl<'a> Policy<'a> {
             Some(Some(value)) => policy.kernel_ids(value),
         }
         policy
+    }
+
+    /// Takes in a file, line by line.
+    fn file(&mut self, text: &'a [u8], ids: &mut Option<Option<&'a [u8]>>) {
+        for line in text.split(|byte| *byte == b'\n') {
+            for parameter in parameters(without_comment(line)) {
+                if !self.take(parameter, ids) {
+                    self.problem(Problem::UnknownName(parameter.name));
+                }
+            }
+        }
     }
 
     /// Takes in one parameter; false if it is somebody else's.
@@ -183,7 +198,7 @@ impl<'a> Policy<'a> {
     pub fn selects(&self) -> bool {
         self.selectors
             .iter()
-            .any(|selector| selector.source != Source::Protect)
+            .any(|selector| !selector.source.protects())
     }
 
     /// Whether a mistake may hide what must be left alone, so that nothing may be bound.
@@ -261,7 +276,10 @@ impl<'a> Policy<'a> {
                     self.problem(bad("1 or 0", Instead::Uses("0")));
                 }
             },
-            Word::Unprotected => self.problem(Problem::Unprotected(value.unwrap_or_default())),
+            Word::Unprotected => {
+                self.listed = false;
+                self.problem(Problem::Unprotected(value.unwrap_or_default()));
+            }
             Word::Unknown => self.problem(Problem::UnknownName(name)),
         }
     }
@@ -316,6 +334,7 @@ impl<'a> Policy<'a> {
                 excludes: false,
                 target: Target::Id(pattern),
                 expected: None,
+                everywhere: false,
             });
         }
     }
@@ -589,7 +608,7 @@ mod tests {
     fn later_sources_add_selectors_and_replace_ids() {
         let sources = Sources {
             modprobe_ids: Some(b"1:1"),
-            protected: b"vfio.protect=00:1f.2@8086:2922 # /, sda\n",
+            protected: Some(b"vfio.protect=00:1f.2@8086:2922 # /, sda\n"),
             file: b"# my cards\nvfio.bind=42:00.0 # the GPU\n\n  vfio.group=listed\nvfio_pci.ids=2:2\n",
             line: b"vfio.bind=43:00.0 vfio_pci.ids=3:3 vfio.group=strict quiet",
         };

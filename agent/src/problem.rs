@@ -4,12 +4,15 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::address::Address;
+use crate::device_id::DeviceId;
 use crate::errno::Answer;
 use crate::kernel_ids::{self, Quirk};
-use crate::misread::Misread;
+use crate::misread::{Misread, split_once};
 use crate::policy::MAX_SELECTORS;
-use crate::selector::Source;
+use crate::selector::{Source, Written};
 use crate::text::Text;
+use crate::unmatched::Nothing;
 
 /// How much a problem matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +41,12 @@ pub enum Problem<'a> {
     NamesNothing(Source),
     /// A name that more than one device has; whether it excludes something.
     Ambiguous(&'a [u8], bool),
+    /// An exclusion that matches nothing, with what comes nearest.
+    ExcludesNothing(&'a [u8], Option<(Address, DeviceId)>),
+    /// What is to be left alone is not where it was said to be, and is known by its ID; what is there.
+    Moved(Source, &'a [u8], Option<DeviceId>),
+    /// What was recorded is not there, and nobody knows what it was.
+    Lost(&'a [u8]),
     /// An item of `vfio_pci.ids=` that the kernel rejects as `invalid id string`.
     InvalidId(&'a [u8]),
     /// An item of `vfio_pci.ids=` with a surprising effect.
@@ -83,6 +92,8 @@ impl Problem<'_> {
             | Self::AfterDashes(_)
             | Self::NamesNothing(_)
             | Self::Unprotected(_)
+            | Self::Moved(Source::Recorded, ..)
+            | Self::Lost(_)
             | Self::SlotOff(_) => Severity::Warning,
             _ => Severity::Error,
         }
@@ -92,11 +103,12 @@ impl Problem<'_> {
     #[must_use]
     pub fn forbids_binding(&self) -> bool {
         match self {
-            Self::Selector { source, text, .. } => {
-                *source == Source::Protect || text.starts_with(b"!")
-            }
+            Self::Selector { source, text, .. } => source.protects() || text.starts_with(b"!"),
             Self::Ambiguous(_, excludes) => *excludes,
-            Self::TooManySelectors | Self::TooLong(_) | Self::Unreadable(..) => true,
+            Self::ExcludesNothing(..)
+            | Self::TooManySelectors
+            | Self::TooLong(_)
+            | Self::Unreadable(..) => true,
             Self::BadValue { instead, .. } => *instead == Instead::BindsNothing,
             _ => false,
         }
@@ -120,6 +132,20 @@ pub enum Instead {
     BindsNothing,
     /// This value counts.
     Uses(&'static str),
+}
+
+const BUILD_ANEW: &str = "; build the image anew";
+
+/// What is at a place.
+struct There(Option<DeviceId>);
+
+impl fmt::Display for There {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => write!(f, "{id} is there now"),
+            None => f.write_str("nothing is there now"),
+        }
+    }
 }
 
 const NOTHING_IS_BOUND: &str = "nothing is bound";
@@ -158,6 +184,27 @@ impl fmt::Display for Problem<'_> {
                  slot in place of single functions"
             ),
             Self::NamesNothing(source) => write!(f, "{source} names no function"),
+            Self::ExcludesNothing(text, near) => {
+                write!(f, "vfio.bind={} {}", Text(text), Nothing(*near))?;
+                self.excuse(f)?;
+                f.write_str("; give it its ID (@10de:1b80) where it may be missing")
+            }
+            Self::Moved(source, text, there) => {
+                write!(f, "{}: {}; every ", Written(*source, text), There(*there))?;
+                let id = split_once(text, b'@').map_or(&b"such function"[..], |(_, id)| id);
+                write!(f, "{} of this machine is left alone", Text(id))?;
+                if *source == Source::Recorded {
+                    f.write_str(BUILD_ANEW)?;
+                }
+                Ok(())
+            }
+            Self::Lost(text) => write!(
+                f,
+                "{}: {}, and what was is not known: what stores is taken only where it is named one \
+                 by one{BUILD_ANEW}",
+                Written(Source::Recorded, text),
+                There(None)
+            ),
             Self::InvalidId(item) => write!(
                 f,
                 "vfio_pci.ids: `{}`: invalid id string, the kernel skips it; write vendor:device",

@@ -6,10 +6,11 @@ use core::fmt;
 use crate::function::Inventory;
 use crate::iommu::{Advice, Kind};
 use crate::outcome::{Fate, Outcomes};
-use crate::plan::{Decision, Plan, Step, Why, unmatched};
+use crate::plan::{Decision, Plan, Step, Why};
 use crate::policy::Policy;
 use crate::selector::Source;
 use crate::text::Name;
+use crate::unmatched::unmatched;
 
 /// How a run ended, in a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +104,7 @@ impl Record<'_> {
                 status.viable == Some(false) || status.refused || status.late.is_some()
             });
         let unmatched =
-            unmatched(self.policy, self.inventory).any(|u| u.selector.source == Source::Bind);
+            unmatched(self.policy, self.inventory).any(|u| u.selector.source != Source::KernelIds);
         // What was not looked at may be what was asked for, or share its group.
         let unseen = self.inventory.beyond_limit > 0
             || self.inventory.unreadable > 0

@@ -2,18 +2,20 @@
 //!
 //! The README's section on the record tells its readers what each field means.
 
-use crate::function::{Function, Inventory};
+use crate::address::Address;
+use crate::function::{Function, Inventory, Unseen};
 use crate::host::Root;
 use crate::json::{Json, Value};
 use crate::outcome::{Outcome, blockers};
 use crate::pci_path;
-use crate::plan::{Decision, Step, Why, nearest};
+use crate::plan::{Decision, Step, Why};
 use crate::policy::Policy;
 use crate::problem::Severity;
 use crate::record::Record;
 use crate::selector::Selector;
 use crate::text::{Name, Text};
 use crate::tree::Output;
+use crate::unmatched::nearest;
 
 /// The version of the form below; it changes when a reader of an older one would go wrong.
 pub const SCHEMA: u64 = 1;
@@ -66,6 +68,7 @@ fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, 
     json.text("group", &policy.group);
     json.text("onfail", &policy.on_failure);
     json.field("dry_run", Value::Truth(policy.dry_run));
+    json.field("listed", Value::Truth(policy.listed));
     json.key("selectors");
     json.open("[");
     for selector in &policy.selectors {
@@ -183,8 +186,14 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
         json.open("{");
         json.field("group", Value::Number(status.group.into()));
         json.field("viable", status.viable.map_or(Value::Null, Value::Truth));
-        let late = status.late.as_ref();
-        json.field("late", late.map_or(Value::Null, |late| Value::Text(late)));
+        let came_late = |address: &Address| record.inventory.unseen(*address) == Unseen::Late;
+        let (late, unseen) = match &status.late {
+            Some(address) if came_late(address) => (Value::Text(address), Value::Null),
+            Some(address) => (Value::Null, Value::Text(address)),
+            None => (Value::Null, Value::Null),
+        };
+        json.field("late", late);
+        json.field("unseen", unseen);
         json.key("blockers");
         json.open("[");
         if status.viable == Some(false) {

@@ -12,7 +12,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::{self, Policy, Sources};
 use crate::problem::Problem;
 use crate::record::{Record, State};
-use crate::{apply, modprobe_conf, resolve, scan, variant};
+use crate::{apply, modprobe_conf, presence, resolve, scan, variant};
 
 /// Reads the policy, looks at the machine and plans; writes nothing.
 ///
@@ -85,8 +85,8 @@ fn run(
     let modprobe_ids = modprobe_conf::kernel_ids(root);
     let mut policy = Policy::read(&Sources {
         modprobe_ids: modprobe_ids.as_deref(),
-        // An image without the files has no policy of its own.
-        protected: protected.unwrap_or_default(),
+        protected: protected.ok(),
+        // An image without the file has no policy of its own.
         file: file.unwrap_or_default(),
         // /proc/cmdline adds a line end, which an open quote would take in.
         line: line.strip_suffix(b"\n").unwrap_or(line),
@@ -116,6 +116,7 @@ fn run(
         inventory.late = grouping::late(root);
         loaded = hands.and_then(|hands| hands.load_driver(&mut inventory));
         resolve::resolve(&mut policy, root, &inventory);
+        presence::look(&mut policy, &inventory);
         loop {
             drafted = plan(&policy, &inventory);
             if !hands.is_some_and(|hands| hands.make_groups(&mut inventory, &drafted)) {

@@ -1,9 +1,14 @@
 //! sysfs -> [`Inventory`].
 
-use nom::{IResult, Parser, character::complete::u32, combinator::all_consuming};
+use nom::{
+    IResult, Parser,
+    character::complete::{u8, u32},
+    combinator::all_consuming,
+};
 use rustix::io::Errno;
 
 use crate::address::Address;
+use crate::console;
 use crate::device_id::DeviceId;
 use crate::function::{Function, Inventory};
 use crate::host::{DEVICES, Root, attribute, driver_of, last_component};
@@ -18,7 +23,8 @@ use crate::text::Text;
 /// What listing the devices answered.
 pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
     root.list(DEVICES, &mut |entry| {
-        let function = match Address::parse(entry) {
+        let address = Address::parse(entry);
+        let function = match address {
             Some(address) => read(root, address),
             None => Err(Errno::INVAL),
         };
@@ -26,7 +32,7 @@ pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
             Ok(function) => inventory.add(function),
             Err(Errno::NOENT | Errno::NODEV) => {}
             Err(errno) => {
-                inventory.unreadable = inventory.unreadable.saturating_add(1);
+                inventory.add_unread(address);
                 let answer = crate::errno::Answer(errno);
                 warn!(
                     "{DEVICES}/{}: cannot be read: {answer}; left alone",
@@ -35,6 +41,7 @@ pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
             }
         }
     })?;
+    console::find_boot_displays(root, inventory);
     Ok(())
 }
 
@@ -47,14 +54,31 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
     // The class says so where that cannot be looked up.
     let bridge = matches!(id.subclass(), 0x0604 | 0x0607 | 0x0609)
         || root.exists(&attribute(address, "secondary_bus_number"));
+    let buses = if bridge { buses(root, address) } else { (0, 0) };
     let driver = driver_of(root, address)?;
     Ok(Function {
         address,
         id,
         group: group(root, address)?,
         bridge,
+        buses,
+        boot_display: false,
         driver,
     })
+}
+
+/// The buses behind a bridge. Where sysfs does not tell, any may be: this decides what is left alone.
+fn buses(root: &dyn Root, address: Address) -> (u8, u8) {
+    let bus = |name| {
+        let mut buffer = [0; 8];
+        let text = root.read(&attribute(address, name), &mut buffer).ok()?;
+        let number: IResult<_, _> = all_consuming(u8).parse(text.trim_ascii_end());
+        number.ok().map(|(_, bus)| bus)
+    };
+    (
+        bus("secondary_bus_number").unwrap_or(1),
+        bus("subordinate_bus_number").unwrap_or(u8::MAX),
+    )
 }
 
 fn group(root: &dyn Root, address: Address) -> Result<Option<u32>, Errno> {

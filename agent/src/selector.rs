@@ -40,6 +40,9 @@ pub struct Selector<'a> {
     pub target: Target<'a>,
     /// What must sit there (`@ID`).
     pub expected: Option<IdPattern>,
+    /// Whether it means whatever has the expected ID as well: [`crate::presence`] says so where the
+    /// place has something else.
+    pub everywhere: bool,
 }
 
 /// The parameter a selector came from.
@@ -49,8 +52,18 @@ pub enum Source {
     Bind,
     /// `vfio_pci.ids=`.
     KernelIds,
-    /// `vfio.protect=`, of the owner or recorded when the image was built.
+    /// `vfio.protect=` of the owner.
     Protect,
+    /// `vfio.protect=`, recorded when the image was built.
+    Recorded,
+}
+
+impl Source {
+    /// Whether what it names is never bound, unless `vfio.force` says so.
+    #[must_use]
+    pub fn protects(self) -> bool {
+        matches!(self, Self::Protect | Self::Recorded)
+    }
 }
 
 impl fmt::Display for Source {
@@ -59,13 +72,27 @@ impl fmt::Display for Source {
             Self::Bind => "vfio.bind",
             Self::KernelIds => "vfio_pci.ids",
             Self::Protect => "vfio.protect",
+            Self::Recorded => "protected.conf",
         })
     }
 }
 
 impl fmt::Display for Selector<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.source, Text(self.text))
+        Written(self.source, self.text).fmt(f)
+    }
+}
+
+/// A selector as it stands where it was written.
+pub(crate) struct Written<'a>(pub Source, pub &'a [u8]);
+
+impl fmt::Display for Written<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.0 {
+            Source::Recorded => ": ",
+            _ => "=",
+        };
+        write!(f, "{}{mark}{}", self.0, Text(self.1))
     }
 }
 
@@ -74,7 +101,8 @@ impl Selector<'_> {
     /// a function from being taken, never from being left alone.
     #[must_use]
     pub fn matches(&self, address: Address, id: &DeviceId) -> bool {
-        self.points_at(address, id) && (self.excludes || self.expects(id))
+        let there = self.points_at(address, id) && (self.excludes || self.expects(id));
+        there || (self.everywhere && self.expects(id))
     }
 
     /// Whether it names this one function, and something else sits there than expected.
@@ -84,14 +112,14 @@ impl Selector<'_> {
         single && self.points_at(address, id) && !self.expects(id)
     }
 
-    fn points_at(&self, address: Address, id: &DeviceId) -> bool {
+    pub(crate) fn points_at(&self, address: Address, id: &DeviceId) -> bool {
         match &self.target {
             Target::Id(pattern) => pattern.matches(id),
             _ => self.slot().is_some_and(|slot| slot.matches(address)),
         }
     }
 
-    fn expects(&self, id: &DeviceId) -> bool {
+    pub(crate) fn expects(&self, id: &DeviceId) -> bool {
         self.expected.is_none_or(|pattern| pattern.matches(id))
     }
 
@@ -103,6 +131,12 @@ impl Selector<'_> {
             Target::Named(_, slot) => *slot,
             Target::Id(_) => None,
         }
+    }
+
+    /// Whether it names a device by its place, its name or its serial number, as opposed to what it is.
+    #[must_use]
+    pub fn names_one(&self) -> bool {
+        !matches!(self.target, Target::Id(_))
     }
 
     /// Whether it names single functions or one model, as opposed to sweeping up whatever fits.
@@ -219,6 +253,7 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
         excludes,
         target: target(body)?,
         expected,
+        everywhere: false,
     })
 }
 

@@ -3,14 +3,16 @@
 use core::fmt;
 
 use crate::device_id::DeviceId;
-use crate::function::Function;
+use crate::function::{Function, Unseen};
 use crate::host::Root;
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
-use crate::plan::{Decision, Leave, unmatched};
+use crate::plan::Decision;
 use crate::problem::Severity;
 use crate::record::{Record, State};
+use crate::refusal::Leave;
 use crate::selector::Source;
 use crate::text::Name;
+use crate::unmatched::unmatched;
 
 /// Logs the whole record, with a line for each step.
 pub fn tell(record: &Record<'_>, root: &dyn Root) {
@@ -29,8 +31,8 @@ pub fn tell_rest(record: &Record<'_>) {
     for unmatched in unmatched(record.policy, record.inventory) {
         match unmatched.selector.source {
             _ if record.inventory.is_empty() => {}
-            Source::Bind => error!("{unmatched}"),
-            Source::KernelIds | Source::Protect => info!("{unmatched}"),
+            Source::KernelIds => info!("{unmatched}"),
+            _ => error!("{unmatched}"),
         }
     }
     tell_limits(record);
@@ -121,10 +123,14 @@ fn driver(name: Option<&Name>) -> &str {
 fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
     let group = status.group;
     if let Some(address) = status.late {
-        error!(
-            "group {group}: {address} appeared while the others were bound and is not; run \
-             `vfio-bind bind`"
-        );
+        let why = match record.inventory.unseen(address) {
+            Unseen::Late => "appeared while the others were bound and is not; run `vfio-bind bind`",
+            Unseen::Unread => "could not be read, as was told, and is not bound with the others",
+            Unseen::Beyond => {
+                "lies beyond the functions that are looked at, and is not bound with the others"
+            }
+        };
+        error!("group {group}: {address} {why}");
     }
     match status.viable {
         Some(true) => info!("group {group} is viable, says VFIO"),

@@ -161,7 +161,7 @@ fn every_kind_of_ending_is_told() {
                  selector names (vfio.bind=42:00.1@10de:1b80)",
                 "ERROR: vfio.bind=42:00.1@10de:1b80 matches no function of this machine; nearest is \
                  0000:42:00.0 (1234:1111)",
-                "INFO: vfio.protect=43:00.0 matches no function of this machine",
+                "ERROR: vfio.protect=43:00.0 matches no function of this machine",
                 "INFO: 0 of 0 functions on vfio-pci after 7.3 ms",
             ],
         ),

@@ -3,15 +3,16 @@
 
 use rustix::io::Errno;
 use vfio_bind::address::Address;
+use vfio_bind::device_id::DeviceId;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::LoadError;
 use vfio_bind::iommu::{Advice, Kind};
 use vfio_bind::kernel_ids::Quirk;
 use vfio_bind::misread::{Fault, Misread};
 use vfio_bind::outcome::{Act, Failure, Fate};
-use vfio_bind::plan::{Leave, Refusal};
 use vfio_bind::problem::{Instead, Problem};
 use vfio_bind::record::State;
+use vfio_bind::refusal::{Leave, Refusal};
 use vfio_bind::selector::Source;
 
 /// Compares each value with its sentence. The patterns of all rows together must cover the type.
@@ -204,6 +205,12 @@ fn what_is_wrong_with_a_policy() {
         at: text,
         fault: Fault::Expected("a bus of two digits"),
     };
+    let near = Address::parse(b"0000:42:00.1").unwrap();
+    let id = DeviceId {
+        vendor: 0x8086,
+        device: 0x1572,
+        ..DeviceId::default()
+    };
     table!(
         Problem<'_>, display,
         Problem::Selector { source: Source::Protect, .. } =
@@ -226,6 +233,24 @@ fn what_is_wrong_with_a_policy() {
              excludes is unknown, so nothing is bound",
         Problem::Ambiguous(_, false) = Problem::Ambiguous(b"slot:1", false) =>
             "`slot:1` is the name of more than one device of this machine; use an address",
+        Problem::ExcludesNothing(_, Some(_)) =
+            Problem::ExcludesNothing(b"!01:00.3", Some((near, id))) =>
+            "vfio.bind=!01:00.3 matches no function of this machine; nearest is 0000:42:00.1 (8086:1572); \
+             what it excludes is unknown, so nothing is bound; give it its ID (@10de:1b80) where it may \
+             be missing",
+        Problem::ExcludesNothing(_, None) = Problem::ExcludesNothing(b"!slot:9", None) =>
+            "vfio.bind=!slot:9 matches no function of this machine; what it excludes is unknown, so \
+             nothing is bound; give it its ID (@10de:1b80) where it may be missing",
+        Problem::Moved(Source::Recorded, _, None) =
+            Problem::Moved(Source::Recorded, b"00:1d.0/00.0@144d:a808", None) =>
+            "protected.conf: 00:1d.0/00.0@144d:a808: nothing is there now; every 144d:a808 of this \
+             machine is left alone; build the image anew",
+        Problem::Moved(_, _, _) = Problem::Moved(Source::Bind, b"!01:00.3@8086:10d3", Some(id)) =>
+            "vfio.bind=!01:00.3@8086:10d3: 8086:1572 is there now; every 8086:10d3 of this machine is \
+             left alone",
+        Problem::Lost(_) = Problem::Lost(b"00:1d.0/00.0") =>
+            "protected.conf: 00:1d.0/00.0: nothing is there now, and what was is not known: what stores \
+             is taken only where it is named one by one; build the image anew",
         Problem::InvalidId(_) = Problem::InvalidId(b"x") =>
             "vfio_pci.ids: `x`: invalid id string, the kernel skips it; write vendor:device",
         Problem::OddId(..) = Problem::OddId(b"*:*", Quirk::MatchesEverything) =>
@@ -328,6 +353,15 @@ fn why_a_function_is_refused_or_left() {
              setup, or select the controller with all that is behind it",
         Refusal::Protected(_) = Refusal::Protected(other) =>
             "0000:42:00.1 of its IOMMU group is protected; vfio.force takes it all the same",
+        Refusal::Behind(_) = Refusal::Behind(other) =>
+            "it is behind 0000:42:00.1, which is protected; vfio.force takes it all the same",
+        Refusal::BootDisplay(_) = Refusal::BootDisplay(other) =>
+            "0000:42:00.1 of its IOMMU group is the display that the machine boots on; \
+             vfio.bind=0000:42:00.1 takes it as well, as vfio.force does",
+        Refusal::Unlisted(_) = Refusal::Unlisted(other) =>
+            "0000:42:00.1 stores, and this image does not know what its system boots from; name it by \
+             address, path, slot or serial number to take it, or build the image where `vfio-bind \
+             protected` knows",
         Refusal::KernelHasIt = Refusal::KernelHasIt =>
             "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select the others by \
              vfio.bind= alone",

@@ -2,10 +2,11 @@
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it; [`known`] joins that with what the image of this boot knew.
-//! [`commands`] has a file for each command.
+//! [`commands`] has a file for each command; [`in_use`] is what the system would miss.
 #![forbid(unsafe_code)]
 
 pub mod commands;
+pub mod in_use;
 pub mod known;
 pub mod storage;
 

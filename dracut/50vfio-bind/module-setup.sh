@@ -23,22 +23,25 @@ installkernel() {
     hostonly='' instmods -s virtio_pci virtio_iommu pci_stub
 }
 
-# The controllers that this system boots from, for the agent to leave alone. Without the list the
-# image is of use all the same.
+# The controllers that this system boots from, for the agent to leave alone. Without the list it takes
+# no storage but what is named one by one.
 vfio_bind_protected() {
-    local command=/usr/bin/vfio-bind conf=$initdir/etc/vfio-bind/protected.conf
+    local command=/usr/bin/vfio-bind conf=$initdir/etc/vfio-bind/protected.conf why
 
     if [[ ${dracutsysrootdir-} ]]; then
-        dwarn "vfio-bind: the image does not protect its boot disk: which one a system in" \
-            "$dracutsysrootdir boots from is not known here"
+        why="that of a system in $dracutsysrootdir is not known here"
     elif [[ ! -x $command ]]; then
-        dwarn "vfio-bind: the image does not protect the boot disk: install $command"
+        why="$command is not installed"
     else
         mkdir -p "${conf%/*}"
         "$command" protected > "$conf" && return
         rm -f "$conf"
-        dwarn "vfio-bind: the image does not protect the boot disk: '$command protected' failed"
+        why="'$command protected' failed"
     fi
+    dwarn "vfio-bind: the image does not protect the boot disk, as it has no list: $why. What" \
+        "stores (PCI class 01) will be taken only where vfio.bind= names it by address, path, slot" \
+        "or serial number; an image that the running system builds, with $command installed, has" \
+        "the list"
 }
 
 install() {

@@ -97,8 +97,8 @@ pub fn write_base(
     archive.finish()
 }
 
-/// Writes the image `base` with `orders` and a file for its modprobe.d behind it: the kernel unpacks one
-/// archive after another.
+/// Writes the image `base` with `orders`, a file for its modprobe.d and the list of what is protected
+/// behind it: the kernel unpacks one archive after another.
 ///
 /// # Errors
 /// Where something cannot be read or written.
@@ -107,6 +107,7 @@ pub fn write_with_orders(
     base: &Path,
     orders: &Orders,
     modprobe: Option<&str>,
+    list: Option<&str>,
 ) -> Result<()> {
     let mut archive = Archive::create(path)?;
     let image = fs::read(base).with_context(|| format!("read({})", base.display()))?;
@@ -123,6 +124,10 @@ pub fn write_with_orders(
     archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
     if let Some(text) = modprobe {
         archive.add("etc/modprobe.d/scenario.conf", DATA, text.as_bytes())?;
+    }
+    if let Some(text) = list {
+        archive.add("etc/vfio-bind", FOLDER, b"")?;
+        archive.add("etc/vfio-bind/protected.conf", DATA, text.as_bytes())?;
     }
     archive.finish()
 }
@@ -272,7 +277,7 @@ mod tests {
             scenario: "a".to_owned(),
             steps: Vec::new(),
         };
-        write_with_orders(&whole, &base, &orders, Some("x")).unwrap();
+        write_with_orders(&whole, &base, &orders, Some("x"), Some("")).unwrap();
         let found = entries(fs::read(&whole).unwrap());
         let names: Vec<_> = found.iter().map(|(name, ..)| name.as_str()).collect();
         assert_eq!(
@@ -283,6 +288,8 @@ mod tests {
                 "TRAILER!!!",
                 "scenario.json",
                 "etc/modprobe.d/scenario.conf",
+                "etc/vfio-bind",
+                "etc/vfio-bind/protected.conf",
                 "TRAILER!!!"
             ]
         );

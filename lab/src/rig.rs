@@ -374,7 +374,8 @@ impl<'a> Rig<'a> {
             .then(|| self.firmware(architecture))
             .transpose()?;
         let image = self.folder().join(format!("{}.cpio", scenario.name));
-        initrd::write_with_orders(&image, &base, &scenario.orders(), scenario.modprobe)?;
+        let (orders, modprobe) = (scenario.orders(), scenario.modprobe);
+        initrd::write_with_orders(&image, &base, &orders, modprobe, scenario.list)?;
         let log = logs::folder()?.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,

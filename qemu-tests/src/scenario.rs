@@ -62,6 +62,8 @@ pub struct Scenario {
     pub kernels: &'static [&'static str],
     /// A file for the image's modprobe.d.
     pub modprobe: Option<&'static str>,
+    /// What the image says that its system boots from; none where it says nothing.
+    pub list: Option<&'static str>,
     /// The agent's runs, in order.
     pub runs: Vec<Run>,
     /// Functions that are VFIO's in the end, but in a group that native siblings block.
@@ -254,6 +256,7 @@ impl Scenario {
             kernel: None,
             kernels: &[],
             modprobe: None,
+            list: Some(""),
             runs: vec![run],
             unusable: &[],
             ids: Vec::new(),
@@ -341,6 +344,13 @@ impl Scenario {
     #[must_use]
     pub fn modprobe(mut self, text: &'static str) -> Self {
         self.modprobe = Some(text);
+        self
+    }
+
+    /// In an image that does not say what its system boots from.
+    #[must_use]
+    pub fn without_list(mut self) -> Self {
+        self.list = None;
         self
     }
 

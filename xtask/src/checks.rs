@@ -185,12 +185,16 @@ fn faults() -> Result<String> {
 fn command(debian: &Debian) -> Result<String> {
     let path = Executable::command().build(debian)?;
     let lines = command::output(Command::new(path).arg("protected"))?;
-    let is_ours = |line: &str| line.starts_with("vfio.protect=");
+    let protects = |line: &&str| line.starts_with("vfio.protect=");
+    let is_ours = |line: &str| protects(&line) || line.starts_with("vfio.unprotected=");
     ensure!(
         lines.lines().all(is_ours),
         "these are no lines of a policy:\n{lines}"
     );
-    Ok(format!("{} functions to protect", lines.lines().count()))
+    Ok(format!(
+        "{} functions to protect",
+        lines.lines().filter(protects).count()
+    ))
 }
 
 fn shell_scripts() -> Result<String> {

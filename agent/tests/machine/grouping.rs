@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
-use vfio_bind::plan::{Decision, Refusal};
+use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, Record, State};
+use vfio_bind::refusal::Refusal;
 use vfio_bind::run;
 
 const GPU: &str = "0000:42:00.0";

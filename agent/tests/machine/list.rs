@@ -6,12 +6,15 @@ use vfio_bind::run;
 use vfio_bind::tree::Tree;
 
 #[test]
-fn what_a_list_leaves_open_is_told_and_hinders_nothing() {
-    let machine = Machine::new(&[Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15)]);
+fn what_a_list_leaves_open_is_told_and_hinders_nothing_but_storage() {
+    let machine = Machine::new(&[
+        Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15),
+        Card::new("0000:43:00.0", 0x8086, 0x2922, 0x01_0601, 16),
+    ]);
     write(
         &machine,
         "etc/vfio-bind/protected.conf",
-        "vfio.protect=00:1f.2@8086:2922 # /: sda\n\
+        "vfio.protect=43:00.0@8086:2922 # /: sda\n\
          vfio.unprotected=\"/srv: /etc/fstab wants UUID=7, which is not there now\"\n",
     );
     let told = "what the machine boots from is not all known: /srv: /etc/fstab wants UUID=7, which is \
@@ -58,7 +61,7 @@ fn what_is_handed_over_stands_for_the_files_of_the_system() {
     assert_eq!(selectors(&tree, b""), ["vfio.bind 0000:42:00.0"]);
     // Without a policy in it, there is none.
     let tree = tree.with_policy_in(b"run/vfio-bind/run-1");
-    assert_eq!(selectors(&tree, b""), ["vfio.protect 0000:42:00.0"]);
+    assert_eq!(selectors(&tree, b""), ["protected.conf 0000:42:00.0"]);
     write(
         &machine,
         "run/vfio-bind/run-1/policy.conf",
@@ -66,6 +69,6 @@ fn what_is_handed_over_stands_for_the_files_of_the_system() {
     );
     assert_eq!(
         selectors(&tree, b""),
-        ["vfio.protect 0000:42:00.0", "vfio.bind 8086:1111"]
+        ["protected.conf 0000:42:00.0", "vfio.bind 8086:1111"]
     );
 }

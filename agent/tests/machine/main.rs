@@ -2,15 +2,23 @@
 
 mod apply;
 mod architecture;
+mod display;
+mod exclusion;
 mod executable;
 mod faults;
 mod grouping;
 mod list;
 mod plan;
 mod property;
+mod protection;
 mod real;
+mod recorded;
 mod report;
 mod selection;
 mod snapshots;
 mod support;
+mod taken;
+mod unlisted;
+mod unseen;
 mod variant;
+mod vmd;

@@ -8,15 +8,18 @@ use vfio_bind::device_id::DeviceId;
 use vfio_bind::function::{Function, Inventory};
 use vfio_bind::plan::{Decision, Plan, plan};
 use vfio_bind::policy::{GroupPolicy, Policy, Sources};
-use vfio_bind::selector::Source;
+use vfio_bind::presence;
+use vfio_bind::selector::{Selector, Source};
 
 /// Few values for each field, so that selectors hit and groups are shared.
 fn function() -> impl Strategy<Value = Function> {
     let class = prop::sample::select(&[0x03_0000, 0x04_0300, 0x02_0000, 0x06_0000, 0x0c_0500][..]);
     let place = (0u8..3, 0u8..3, 0u8..3);
     let group = prop::option::weighted(0.9, 0u32..4);
-    (place, 0u32..3, class, group, prop::bool::weighted(0.2)).prop_map(
-        |((bus, device, function), id, class, group, bridge)| Function {
+    let bridge = prop::bool::weighted(0.2);
+    let boots_on = prop::bool::weighted(0.3);
+    (place, 0u32..3, class, group, bridge, boots_on).prop_map(
+        |((bus, device, function), id, class, group, bridge, boots_on)| Function {
             address: Address {
                 domain: 0,
                 bus,
@@ -31,6 +34,9 @@ fn function() -> impl Strategy<Value = Function> {
             },
             group,
             bridge,
+            // The next bus.
+            buses: if bridge { (bus + 1, bus + 1) } else { (0, 0) },
+            boot_display: boots_on && class == 0x03_0000 && !bridge,
             driver: None,
         },
     )
@@ -47,7 +53,7 @@ fn machine() -> impl Strategy<Value = Vec<Function>> {
 const REQUEST: &str = "(vfio\\.bind=!?0[0-2]:0[0-2]\\.[0-2] |vfio\\.bind=!?8086:(000[0-2]|\\*) \
                        |vfio_pci\\.ids=8086:(ffffffff|[0-2]) |vfio\\.group=(strict|listed|x) \
                        |vfio\\.protect=0[0-2]:0[0-2]\\.[0-2] |vfio\\.force |vfio\\.bind=!?junk \
-                       |vfio\\.bind=0[0-2]:0[0-2]\\.[0-2]@8086:000[0-2] ){0,4}";
+                       |vfio\\.(bind|protect)=!?0[0-2]:0[0-2]\\.[0-2]@8086:000[0-2] ){0,4}";
 
 fn inventory(functions: impl IntoIterator<Item = Function>) -> Box<Inventory> {
     let mut inventory = Box::<Inventory>::default();
@@ -81,31 +87,43 @@ fn steps(inventory: &Inventory, plan: &Plan) -> Vec<(Address, Decision)> {
 proptest! {
     #[test]
     fn no_plan_takes_what_it_may_not(functions in machine(), line in REQUEST) {
-        let (inventory, policy) = (inventory(functions), policy(&line));
+        let (inventory, mut policy) = (inventory(functions), policy(&line));
+        presence::look(&mut policy, &inventory);
         let plan = plan(&policy, &inventory);
         let bound = bound(&inventory, &plan);
+        let names_nothing = |selector: &Selector<'_>| {
+            !inventory.iter().any(|(_, f)| selector.matches(f.address, &f.id))
+        };
+        let mut exclusions = policy.selectors.iter().filter(|s| {
+            s.excludes && s.source == Source::Bind && s.expected.is_none()
+        });
+        let in_vain = exclusions.any(names_nothing);
+        prop_assert!(!in_vain || bound.is_empty(), "bound beside an exclusion of nothing");
         let groups: BTreeSet<_> = bound.iter().map(|function| function.group).collect();
         let asked = |function: &Function, excludes| {
             policy.selectors.iter().any(|selector| {
-                selector.source != Source::Protect
+                !selector.source.protects()
                     && selector.excludes == excludes
                     && selector.matches(function.address, &function.id)
             })
         };
         let protected = |function: &Function| {
-            let mut all = policy.selectors.iter().filter(|s| s.source == Source::Protect);
+            let mut all = policy.selectors.iter().filter(|s| s.source.protects());
             !policy.force && all.any(|s| s.matches(function.address, &function.id))
         };
         for (_, function) in inventory.iter().filter(|(_, f)| groups.contains(&f.group)) {
-            // A bridge stays where it is anyway.
-            let safe = function.bridge || !protected(function);
-            prop_assert!(safe, "the group of {function:?} is bound");
+            prop_assert!(!protected(function), "the group of {function:?} is bound");
+            let mut above = inventory.iter().filter(|(_, f)| f.leads_to(function.address));
+            let safe = above.all(|(_, bridge)| !protected(bridge));
+            prop_assert!(safe, "{function:?} is behind what is protected, and its group is bound");
         }
         for function in &bound {
             prop_assert!(!function.bridge, "{function:?} is a bridge");
             prop_assert!(function.group.is_some(), "{function:?} has no group");
             prop_assert!(!asked(function, true), "{function:?} is excluded");
             prop_assert!(asked(function, false) || !function.id.is_system(), "{function:?}");
+            let may_go = !function.boot_display || asked(function, false) || policy.force;
+            prop_assert!(may_go, "{function:?} goes by the way");
             prop_assert!(!policy.forbids_binding());
             if policy.group != GroupPolicy::Endpoints {
                 prop_assert!(asked(function, false), "{function:?} was not asked for");

@@ -23,10 +23,16 @@ struct Node {
     class: u32,
     bridge: bool,
     group: Option<String>,
-    driver: Option<String>,
 }
 
 impl Node {
+    /// Intel's table of VMD controllers.
+    fn is_vmd(&self) -> bool {
+        let models = "201d 28c0 467f 4c3d 7d0b 9a0b a77f ad0b b06f b60b";
+        let mut models = models.split(' ');
+        models.any(|model| self.id == format!("8086:{model}"))
+    }
+
     /// Host and ISA bridges, memory controllers, SMBus, IOMMUs.
     fn is_system(&self) -> bool {
         self.class >> 16 == 0x05 || matches!(self.class >> 8, 0x0600 | 0x0601 | 0x0c05 | 0x0806)
@@ -50,7 +56,6 @@ fn nodes(machine: &Machine) -> BTreeMap<String, Node> {
             class: u32::from_str_radix(&class.concat(), 16).unwrap(),
             bridge: path.join("secondary_bus_number").exists(),
             group: last("iommu_group"),
-            driver: last("driver"),
         };
         (path.file_name().unwrap().to_str().unwrap().to_owned(), node)
     };
@@ -68,10 +73,10 @@ fn expected(nodes: &BTreeMap<String, Node>, address: &str) -> Result {
             .iter()
             .filter(|(_, other)| other.group == node.group && !other.bridge)
     };
-    let mut held_by_vmd = endpoints()
+    let mut beside_vmd = endpoints()
         .filter(|(other, _)| *other != address)
-        .map(|(_, other)| other.driver.as_deref());
-    if node.bridge || node.group.is_none() || held_by_vmd.any(|driver| driver == Some("vmd")) {
+        .map(|(_, other)| other.is_vmd());
+    if node.bridge || node.group.is_none() || beside_vmd.any(|vmd| vmd) {
         return Result::from([(address.to_owned(), "refuse")]);
     }
     endpoints()

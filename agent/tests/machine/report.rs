@@ -48,6 +48,7 @@ fn everything_that_was_done_is_in_it() {
                 "group": "endpoints",
                 "onfail": "hold",
                 "dry_run": false,
+                "listed": true,
                 "selectors": [{
                     "text": "42:00.0",
                     "source": "vfio.bind",
@@ -87,7 +88,7 @@ fn everything_that_was_done_is_in_it() {
                     "outcome": "bound", "reason": "",
                 },
             ],
-            "groups": [{"group": 15, "viable": false, "late": null, "blockers": ["0000:00:1f.4 i801_smbus"]}],
+            "groups": [{"group": 15, "viable": false, "late": null, "unseen": null, "blockers": ["0000:00:1f.4 i801_smbus"]}],
             "functions_seen": 3,
             "functions_beyond_limit": 0,
             "functions_unreadable": 0,

@@ -3,8 +3,9 @@
 use std::fs;
 
 use crate::support::{Card, Machine, bound, problems, unmatched, write};
-use vfio_bind::plan::{Decision, Refusal};
+use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
+use vfio_bind::refusal::Refusal;
 use vfio_bind::run;
 
 const NIC: &str = "0000:03:00.0";
@@ -264,6 +265,7 @@ fn a_policy_that_cannot_be_read_may_hide_what_must_be_left_alone() {
     for file in ["policy.conf", "protected.conf"] {
         let machine = machine();
         // Reading a directory answers EISDIR.
+        let _ = fs::remove_file(machine.path("etc/vfio-bind").join(file));
         fs::create_dir_all(machine.path("etc/vfio-bind").join(file)).unwrap();
         let result = run(&machine, "vfio.bind=03:00.0");
         assert_eq!(

@@ -11,7 +11,7 @@ use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use log::{LevelFilter, Log, Metadata};
+use log::{Level, LevelFilter, Log, Metadata};
 use vfio_bind::tree::Output;
 use vfio_bind::{message, run, show, tell};
 
@@ -100,7 +100,7 @@ pub const REQUESTS: [(&str, &[&str]); 12] = [
 ];
 
 thread_local! {
-    static MESSAGES: RefCell<Option<String>> = const { RefCell::new(None) };
+    static MESSAGES: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
 }
 
 struct Capture;
@@ -115,7 +115,8 @@ impl Log for Capture {
             if let Some(messages) = messages {
                 let line = message::line(record);
                 let (_, text) = line.split_once('>').unwrap();
-                messages.push_str(text.strip_prefix(message::PREFIX).unwrap_or(text));
+                let text = text.strip_prefix(message::PREFIX).unwrap_or(text);
+                messages.push((record.level(), text.to_owned()));
             }
         });
     }
@@ -123,15 +124,20 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
-/// The messages of what is done in this thread.
-pub fn messages(act: impl FnOnce()) -> String {
+/// The messages of what is done in this thread, each with its line end.
+pub fn leveled(act: impl FnOnce()) -> Vec<(Level, String)> {
     // Every test of this process wants the same one.
     if log::set_logger(&Capture).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
-    MESSAGES.set(Some(String::new()));
+    MESSAGES.set(Some(Vec::new()));
     act();
     MESSAGES.take().unwrap()
+}
+
+/// The same as one text.
+pub fn messages(act: impl FnOnce()) -> String {
+    leveled(act).into_iter().map(|(_, text)| text).collect()
 }
 
 /// What `plan --cmdline LINE` prints.

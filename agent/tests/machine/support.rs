@@ -13,9 +13,11 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 use vfio_bind::host::{Host, LoadError, Root};
 use vfio_bind::outcome::Fate;
-use vfio_bind::plan::{self, Step};
+use vfio_bind::plan::Step;
+use vfio_bind::policy::PROTECTED;
 use vfio_bind::record::Record;
 use vfio_bind::tree::Tree;
+use vfio_bind::unmatched;
 
 /// A function to put into the tree.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ pub struct Card {
     pub driver: Option<String>,
     pub group: Option<u32>,
     pub bridge: bool,
+    /// The first and the last bus behind a bridge.
+    pub buses: Option<(u8, u8)>,
 }
 
 impl Card {
@@ -50,6 +54,14 @@ impl Card {
         Self {
             bridge: true,
             ..self
+        }
+    }
+
+    /// A bridge with these buses behind it.
+    pub fn bridge_to(self, first: u8, last: u8) -> Self {
+        Self {
+            buses: Some((first, last)),
+            ..self.bridge()
         }
     }
 }
@@ -131,6 +143,8 @@ impl Machine {
             fs::create_dir_all(machine.path(path)).unwrap();
         }
         fs::write(machine.path("sys/bus/pci/drivers_probe"), "").unwrap();
+        // As an image has it whose system boots from nothing on PCI.
+        machine.record("");
         for card in cards {
             machine.insert(card);
         }
@@ -144,6 +158,11 @@ impl Machine {
             fs::create_dir(machine.path("sys/class/iommu").join(iommu)).unwrap();
         }
         machine
+    }
+
+    /// What the image says that its system boots from.
+    pub fn record(&self, list: &str) {
+        write(self, PROTECTED, list);
     }
 
     /// A machine from its TSV file in tests/topologies.
@@ -213,7 +232,12 @@ impl Machine {
         fs::write(device.join("modalias"), modalias).unwrap();
         fs::write(device.join("driver_override"), "(null)\n").unwrap();
         if card.bridge {
-            fs::write(device.join("secondary_bus_number"), "1\n").unwrap();
+            // Without buses, as one that nobody has set up.
+            let (first, last) = card.buses.unwrap_or_default();
+            for (name, bus) in [("secondary", first), ("subordinate", last)] {
+                let file = device.join(format!("{name}_bus_number"));
+                fs::write(file, format!("{bus}\n")).unwrap();
+            }
         }
         if let Some(group) = card.group {
             let target = format!("../../../../kernel/iommu_groups/{group}");
@@ -527,22 +551,37 @@ pub fn topology(name: &str) -> Vec<Card> {
         .join(format!("{name}.tsv"));
     let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    rows.map(|row| {
-        let fields: Vec<_> = row.split('\t').collect();
-        let hex = |field: &str| match field {
-            "-" => 0,
-            digits => u32::from_str_radix(digits, 16).unwrap(),
+    let mut cards: Vec<_> = rows.map(card).collect();
+    // From below: what is behind a bridge comes after it.
+    for at in (0..cards.len()).rev() {
+        let Some((first, _)) = cards[at].buses else {
+            continue;
         };
-        Card {
-            address: fields[0].to_owned(),
-            class: hex(fields[1]),
-            ids: [2, 3, 4, 5].map(|at| hex(fields[at])),
-            driver: Some(fields[7].to_owned()).filter(|driver| driver != "-"),
-            group: fields[8].parse().ok(),
-            bridge: fields[9] != "-",
-        }
-    })
-    .collect()
+        let domain = cards[at].address.split(':').next().unwrap();
+        let bus = format!("{domain}:{first:02x}:");
+        let behind = cards.iter().filter(|card| card.address.starts_with(&bus));
+        let last = behind.filter_map(|card| Some(card.buses?.1)).max();
+        cards[at].buses = Some((first, last.unwrap_or(first)));
+    }
+    cards
+}
+
+/// A row of a topology file.
+fn card(row: &str) -> Card {
+    let fields: Vec<_> = row.split('\t').collect();
+    let hex = |field: &str| match field {
+        "-" => 0,
+        digits => u32::from_str_radix(digits, 16).unwrap(),
+    };
+    Card {
+        address: fields[0].to_owned(),
+        class: hex(fields[1]),
+        ids: [2, 3, 4, 5].map(|at| hex(fields[at])),
+        driver: Some(fields[7].to_owned()).filter(|driver| driver != "-"),
+        group: fields[8].parse().ok(),
+        bridge: fields[9] != "-",
+        buses: u8::from_str_radix(fields[9], 16).ok().map(|bus| (bus, bus)),
+    }
 }
 
 impl Root for Machine {
@@ -657,7 +696,7 @@ pub fn bound(record: &Record<'_>) -> Vec<String> {
 
 /// What a record says of selectors that match nothing.
 pub fn unmatched(record: &Record<'_>) -> Vec<String> {
-    plan::unmatched(record.policy, record.inventory)
+    unmatched::unmatched(record.policy, record.inventory)
         .map(|unmatched| unmatched.to_string())
         .collect()
 }

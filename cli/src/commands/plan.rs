@@ -1,6 +1,7 @@
 //! What the agent would do, shown for people.
 
 use std::ffi::CString;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -9,9 +10,11 @@ use anyhow::{Context, Result};
 use log::{LevelFilter, Log, Metadata, Record as Message};
 use vfio_bind::cmdline::MAX_LEN;
 use vfio_bind::host::Root;
+use vfio_bind::plan::Step;
 use vfio_bind::tree::Tree;
 use vfio_bind::{run, show, tell};
 
+use crate::in_use;
 use crate::known::{self, Informed, Known};
 use crate::storage::protected::Scope;
 
@@ -64,6 +67,12 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
         if !record.inventory.is_empty() {
             // A string takes everything.
             let _ = show::show(record, &mut text);
+        }
+        let address = |step: &Step| record.inventory.get(step.function).map(|f| f.address);
+        let taken: Vec<_> = record.plan.bound().filter_map(address).collect();
+        for warning in in_use::warnings(root, &taken) {
+            // As above.
+            let _ = writeln!(text, "warning: {warning}");
         }
         written = io::stdout().write_all(text.as_bytes());
         tell::tell_rest(record);

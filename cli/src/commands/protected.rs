@@ -22,6 +22,12 @@ pub fn print(root: &Path, scope: Scope) -> Result<()> {
              /etc/vfio-bind/policy.conf"
         );
     }
+    if !protected.unresolved.is_empty() {
+        eprintln!(
+            "vfio-bind: the list is not whole and says so (vfio.unprotected=): what stores (PCI class 01) \
+             will be taken only where vfio.bind= names it by address, path, slot or serial number"
+        );
+    }
     let mut out = io::stdout().lock();
     let written = out.write_all(protected.conf().as_bytes());
     written

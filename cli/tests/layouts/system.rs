@@ -247,7 +247,7 @@ pub fn expect_lines(protected: &Protected, lines: &[(&str, &str)]) {
     // The agent takes each line as one selector, and finds nothing wrong with it.
     let text = protected.conf();
     let policy = Policy::read(&Sources {
-        protected: text.as_bytes(),
+        protected: Some(text.as_bytes()),
         ..Sources::default()
     });
     assert_eq!(policy.selectors.len(), lines.len());

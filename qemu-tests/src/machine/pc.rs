@@ -238,17 +238,14 @@ pub fn with_more_cards(iommu: Iommu) -> Machine {
     machine
 }
 
-/// The only device that [`framebuffer`]'s scenarios speak of.
-const SCREEN: [Device; 1] = [device(
-    GPU,
-    "screen",
-    "1234:1111:1af4:1100",
-    "030000",
-    "bochs-drm",
-)];
+/// The devices that [`framebuffer`]'s scenarios speak of.
+const SCREEN: [Device; 2] = [
+    device(GPU, "screen", "1234:1111:1af4:1100", "030000", "bochs-drm"),
+    audio(GPU_AUDIO),
+];
 
-/// A PC whose firmware sets up a framebuffer in the memory of [`GPU`], a VGA card in a group of its
-/// own.
+/// A PC whose firmware sets up a framebuffer in the memory of [`GPU`], a VGA card that shares its group
+/// with [`GPU_AUDIO`].
 #[must_use]
 #[rustfmt::skip]
 pub fn framebuffer() -> Machine {
@@ -263,11 +260,12 @@ pub fn framebuffer() -> Machine {
             "-device", "pxb-pcie,id=second,bus_nr=0x41,bus=pcie.0,addr=08.0",
             "-device", "pcie-root-port,id=port42,bus=second,addr=00.0,chassis=42,slot=42",
             // Its ROM is for firmware without EFI.
-            "-device", "VGA,bus=port42,addr=00.0,romfile=",
+            "-device", "VGA,bus=port42,addr=00.0,multifunction=on,romfile=",
+            "-device", "intel-hda,bus=port42,addr=00.1",
         ],
         kernel_parameters: vec!["console=ttyS0", "no_timer_check", "panic=-1", "intel_iommu=on"],
         devices: SCREEN.to_vec(),
-        natives: &["bochs"],
+        natives: &["bochs", "snd_hda_intel"],
     }
 }
 

@@ -1,13 +1,13 @@
 //! A console on a framebuffer that the firmware set up, in the memory of a selected function.
 
-use crate::machine::GPU;
+use crate::machine::{GPU, GPU_AUDIO};
 use crate::report::Outcome;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let scenario = |name, proves, kernel| {
         let run = Run::new("agent")
-            .bound(&[GPU])
+            .bound(&[GPU, GPU_AUDIO])
             .says("0000:42:00.0: the firmware's framebuffer is released: the console goes dark");
         Scenario::new(name, proves, "vfio.bind=0000:42:00.0", run).framebuffer(kernel)
     };
@@ -24,10 +24,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         scenario("framebuffer-6.12", "the same with the next kernel", "6.12"),
         Scenario::new(
+            "boot-display-sibling",
+            "a card's audio function does not bring along the display that the machine boots on",
+            "vfio.bind=0000:42:00.1",
+            Run::new("agent")
+                .refused(&[GPU_AUDIO])
+                .exit(1)
+                .quiet()
+                .says("0000:42:00.0 of its IOMMU group is the display that the machine boots on"),
+        )
+        .framebuffer("6.1"),
+        Scenario::new(
             "framebuffer-no-vfio",
             "without vfio-pci in the image the framebuffer comes back",
             "vfio.bind=0000:42:00.0",
-            Run::new("agent").outcome(Outcome::Returned, &[GPU]).exit(1),
+            Run::new("agent")
+                .outcome(Outcome::Returned, &[GPU, GPU_AUDIO])
+                .exit(1),
         )
         .framebuffer("5.10")
         .without(&["vfio_pci"]),

@@ -103,6 +103,24 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Run::new("agent").state("off").says("off"),
         ),
         Scenario::new(
+            "unlisted-disk-by-id",
+            "in an image that does not know what its system boots from, an ID takes no disk",
+            "vfio.bind=1b36:0010,0000:42:00.0",
+            Run::new("agent")
+                .refused(&[NVME])
+                .bound(&[GPU, GPU_AUDIO])
+                .exit(1)
+                .says("does not know what its system boots from"),
+        )
+        .without_list(),
+        Scenario::new(
+            "unlisted-disk-by-address",
+            "there it is taken by its address",
+            "vfio.bind=0000:02:00.0",
+            Run::new("agent").bound(&[NVME]),
+        )
+        .without_list(),
+        Scenario::new(
             "both-cards",
             "two groups in one go, one by address and one by ID",
             "vfio.bind=0000:43:00.1 vfio_pci.ids=1274:5000",

@@ -1,0 +1,68 @@
+//! What is to be left alone and is not where it was said to be: a typing error, a card that gave the
+//! root bus another number, or another machine. None of them may widen what is taken.
+//!
+//! - With `@ID`, what has that ID is left alone wherever it is.
+//! - Without, an exclusion may have meant anything: nothing is bound.
+//! - A recorded place without an ID leaves no list of what the system boots from.
+//! - What an owner protects in vain is told with the other selectors that match nothing.
+
+use crate::function::Inventory;
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::selector::{Name, Selector, Source, Target};
+use crate::unmatched::nearest;
+
+/// Looks for all that is to be left alone, after [`crate::resolve`] has found out the places.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
+    for at in 0..policy.selectors.len() {
+        let Some(selector) = policy.selectors.get_mut(at).filter(|s| s.excludes) else {
+            continue;
+        };
+        let all = || inventory.iter().map(|(_, function)| function);
+        let here = || all().filter(|f| selector.points_at(f.address, &f.id));
+        let right = here().any(|f| selector.expects(&f.id));
+        if right || comes_later(selector, inventory) {
+            continue;
+        }
+        let (source, text) = (selector.source, selector.text);
+        let there = here().next().map(|f| f.id);
+        if selector.expected.is_some() {
+            selector.everywhere = true;
+            let gone = there.is_none() && !all().any(|f| selector.matches(f.address, &f.id));
+            // Nothing at all is like it: that is told of all selectors of its kind.
+            if !(gone && source == Source::Protect) {
+                policy.problem(Problem::Moved(source, text, there));
+            }
+        } else if source == Source::Recorded {
+            policy.listed = false;
+            policy.problem(Problem::Lost(text));
+        } else if source == Source::Bind
+            // Its name has been told to be that of several devices.
+            && !policy.problems.contains(&Problem::Ambiguous(text, true))
+        {
+            let near = nearest(selector, inventory).map(|f| (f.address, f.id));
+            policy.problem(Problem::ExcludesNothing(text, near));
+        }
+    }
+}
+
+/// Whether what a selector names cannot be there yet, and that is no news: the inside of a slot without
+/// a card, and a domain that vmd makes when it takes its controller.
+#[must_use]
+pub fn comes_later(selector: &Selector<'_>, inventory: &Inventory) -> bool {
+    if let Target::Named(Name::Slot(_), place) = selector.target {
+        return place.is_some();
+    }
+    let domain = match selector.target {
+        Target::Named(Name::Path(path), _) => Some(path.domain()),
+        _ => selector.slot().map(|slot| slot.domain),
+    };
+    // vmd counts its domains from 10000, where no other has one (`vmd_find_free_domain`).
+    domain.is_some_and(|domain| {
+        let all = || inventory.iter().map(|(_, function)| function);
+        domain > 0xffff
+            && !all().any(|f| f.address.domain == domain)
+            && all().any(|f| f.id.is_vmd())
+    })
+}

@@ -1,0 +1,93 @@
+//! Selectors that name nothing on this machine, and what may have been meant.
+
+use core::fmt;
+
+use crate::address::{Address, Slot};
+use crate::device_id::{DeviceId, IdPattern};
+use crate::function::{Function, Inventory};
+use crate::policy::Policy;
+use crate::presence::comes_later;
+use crate::selector::{Selector, Source, Target};
+
+/// The selectors of the owner that match no function, with what comes nearest; exclusions that match
+/// none are [problems](crate::presence).
+pub fn unmatched<'a>(
+    policy: &'a Policy<'a>,
+    inventory: &'a Inventory,
+) -> impl Iterator<Item = Unmatched<'a>> {
+    let means = |selector: &&Selector<'_>| {
+        let mut all = inventory.iter();
+        all.any(|(_, f)| selector.matches(f.address, &f.id))
+    };
+    let takes = |s: &&Selector<'_>| !s.excludes || s.source == Source::Protect;
+    policy
+        .selectors
+        .iter()
+        .filter(takes)
+        .filter(move |selector| !means(selector))
+        .filter(|s| !(s.excludes && comes_later(s, inventory)))
+        .map(|selector| Unmatched {
+            selector,
+            near: nearest(selector, inventory),
+        })
+}
+
+/// A function that an owner may have meant: what the selector describes in another place, another
+/// function of the device that it names, or, where the machine has no such domain, what has the number
+/// of the bus as its domain (a UID of IBM Z), or the first of all.
+pub(crate) fn nearest<'a>(
+    selector: &Selector<'_>,
+    inventory: &'a Inventory,
+) -> Option<&'a Function> {
+    let model = selector.expected.or(match selector.target {
+        Target::Id(pattern) if pattern.names_a_model() => Some(pattern),
+        _ => None,
+    });
+    let model = model.map(|pattern| IdPattern {
+        vendor: pattern.vendor,
+        device: pattern.device,
+        ..IdPattern::default()
+    });
+    let device = selector.slot().map(Slot::whole);
+    let find = |wanted: &dyn Fn(&Function) -> bool| {
+        let mut all = inventory.iter().map(|(_, function)| function);
+        all.find(|function| wanted(function))
+    };
+    let in_domain = |domain| find(&|function| function.address.domain == domain);
+    find(&|function| model.is_some_and(|model| model.matches(&function.id)))
+        .or_else(|| find(&|function| device.is_some_and(|device| device.matches(function.address))))
+        .or_else(|| match (device?, in_domain(device?.domain)) {
+            (_, Some(_)) => None,
+            (device, None) => in_domain(device.bus.into()).or_else(|| find(&|_| true)),
+        })
+}
+
+/// A selector that names nothing on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Unmatched<'a> {
+    /// The selector. `vfio_pci.ids=` often lists what other machines have; `vfio.bind=` means this
+    /// one.
+    pub selector: &'a Selector<'a>,
+    /// What may have been meant.
+    pub near: Option<&'a Function>,
+}
+
+impl fmt::Display for Unmatched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let near = self.near.map(|near| (near.address, near.id));
+        write!(f, "{} {}", self.selector, Nothing(near))
+    }
+}
+
+/// That a selector matches nothing, and what comes nearest.
+pub(crate) struct Nothing(pub Option<(Address, DeviceId)>);
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("matches no function of this machine")?;
+        match self.0 {
+            Some((address, id)) => write!(f, "; nearest is {address} ({id})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A run of the agent, by what it took and what it said.
+
+use log::Level;
+use vfio_bind::{run, tell};
+
+use crate::snapshots::leveled;
+use crate::support::{Machine, bound};
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Taken {
+    pub bound: Vec<String>,
+    pub exit: u8,
+    /// What it said, a line for each message.
+    pub messages: String,
+    /// Its warnings and its errors, without line ends.
+    pub warnings: Vec<String>,
+    pub errors: Vec<String>,
+}
+
+impl Taken {
+    pub fn says(&self, piece: &str) -> bool {
+        self.messages.contains(piece)
+    }
+}
+
+/// Runs the agent on a machine.
+pub fn take(machine: &Machine, line: &str) -> Taken {
+    let mut taken = Taken::default();
+    let said = leveled(|| {
+        taken.exit = run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
+            taken.bound = bound(record);
+            tell::tell(record, machine);
+            record.exit()
+        });
+    });
+    for (level, text) in said {
+        taken.messages.push_str(&text);
+        match level {
+            Level::Error => taken.errors.push(text.trim_end().to_owned()),
+            Level::Warn => taken.warnings.push(text.trim_end().to_owned()),
+            _ => {}
+        }
+    }
+    taken
+}
