@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::cmdline::{Parameter, is_space, parameters, switch};
+use crate::cmdline::{Parameter, line_of_file, parameters, switch};
 use crate::kernel_ids;
 use crate::problem::{Instead, Problem, Severity};
 use crate::selector::{self, Selector, Source, Target};
@@ -133,7 +133,7 @@ impl<'a> Policy<'a> {
             .into_iter()
             .flat_map(|file| file.split(|byte| *byte == b'\n'))
         {
-            for parameter in parameters(without_comment(line)) {
+            for parameter in line_of_file(line) {
                 if !policy.take(parameter, &mut file_ids) {
                     policy.problem(Problem::UnknownName(parameter.name));
                 }
@@ -323,17 +323,6 @@ impl<'a> Policy<'a> {
             self.problem(full);
         }
     }
-}
-
-/// A line of the policy file up to a `#` that begins a word.
-fn without_comment(line: &[u8]) -> &[u8] {
-    let mut before = b' ';
-    let comment = line.iter().position(|byte| {
-        let starts = *byte == b'#' && is_space(before);
-        before = *byte;
-        starts
-    });
-    comment.and_then(|at| line.get(..at)).unwrap_or(line)
 }
 
 /// The words behind `vfio.` and `rd.vfio.`.
@@ -634,6 +623,17 @@ mod tests {
             problems(&policy),
             ["bind is no parameter of vfio-bind and is ignored; see the README for the list"]
         );
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_no_comment() {
+        let sources = Sources {
+            file: b"vfio.protect=\"label:Intel Ethernet i350 #1\" # the NIC #1\n",
+            ..Sources::default()
+        };
+        let policy = Policy::read(&sources);
+        assert_eq!(selectors(&policy), ["!label:Intel Ethernet i350 #1"]);
+        assert!(problems(&policy).is_empty());
     }
 
     #[test]
