@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use crate::cmdline::MAX_LEN;
+use crate::cmdline::{MAX_LEN, parameters};
 use crate::function::{Inventory, Late};
 use crate::grouping;
 use crate::host::{Host, LoadError, Root};
@@ -70,6 +70,12 @@ impl<H: Host> Hands for H {
     }
 }
 
+/// Whether this kernel was started to save the memory of one that crashed: kexec tells it where that is
+/// (`elfcorehdr=`, or the device tree on Arm), and what it shows of it has the name of old.
+fn is_crash_kernel(root: &dyn Root, line: &[u8]) -> bool {
+    parameters(line).any(|word| word.is("elfcorehdr")) || root.exists("proc/vmcore")
+}
+
 #[inline(never)] // Inlined, it makes the executable larger.
 fn run(
     root: &dyn Root,
@@ -106,7 +112,9 @@ fn run(
     let mut inventory = Inventory::default();
     let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
     let mut loaded = None;
-    let early = if policy.off {
+    let early = if is_crash_kernel(root, line) {
+        Some(State::CrashKernel)
+    } else if policy.off {
         Some(State::Off)
     } else if !policy.selects() {
         Some(State::NothingAsked)

@@ -25,6 +25,9 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
 
 /// Logs what is wrong with the policy or the machine, and the sum of it all.
 pub fn tell_rest(record: &Record<'_>) {
+    if record.state == State::CrashKernel {
+        return info!("this kernel saves the memory of one that crashed: nothing is done");
+    }
     tell_problems(record);
     for unmatched in unmatched(record.policy, record.inventory) {
         match unmatched.selector.source {
@@ -35,6 +38,7 @@ pub fn tell_rest(record: &Record<'_>) {
     }
     tell_limits(record);
     match record.state {
+        State::CrashKernel => {}
         State::Off => info!("vfio.bind=off: nothing is done in this boot"),
         State::NoIommu => tell_no_iommu(record),
         State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),

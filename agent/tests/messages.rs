@@ -82,6 +82,7 @@ fn how_a_run_ended() {
         State, display,
         State::Applied = State::Applied => "applied",
         State::Off = State::Off => "off",
+        State::CrashKernel = State::CrashKernel => "crash-kernel",
         State::DryRun = State::DryRun => "dry-run",
         State::NoIommu = State::NoIommu => "no-iommu",
         State::NoPci = State::NoPci => "no-pci",
