@@ -166,6 +166,8 @@ pub struct Outcomes {
     pub groups: Vec<GroupStatus, MAX_GROUPS>,
     /// Groups beyond [`MAX_GROUPS`], which were not asked for.
     pub more_groups: usize,
+    /// What came of loading vfio-pci with an empty list of IDs, where that was necessary.
+    pub emptied: Option<Result<(), LoadError>>,
 }
 
 impl Outcomes {
@@ -200,6 +202,7 @@ pub(crate) fn ask_groups(
         steps,
         groups,
         more_groups,
+        ..
     } = outcomes;
     for (step, outcome) in plan.steps.iter().zip(steps.iter()) {
         let bound = matches!(outcome.fate, Fate::Bound | Fate::Already);

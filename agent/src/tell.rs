@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::device_id::DeviceId;
 use crate::function::Function;
+use crate::handed;
 use crate::host::Root;
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::{Decision, Leave, unmatched};
@@ -37,9 +38,11 @@ pub fn tell_rest(record: &Record<'_>) {
         }
     }
     tell_limits(record);
+    tell_empty_list(record);
+
     match record.state {
         State::CrashKernel => {}
-        State::Off => info!("vfio.bind=off: nothing is done in this boot"),
+        State::Off => info!("vfio.bind=off: nothing is bound in this boot"),
         State::NoIommu => tell_no_iommu(record),
         State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
         State::NothingAsked => info!("nothing is asked for"),
@@ -151,6 +154,32 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
             if !named {
                 error!("group {group} is not viable, says VFIO; no driver in it explains why");
             }
+        }
+    }
+}
+
+/// What vfio-pci is not given, and what that costs.
+fn tell_empty_list(record: &Record<'_>) {
+    let emptied = match record.outcomes.emptied {
+        None if record.state == State::DryRun && record.plan.without_kernel_ids => Ok(()),
+        None => return,
+        Some(emptied) => emptied,
+    };
+    let (policy, inventory, plan) = (record.policy, record.inventory, record.plan);
+    let why = fmt::from_fn(|f| match handed::overreach(policy, inventory, plan) {
+        Some(function) => write!(
+            f,
+            "its ids= would take {}, which the plan leaves alone",
+            function.address
+        ),
+        None => f.write_str("it would have ids="),
+    });
+    match emptied {
+        Ok(()) => warn!(
+            "vfio-pci is loaded with an empty list, because {why}; it takes no device that comes later"
+        ),
+        Err(error) => {
+            warn!("vfio-pci is not loaded with an empty list: {error}; if it comes later, {why}");
         }
     }
 }

@@ -64,7 +64,7 @@ fn every_kind_of_ending_is_told() {
         probe_refuses: vec!["0000:42:00.0".to_owned()],
         ..Trouble::default()
     };
-    let cases: [(Trouble, &str, &[&str]); 12] = [
+    let cases: [(Trouble, &str, &[&str]); 14] = [
         (
             ordinary(),
             "vfio.bind=42:00.0",
@@ -168,7 +168,29 @@ fn every_kind_of_ending_is_told() {
         (
             ordinary(),
             "vfio.bind=off,42:00.0",
-            &["INFO: vfio.bind=off: nothing is done in this boot"],
+            &["INFO: vfio.bind=off: nothing is bound in this boot"],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=off vfio_pci.ids=1234:1111",
+            &[
+                "WARN: vfio-pci is loaded with an empty list, because it would have ids=; it takes no \
+                 device that comes later",
+                "INFO: vfio.bind=off: nothing is bound in this boot",
+            ],
+        ),
+        (
+            Trouble {
+                no_module: true,
+                ..Trouble::default()
+            },
+            "vfio.bind=!52:01.0 vfio_pci.ids=8086:100e",
+            &[
+                "WARN: vfio-pci is not loaded with an empty list: modprobe ended with status 1; the \
+                 module may be missing from this image; if it comes later, its ids= would take \
+                 0000:52:01.0, which the plan leaves alone",
+                "INFO: 0 of 0 functions on vfio-pci after 7.3 ms",
+            ],
         ),
         (
             Trouble {

@@ -12,5 +12,6 @@ mod real;
 mod report;
 mod selection;
 mod snapshots;
+mod sources;
 mod support;
 mod variant;
