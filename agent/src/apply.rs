@@ -27,6 +27,7 @@ use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
 use crate::text::{Name, clip, name};
+use crate::unasked;
 
 /// How long a native driver may take to let go of a function, or a probe to end.
 pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
@@ -87,6 +88,7 @@ pub fn apply(
             *outcome = work.settle(job);
         }
     }
+    unasked::give_back(host, policy, inventory, plan, outcomes);
     ask_groups(host, inventory, plan, outcomes);
 }
 
@@ -458,7 +460,7 @@ pub(crate) fn put_override(
     host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
-fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
+pub(crate) fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),

@@ -57,4 +57,5 @@ pub mod sources;
 pub mod tell;
 pub mod text;
 pub mod tree;
+pub mod unasked;
 pub mod variant;

@@ -111,6 +111,7 @@ impl Record<'_> {
         let unseen = self.inventory.beyond_limit > 0
             || self.inventory.unreadable > 0
             || self.state == State::NoPci;
-        missed || unusable || unmatched || unseen
+        let unasked = !self.outcomes.unasked.is_empty() || self.outcomes.vfio_unseen.is_some();
+        missed || unusable || unmatched || unseen || unasked
     }
 }

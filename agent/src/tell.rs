@@ -3,15 +3,17 @@
 use core::fmt;
 
 use crate::device_id::DeviceId;
+use crate::errno::Answer;
 use crate::function::Function;
 use crate::handed;
-use crate::host::Root;
+use crate::host::{DRIVERS, Root, driver_of};
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::{Decision, Leave, unmatched};
 use crate::problem::Severity;
 use crate::record::{Record, State};
 use crate::selector::Source;
 use crate::text::Name;
+use crate::unasked::Unasked;
 
 /// Logs the whole record, with a line for each step.
 pub fn tell(record: &Record<'_>, root: &dyn Root) {
@@ -20,6 +22,7 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
         for status in &record.outcomes.groups {
             tell_group(record, root, *status);
         }
+        tell_unasked(record, root);
     }
     tell_rest(record);
 }
@@ -181,6 +184,24 @@ fn tell_empty_list(record: &Record<'_>) {
         Err(error) => {
             warn!("vfio-pci is not loaded with an empty list: {error}; if it comes later, {why}");
         }
+    }
+}
+
+/// What vfio drivers took although nobody asked for it.
+fn tell_unasked(record: &Record<'_>, root: &dyn Root) {
+    for Unasked {
+        address,
+        driver: taker,
+        fate,
+    } in &record.outcomes.unasked
+    {
+        let now = driver_of(root, *address).ok().flatten();
+        let now = driver(now.as_ref());
+        error!("{address}: {taker} took it, and nobody asks for that: {fate}, now {now}");
+    }
+    if let Some(errno) = record.outcomes.vfio_unseen {
+        let answer = Answer(errno);
+        error!("list({DRIVERS}): {answer}; what vfio drivers took besides is not known");
     }
 }
 

@@ -64,7 +64,7 @@ fn every_kind_of_ending_is_told() {
         probe_refuses: vec!["0000:42:00.0".to_owned()],
         ..Trouble::default()
     };
-    let cases: [(Trouble, &str, &[&str]); 14] = [
+    let cases: [(Trouble, &str, &[&str]); 15] = [
         (
             ordinary(),
             "vfio.bind=42:00.0",
@@ -177,6 +177,23 @@ fn every_kind_of_ending_is_told() {
                 "WARN: vfio-pci is loaded with an empty list, because it would have ids=; it takes no \
                  device that comes later",
                 "INFO: vfio.bind=off: nothing is bound in this boot",
+            ],
+        ),
+        (
+            Trouble {
+                by_ids: vec!["0000:52:01.0".to_owned()],
+                deaf_to_options: true,
+                ..Trouble::default()
+            },
+            "vfio.bind=42:00.0,!52:01.0 vfio_pci.ids=8086:100e",
+            &[
+                "INFO: 0000:42:00.0: bochs-drm -> vfio-pci (vfio.bind=42:00.0)",
+                "INFO: 0000:42:00.1: (none) -> vfio-pci (same group as 0000:42:00.0)",
+                "INFO: group 15 is viable, says VFIO",
+                "ERROR: 0000:52:01.0: vfio-pci took it, and nobody asks for that: returned, now (none)",
+                "WARN: vfio-pci is loaded with an empty list, because its ids= would take 0000:52:01.0, \
+                 which the plan leaves alone; it takes no device that comes later",
+                "INFO: 2 of 2 functions on vfio-pci after 7.3 ms",
             ],
         ),
         (

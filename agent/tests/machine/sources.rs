@@ -1,6 +1,8 @@
 //! Every source that can hand IDs to vfio-pci: what it takes by them is what the plan takes, or nothing.
 
 use crate::support::{Card, Machine, Trouble, bound, problems, write};
+use rustix::io::Errno;
+use vfio_bind::outcome::Fate;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, State};
 use vfio_bind::run;
 
@@ -36,6 +38,7 @@ struct Came {
     state: State,
     bound: Vec<String>,
     problems: Vec<String>,
+    unasked: Vec<(String, Fate)>,
 }
 
 fn run(machine: &Machine, line: &str) -> Came {
@@ -46,6 +49,12 @@ fn run(machine: &Machine, line: &str) -> Came {
             state: record.state,
             bound: bound(record),
             problems: problems(record),
+            unasked: record
+                .outcomes
+                .unasked
+                .iter()
+                .map(|unasked| (unasked.address.to_string(), unasked.fate))
+                .collect(),
         });
         record.exit()
     });
@@ -118,6 +127,7 @@ fn no_source_hands_vfio_pci_what_the_plan_leaves_alone() {
         let came = run(&machine, line);
         let case = format!("{files:?} {line}");
         assert_eq!(came.bound, [DISK], "{case}");
+        assert_eq!(came.unasked, [], "{case}");
         assert_eq!(
             (machine.driver(GPU), machine.driver(TWIN)),
             (None, None),
@@ -238,4 +248,79 @@ fn an_install_line_is_passed_over_and_one_that_forbids_is_not() {
         run(&machine, line);
         assert_eq!(loads(&machine), [load], "{text}");
     }
+}
+
+/// A machine whose vfio-pci takes both cards although it is given an empty list.
+fn deaf(by_ids: &[&str]) -> Machine {
+    let mut machine = machine(&[]);
+    machine.trouble.deaf_to_options = true;
+    machine.trouble.by_ids = by_ids.iter().map(|&address| address.to_owned()).collect();
+    machine
+}
+
+const BESIDE: &str = "vfio.bind=01:00.0 vfio_pci.ids=1234:1111 vfio.bind=!1234:1111";
+
+#[test]
+fn what_vfio_pci_took_unasked_goes_back() {
+    let machine = deaf(&[GPU, TWIN]);
+    let mut came = run(&machine, BESIDE);
+    let mut events = machine.take_events();
+    // A driver's directory has no order.
+    came.unasked.sort_by_key(|(address, _)| address.clone());
+    events[2..].sort();
+    assert_eq!(
+        events,
+        [
+            "0000:01:00.0/driver_override = vfio-pci",
+            "modprobe vfio-pci ids=",
+            "0000:42:00.0/driver/unbind = 0000:42:00.0",
+            "0000:43:00.0/driver/unbind = 0000:43:00.0",
+        ]
+    );
+    let returned = [GPU, TWIN].map(|address| (address.to_owned(), Fate::Returned));
+    assert_eq!(came.unasked, returned);
+    assert_eq!(came.exit, EXIT_NOT_BOUND);
+    assert_eq!(came.bound, [DISK]);
+    machine.load_native(GPU, "bochs-drm");
+    let drivers = [GPU, TWIN, DISK].map(|address| machine.driver(address));
+    assert_eq!(
+        drivers.map(Option::unwrap_or_default),
+        ["bochs-drm", "", "vfio-pci"]
+    );
+}
+
+#[test]
+fn what_cannot_go_back_or_must_not_is_told() {
+    let unbinding = "0000:43:00.0/driver/unbind".to_owned();
+    for (options, trouble, value, fate) in [
+        (" vfio.onfail=hold", None, "", Fate::Left),
+        ("", Some((unbinding, Errno::IO)), "", Fate::Failed),
+        // Some other program wants it there.
+        ("", None, "vfio-pci", Fate::Left),
+    ] {
+        let mut machine = deaf(&[TWIN]);
+        machine.trouble.writes.extend(trouble);
+        if !value.is_empty() {
+            machine.set_override(TWIN, value);
+        }
+        let came = run(&machine, &format!("{BESIDE}{options}"));
+        assert_eq!(
+            came.unasked,
+            [(TWIN.to_owned(), fate)],
+            "{options:?} {value}"
+        );
+        assert_eq!(came.exit, EXIT_NOT_BOUND, "{options:?} {value}");
+        assert_eq!(machine.driver(TWIN).as_deref(), Some("vfio-pci"));
+    }
+}
+
+#[test]
+fn what_a_vfio_driver_had_before_is_not_touched() {
+    let machine = Machine::new(&[
+        Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3),
+        Card::new(TWIN, 0x1234, 0x1111, 0x03_0000, 16).on("vfio-pci"),
+    ]);
+    let came = run(&machine, "vfio.bind=01:00.0");
+    assert_eq!((came.exit, came.unasked), (EXIT_DONE, vec![]));
+    assert_eq!(machine.driver(TWIN).as_deref(), Some("vfio-pci"));
 }
