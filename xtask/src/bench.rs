@@ -234,7 +234,7 @@ impl Bench {
             .then(|| firmware::edk2(kernel.architecture, &self.cache))
             .transpose()?;
         let image = self.folder.path().join(format!("{}.cpio", scenario.name));
-        image::write_with_orders(&image, &base, &scenario.orders(), scenario.modprobe)?;
+        image::write_with_orders(&image, &base, &scenario.orders(), &scenario.files)?;
         let log = self.logs.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,
