@@ -19,11 +19,15 @@ use crate::address::Address;
 use crate::console;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::grouping::STUB;
-use crate::host::{DRIVERS_PROBE, Host, Root, attribute, driver_directory, driver_of};
+use crate::host::{
+    DRIVERS_PROBE, Host, LoadError, Loading, Root, attribute, driver_directory, driver_of,
+};
+use crate::loading;
 use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
 use crate::plan::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
 use crate::text::{Name, clip, name};
+use crate::unasked;
 
 /// How long a native driver may take to let go of a function, or a probe to end.
 pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
@@ -66,7 +70,11 @@ pub fn apply(
     work.set_overrides();
     work.fail_whole_groups();
     work.release_console();
+    let was_there = host.exists(&driver_directory(VFIO_PCI));
     work.load_drivers(plan.without_kernel_ids);
+    if plan.without_kernel_ids && !was_there {
+        outcomes.emptied = Some(work.empty_list());
+    }
     if work.sound_jobs().any(|job| job.missing.is_none()) {
         work.load_container_part();
     }
@@ -80,6 +88,7 @@ pub fn apply(
             *outcome = work.settle(job);
         }
     }
+    unasked::give_back(host, policy, inventory, plan, outcomes);
     ask_groups(host, inventory, plan, outcomes);
 }
 
@@ -161,10 +170,7 @@ impl<'a, H: Host> Work<'a, H> {
                 .find(|other| other.driver == job.driver && other.missing.is_some());
             job.missing = tried.map_or_else(
                 || {
-                    // A later `ids=` replaces an earlier one, and what modprobe is given comes after
-                    // what it has from the kernel command line and from modprobe.d.
-                    let no_ids = without_ids && job.driver == VFIO_PCI;
-                    let loaded = self.host.load_module(job.driver, no_ids.then_some("ids="));
+                    let loaded = loading::load(self.host, self.policy, job.driver, without_ids);
                     if !self.host.exists(&directory) {
                         return Some(Failure::NoDriver(loaded.err()));
                     }
@@ -178,6 +184,16 @@ impl<'a, H: Host> Work<'a, H> {
         }
     }
 
+    /// Sees to it that nobody loads vfio-pci with its IDs later, whatever it is needed for now.
+    fn empty_list(&self) -> Result<(), LoadError> {
+        let mut tried = self.jobs.iter().filter(|job| job.driver == VFIO_PCI);
+        let error = tried.find_map(|job| match job.missing {
+            Some(Failure::NoDriver(Some(error))) => Some(error),
+            _ => None,
+        });
+        error.map_or_else(|| loading::without_ids(self.host, self.policy), Err)
+    }
+
     /// A container (`/dev/vfio/vfio`) maps nothing without this module. vfio asks for it by a soft
     /// dependency only (drivers/vfio/container.c), which busybox's modprobe does not know.
     fn load_container_part(&self) {
@@ -185,7 +201,7 @@ impl<'a, H: Host> Work<'a, H> {
         if !self.host.exists("dev/vfio/vfio") || self.host.exists("sys/module/vfio_iommu_type1") {
             return;
         }
-        if let Err(error) = self.host.load_module(PART, None) {
+        if let Err(error) = self.host.load_module(PART, Loading::default()) {
             warn!("{PART} is not loaded, and a virtual machine may need it: {error}");
         }
     }
@@ -444,7 +460,7 @@ pub(crate) fn put_override(
     host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
-fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
+pub(crate) fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
     match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),

@@ -1,7 +1,9 @@
-//! The kernel command line, split as the kernel splits it.
+//! Words as the kernel splits them: of its command line, and of everything else that is written alike.
 //!
 //! Not a general argument parser: it follows `next_arg` and `parse_args` (lib/cmdline.c and
-//! kernel/params.c, 5.10 to 7.2) byte for byte, including what looks odd there.
+//! kernel/params.c, 5.10 to 7.2) byte for byte, including what looks odd there. What a module is loaded
+//! with goes through the same two functions, so that quotes in modprobe.d and a bare `--` there mean what
+//! they mean here. Files of ours have comments besides ([`line_of_file`]).
 
 /// The most bytes of a command line that are read. Kernels hold 2048 (x86) to 4096 (s390x); a boot
 /// configuration appended to the initramfs adds up to 32 KiB in front.
@@ -50,6 +52,16 @@ pub fn parameters(line: &[u8]) -> Parameters<'_> {
     Parameters {
         rest: line.get(..end).unwrap_or_default(),
         after_dashes: false,
+        comments: false,
+    }
+}
+
+/// Splits a line of a policy file: a `#` that begins a word, outside of quotes, begins a comment.
+#[must_use]
+pub fn line_of_file(line: &[u8]) -> Parameters<'_> {
+    Parameters {
+        comments: true,
+        ..parameters(line)
     }
 }
 
@@ -58,6 +70,7 @@ pub fn parameters(line: &[u8]) -> Parameters<'_> {
 pub struct Parameters<'a> {
     rest: &'a [u8],
     after_dashes: bool,
+    comments: bool,
 }
 
 impl<'a> Iterator for Parameters<'a> {
@@ -65,7 +78,12 @@ impl<'a> Iterator for Parameters<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.rest.iter().position(|byte| !is_space(*byte))?;
-        let (argument, rest) = next_argument(self.rest.get(start..)?);
+        let words = self.rest.get(start..)?;
+        if self.comments && words.first() == Some(&b'#') {
+            self.rest = &[];
+            return None;
+        }
+        let (argument, rest) = next_argument(words);
         self.rest = rest;
         let after_dashes = self.after_dashes;
         let (name, value) = argument.split();
@@ -204,6 +222,22 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(&split(line), expected, "{}", line.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_comment_begins_where_a_word_does() {
+        for (line, words) in [
+            (&b"# a b"[..], 0),
+            (b"a # b c", 1),
+            (b"a#b c", 2),
+            (b"a=\"b #1\" c", 2),
+            (b"\"a=b #1\" #c", 1),
+            (b"a=\"b\" #c d", 1),
+        ] {
+            let shown = line.escape_ascii();
+            assert_eq!(line_of_file(line).count(), words, "{shown}");
+        }
+        assert_eq!(parameters(b"a # b").count(), 3, "the kernel knows none");
     }
 
     #[test]

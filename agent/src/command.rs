@@ -117,7 +117,8 @@ pub fn apply(given: Option<&CStr>, keep: &Keep<'_>) -> u8 {
 }
 
 fn finish(machine: &Machine, given: Option<&CStr>, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
-    if record.state == State::NothingAsked && record.policy.is_empty() {
+    if matches!(record.state, State::NothingAsked | State::CrashKernel) && record.policy.is_empty()
+    {
         return EXIT_DONE;
     }
     tell::tell(record, machine);

@@ -15,7 +15,7 @@ use crate::apply::{
     put_override,
 };
 use crate::function::{Function, Inventory, Late};
-use crate::host::{DRIVERS_PROBE, Host, LoadError, Root, driver_directory, driver_of};
+use crate::host::{DRIVERS_PROBE, Host, LoadError, Loading, Root, driver_directory, driver_of};
 use crate::iommu::Kind;
 use crate::outcome::{Act, Failure};
 use crate::pci_path;
@@ -51,9 +51,9 @@ pub fn load_driver(host: &impl Host, inventory: &mut Inventory) -> Option<Result
     if iommu.driver.is_none() {
         // Where this is a module, too, the IOMMU is not even a virtio device yet. What it does not
         // do shows below.
-        let _ = host.load_module("virtio_pci", None);
+        let _ = host.load_module("virtio_pci", Loading::default());
     }
-    let answer = host.load_module(VIRTIO_IOMMU, None);
+    let answer = host.load_module(VIRTIO_IOMMU, Loading::default());
     look_again(host, inventory, late(host));
     Some(answer)
 }
@@ -141,7 +141,7 @@ fn load_stub(host: &impl Host) -> bool {
     if host.exists(&directory) {
         return true;
     }
-    let answer = host.load_module(STUB, None);
+    let answer = host.load_module(STUB, Loading::default());
     let there = answer.is_ok() || host.exists(&directory);
     if let (Err(error), false) = (answer, there) {
         error!(

@@ -67,13 +67,32 @@ pub trait Host: Root {
     ///
     /// # Errors
     /// Why the module may not be there.
-    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError>;
+    fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError>;
 
     /// Asks VFIO whether a group is viable (`VFIO_GROUP_GET_STATUS`).
     ///
     /// # Errors
     /// What open or ioctl answered; `ENOENT` where the kernel offers no group node.
     fn group_viable(&self, group: u32) -> Result<bool, Errno>;
+}
+
+/// How modprobe is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Loading {
+    /// Without what modprobe.d has it run in place of loading the module (`--ignore-install`).
+    pub ignore_install: bool,
+    /// With an empty `ids=`. A later one replaces an earlier one, and what modprobe is given comes after
+    /// what it has from modprobe.d and from the kernel command line.
+    pub no_ids: bool,
+}
+
+impl Loading {
+    /// The arguments before and behind the module's name.
+    pub fn arguments(self, name: &str) -> impl Iterator<Item = &str> {
+        let before = self.ignore_install.then_some("-i");
+        let behind = self.no_ids.then_some("ids=");
+        before.into_iter().chain([name]).chain(behind)
+    }
 }
 
 /// Why a module could not be loaded.
@@ -121,6 +140,9 @@ pub const NAME_MAX: usize = 96;
 /// Where the PCI functions are listed.
 pub const DEVICES: &str = "sys/bus/pci/devices";
 
+/// Where the PCI drivers are listed, each with its functions.
+pub const DRIVERS: &str = "sys/bus/pci/drivers";
+
 /// Asks the PCI core to find a driver for one address.
 pub const DRIVERS_PROBE: &str = "sys/bus/pci/drivers_probe";
 
@@ -133,7 +155,7 @@ pub fn attribute(address: Address, name: &str) -> Path {
 /// The directory of a PCI driver, which exists while the driver is registered.
 #[must_use]
 pub fn driver_directory(driver: &str) -> Path {
-    path(format_args!("sys/bus/pci/drivers/{driver}"))
+    path(format_args!("{DRIVERS}/{driver}"))
 }
 
 /// A path from its parts. All of them are bounded (an address, an attribute's or a driver's name),

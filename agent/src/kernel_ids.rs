@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use crate::address::Slot;
 use crate::cmdline::is_space;
 use crate::device_id::{ANY, IdPattern};
 
@@ -36,6 +37,8 @@ pub enum Quirk {
     ClassWithoutMask,
     /// Vendor and device are wildcards and no class narrows them.
     MatchesEverything,
+    /// An address, of which the kernel makes IDs that nothing has.
+    Address,
 }
 
 impl fmt::Display for Quirk {
@@ -50,6 +53,7 @@ impl fmt::Display for Quirk {
                 "a class without a mask filters nothing; add `:ffffff` to compare all of it"
             }
             Self::MatchesEverything => "this matches every function of the machine",
+            Self::Address => "the kernel reads an address as an ID; write it behind vfio.bind=",
         })
     }
 }
@@ -78,7 +82,9 @@ fn item(text: &[u8]) -> Item<'_> {
         pattern.subvendor,
         pattern.subdevice,
     ];
-    let quirk = if scanned.overflow {
+    let quirk = if Slot::parse(text).is_ok() {
+        Some(Quirk::Address)
+    } else if scanned.overflow {
         Some(Quirk::Overflow)
     } else if ids.into_iter().any(too_wide) {
         Some(Quirk::NeverMatches)
@@ -202,7 +208,9 @@ mod tests {
 
     #[test]
     fn every_item_reads_as_in_the_kernel() {
-        use Quirk::{ClassWithoutMask, MatchesEverything, NeverMatches, Overflow, TrailingText};
+        use Quirk::{
+            Address, ClassWithoutMask, MatchesEverything, NeverMatches, Overflow, TrailingText,
+        };
         let table: &[(&str, &[u32], Option<Quirk>)] = &[
             ("10de:1b80", &[0x10de, 0x1b80, ANY, ANY, 0, 0], None),
             ("10DE:1B80", &[0x10de, 0x1b80, ANY, ANY, 0, 0], None),
@@ -242,6 +250,9 @@ mod tests {
                 Some(TrailingText),
             ),
             ("0x:0x", &[0, 0, ANY, ANY, 0, 0], None),
+            ("01:00.0", &[1, 0, ANY, ANY, 0, 0], Some(Address)),
+            ("01:00", &[1, 0, ANY, ANY, 0, 0], Some(Address)),
+            ("0000:01:00.0", &[0, 1, 0, ANY, 0, 0], Some(Address)),
             (
                 "110de:1b80",
                 &[0x1_10de, 0x1b80, ANY, ANY, 0, 0],

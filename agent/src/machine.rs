@@ -6,7 +6,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{Timespec, nanosleep};
-use vfio_bind::host::{Host, LoadError, Root, path};
+use vfio_bind::host::{Host, LoadError, Loading, Root, path};
 use vfio_bind::tree::Tree;
 
 use crate::sys::{self, Forked};
@@ -77,7 +77,7 @@ impl Host for Machine {
         within(limit, &|| self.tree.read(path, &mut [0; 256]).map(drop))
     }
 
-    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
+    fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError> {
         let mut buffer = [0; 256];
         let kernels = self
             .tree
@@ -93,9 +93,9 @@ impl Host for Machine {
             })
             .ok_or(LoadError::NoModprobe)?;
         let mut arguments = sys::Arguments::new();
-        let fits = ["modprobe", name]
+        let fits = ["modprobe"]
             .into_iter()
-            .chain(option)
+            .chain(how.arguments(name))
             .all(|text| arguments.push(text));
         if !fits {
             return Err(LoadError::Spawn(Errno::TOOBIG));

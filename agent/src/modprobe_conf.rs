@@ -1,16 +1,19 @@
-//! `options vfio-pci ids=` of modprobe.d, which kmod hands to vfio-pci as if it were
-//! `vfio_pci.ids=`.
+//! What modprobe.d says of vfio-pci: the parameters that kmod hands to it, and what keeps them from it.
 //!
-//! Not a general reader of modprobe.d: it knows `options` lines, comments and continued lines, and
-//! kmod's order of files (modprobe.d(5)): by name over all directories, where the first directory
-//! that has a name wins.
+//! Not a general reader of modprobe.d. It follows kmod 30 to 34 (libkmod-config.c, and
+//! `freadline_wrapped` in shared/util.c): files by name over all directories, where the first directory
+//! that has a name wins; a `\` joins lines, in the middle of a word too, and goes away before any other
+//! letter; `#` begins a comment only as the first letter of a line; blanks and tabs end the first two
+//! words, and the rest is handed to the kernel as it stands, quotes included. All `options` lines of a
+//! module become one text, which the kernel splits.
 
 use heapless::Vec;
 
-use crate::cmdline::{is_space, same_name};
-use crate::host::{Path, Root, path};
-use crate::kernel_ids::VALUE_LIMIT;
+use crate::cmdline::same_name;
+use crate::host::{Path, Root, last_component, path};
+use crate::kernel_ids;
 use crate::text::{Text, clip};
+use crate::variant::matches;
 
 const DIRECTORIES: [&str; 5] = [
     "etc/modprobe.d",
@@ -23,30 +26,143 @@ const DIRECTORIES: [&str; 5] = [
 /// The longest file that is read to its end.
 const FILE_LEN: usize = 16 * 1024;
 
-/// A value; one byte more than the kernel takes, so that one that is too long stays too long.
-pub type Value = Vec<u8, { VALUE_LIMIT + 1 }>;
+/// The longest parameters for vfio-pci, of all files together.
+const OPTIONS_LEN: usize = 4096;
 
-/// The last `ids=` for vfio-pci in modprobe.d.
-pub fn kernel_ids(root: &dyn Root) -> Option<Value> {
-    let mut ids = None;
-    let mut last = Path::new();
-    while let Some((directory, name)) = next_file(root, &last) {
-        let file = path(format_args!("{directory}/{name}"));
-        let mut buffer = [0; FILE_LEN];
-        // A file that cannot be read is none to kmod either.
-        if let Ok(text) = root.read(&file, &mut buffer) {
-            if text.len() == FILE_LEN {
-                warn!("{file}: only the first {FILE_LEN} bytes are read");
-            }
-            if let Some(found) = last_ids(text) {
-                let found = found.get(..=VALUE_LIMIT).unwrap_or(found);
-                // It was cut to what fits.
-                ids = Vec::from_slice(found).ok();
+/// What modprobe.d says of vfio-pci.
+#[derive(Default)]
+pub struct ModprobeConf {
+    /// The text of all `options vfio-pci` lines, as the kernel gets it.
+    pub options: Vec<u8, OPTIONS_LEN>,
+    /// Its `install` line; of several, kmod takes the first.
+    pub install: Option<Line>,
+    /// A line about vfio-pci, or of IDs, that kmod ignores: the first of them.
+    pub ignored: Option<Line>,
+    /// A file, or all options together, did not fit, so that the parameters are not known.
+    pub cut: bool,
+}
+
+/// A line of modprobe.d.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// Its file, and the line as kmod reads it; what is too long for a message ends in `…`.
+    pub text: Path,
+    /// Whether it is there to keep a module from being loaded, as `install vfio-pci /bin/false` is.
+    pub forbids: bool,
+}
+
+impl Line {
+    fn new(file: &Path, text: &[u8], program: &[u8]) -> Self {
+        Self {
+            text: path(format_args!("{file}: `{}`", Text(text))),
+            forbids: [&b"false"[..], b"true", b":"].contains(&last_component(program)),
+        }
+    }
+}
+
+impl ModprobeConf {
+    /// Reads all files.
+    #[must_use]
+    pub fn read(root: &dyn Root) -> Self {
+        let mut conf = Self::default();
+        let mut last = Path::new();
+        while let Some((directory, name)) = next_file(root, &last) {
+            let file = path(format_args!("{directory}/{name}"));
+            let mut buffer = [0; FILE_LEN];
+            // A file that cannot be read is none to kmod either.
+            let length = root.read(&file, &mut buffer).map_or(0, <[u8]>::len);
+            conf.cut |= length == FILE_LEN;
+            conf.take(&file, buffer.get_mut(..length).unwrap_or_default());
+            last = name;
+        }
+        conf
+    }
+
+    /// Takes in the text of a file.
+    fn take(&mut self, file: &Path, text: &mut [u8]) {
+        for line in join(text).split(|byte| *byte == b'\n') {
+            // To kmod a line is a C string.
+            let line = line.split(|byte| *byte == 0).next().unwrap_or(line);
+            if line.first() != Some(&b'#') {
+                self.line(file, line);
             }
         }
-        last = name;
     }
-    ids
+
+    fn line(&mut self, file: &Path, line: &[u8]) {
+        let (command, rest) = word(line);
+        let (module, rest) = word(rest);
+        let ours = same_name(module, b"vfio_pci");
+        let counts = match command {
+            b"options" if ours && !rest.is_empty() => {
+                let mut put = |text: &[u8]| self.options.extend_from_slice(text).is_err();
+                self.cut |= put(rest) || put(b" ");
+                true
+            }
+            b"options" => !begins_like_ours(module),
+            b"install" if !rest.is_empty() && is_pattern_of_ours(module) => {
+                self.install
+                    .get_or_insert_with(|| Line::new(file, line, word(rest).0));
+                true
+            }
+            b"alias" | b"blacklist" | b"install" | b"remove" | b"softdep" | b"weakdep" => true,
+            // To kmod it is none, but a person means a comment.
+            _ => command.starts_with(b"#"),
+        };
+        let about_us = begins_like_ours(command) || begins_like_ours(module) || is_id(command);
+        if about_us && !counts {
+            self.ignored
+                .get_or_insert_with(|| Line::new(file, line, b""));
+        }
+    }
+}
+
+/// The next word, which blanks and tabs end, and what stands behind the one letter that ends it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = text.iter().take_while(|byte| blank(byte)).count();
+    let text = text.get(start..).unwrap_or_default();
+    let end = text.iter().position(blank).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
+    (word, rest.get(1..).unwrap_or_default())
+}
+
+/// Whether the module of an `install` line, which may have wildcards (`fnmatch`), is vfio-pci.
+fn is_pattern_of_ours(module: &[u8]) -> bool {
+    same_name(module, b"vfio_pci") || matches(module, b"vfio_pci") || matches(module, b"vfio-pci")
+}
+
+fn begins_like_ours(word: &[u8]) -> bool {
+    let head = word.get(..8).unwrap_or_default();
+    same_name(head, b"vfio_pci") && !matches!(word.get(8), Some(b'_' | b'-' | b'a'..=b'z'))
+}
+
+/// Whether a word is a list of IDs, or a part of one.
+fn is_id(word: &[u8]) -> bool {
+    let mut items = kernel_ids::items(word.strip_prefix(b"ids=").unwrap_or(word));
+    items.next().is_some_and(|item| item.pattern.is_some())
+}
+
+/// Takes out each `\`, with the line end behind it.
+fn join(text: &mut [u8]) -> &[u8] {
+    let (mut from, mut to) = (0usize, 0usize);
+    while let Some(mut byte) = text.get(from).copied() {
+        from = from.saturating_add(1);
+        if byte == b'\\' {
+            let next = text.get(from).copied();
+            from = from.saturating_add(1);
+            match next {
+                Some(b'\n') | None => continue,
+                Some(next) => byte = next,
+            }
+        }
+        // It never gets ahead of what is read.
+        if let Some(place) = text.get_mut(to) {
+            *place = byte;
+        }
+        to = to.saturating_add(1);
+    }
+    text.get(..to).unwrap_or_default()
 }
 
 /// The file after `last` in the order of names, and the directory that it is taken from.
@@ -59,7 +175,8 @@ fn next_file(root: &dyn Root, last: &Path) -> Option<(&'static str, Path)> {
         let _ = root.list(directory, &mut |name| {
             let name: Path = clip(format_args!("{}", Text(name)));
             let earlier = next.as_ref().is_none_or(|(_, best)| name < *best);
-            if name.ends_with(".conf") && name > *last && earlier {
+            let hidden = name.starts_with('.');
+            if name.ends_with(".conf") && !hidden && name > *last && earlier {
                 next = Some((directory, name));
             }
         });
@@ -67,77 +184,137 @@ fn next_file(root: &dyn Root, last: &Path) -> Option<(&'static str, Path)> {
     next
 }
 
-/// The value of the last `ids=` on an `options vfio-pci` line.
-fn last_ids(text: &[u8]) -> Option<&[u8]> {
-    let mut ids = None;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (line, behind) = rest.split_at_checked(line_len(rest)).unwrap_or((rest, &[]));
-        rest = behind;
-        let apart = |byte: &u8| is_space(*byte) || *byte == b'\\';
-        let mut words = line.split(apart).filter(|word| !word.is_empty());
-        let ours = words.next() == Some(b"options")
-            && words
-                .next()
-                .is_some_and(|module| same_name(module, b"vfio_pci"));
-        if ours {
-            ids = words
-                .rev()
-                .find_map(|word| word.strip_prefix(b"ids="))
-                .or(ids);
-        }
-    }
-    ids
-}
-
-/// The length of the first line, with what a `\` at its end continues.
-fn line_len(text: &[u8]) -> usize {
-    let mut escaped = false;
-    let end = text.iter().position(|byte| {
-        let ends = *byte == b'\n' && !escaped;
-        escaped = *byte == b'\\';
-        ends
-    });
-    end.map_or(text.len(), |end| end.saturating_add(1))
-}
-
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use crate::host::path;
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    fn conf(text: &str) -> ModprobeConf {
+        let mut conf = ModprobeConf::default();
+        let file = path(format_args!("etc/modprobe.d/a.conf"));
+        conf.take(&file, &mut text.as_bytes().to_vec());
+        conf
+    }
 
     #[test]
     fn options_lines_are_read_as_kmod_does() {
-        for (text, ids) in [
+        for (text, options) in [
             (
                 "options vfio-pci ids=10de:1b80,10de:10f0\n",
-                Some("10de:1b80,10de:10f0"),
+                "ids=10de:1b80,10de:10f0 ",
             ),
-            ("options vfio_pci disable_vga=1 ids=1:2", Some("1:2")),
-            ("  options\tvfio-pci   ids=1:2  \n", Some("1:2")),
-            ("options vfio-pci \\\n  ids=1:2\n", Some("1:2")),
+            (
+                "options vfio_pci disable_vga=1 ids=1:2",
+                "disable_vga=1 ids=1:2 ",
+            ),
+            ("  options\tvfio-pci   ids=1:2  \n", "  ids=1:2   "),
+            ("options vfio-pci \\\n  ids=1:2\n", "  ids=1:2 "),
+            ("options vfio-pci ids=1:2,\\\n3:4\n", "ids=1:2,3:4 "),
+            ("opti\\\nons vfio-pci i\\ds=1:2\\", "ids=1:2 "),
+            ("options vfio-pci \"ids=1:2\" b=\\\\\n", "\"ids=1:2\" b=\\ "),
             (
                 "options vfio-pci ids=1:2\noptions vfio-pci ids=3:4\n",
-                Some("3:4"),
+                "ids=1:2 ids=3:4 ",
+            ),
+            ("options vfio-pci ids=1:2\r\n", "ids=1:2\r "),
+            ("options vfio-pci ids=1:2\0,3:4\n", "ids=1:2 "),
+            ("options vfio-pci ids=\n", "ids= "),
+            ("options vfio-pci a # ids=1:2\n", "a # ids=1:2 "),
+            ("# options vfio-pci ids=1:2\n", ""),
+            ("#options vfio-pci \\\noptions vfio-pci ids=1:2\n", ""),
+            ("options snd_hda_intel ids=1:2\n", ""),
+            ("options\rvfio-pci ids=1:2\n", ""),
+            ("softdep amdgpu pre: vfio-pci\n", ""),
+            ("", ""),
+            ("options", ""),
+            ("options vfio-pci", ""),
+            ("options vfio-pci ", ""),
+        ] {
+            let found = conf(text);
+            let found = String::from_utf8(found.options.to_vec()).unwrap();
+            assert_eq!(found, options, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_kmod_ignores_is_found() {
+        for (text, ignored) in [
+            ("options vfio-pci ids=1:2,\n10de:10f0\n", Some("10de:10f0")),
+            ("10de:10f0,\n10de:10f1 # b\n", Some("10de:10f0,")),
+            ("ids=10de:10f0\n", Some("ids=10de:10f0")),
+            ("vfio-pci ids=1:2\n", Some("vfio-pci ids=1:2")),
+            ("option vfio-pci ids=1:2\n", Some("option vfio-pci ids=1:2")),
+            (
+                "options vfio_pci.ids=1:2\n",
+                Some("options vfio_pci.ids=1:2"),
+            ),
+            ("vfio-pci.ids=1:2\n", Some("vfio-pci.ids=1:2")),
+            (" # vfio-pci\n # 10de:10f0\n", None),
+            ("options vfio-pci\n", Some("options vfio-pci")),
+            (
+                "blacklist vfio-pci\nalias a vfio-pci\nsoftdep a pre: vfio-pci\n",
+                None,
             ),
             (
-                "options vfio-pci ids=1:2\noptions vfio-pci disable_vga=1\n",
-                Some("1:2"),
+                "options vfio_pci_core a=b\noptions vfio-iommu-type1 a=b\n",
+                None,
             ),
-            ("options vfio-pci ids=\n", Some("")),
-            ("# options vfio-pci ids=1:2\n", None),
-            ("#options vfio-pci ids=1:2\n", None),
-            ("options snd_hda_intel ids=1:2\n", None),
-            ("options vfio-pci xids=1:2\n", None),
-            ("softdep amdgpu pre: vfio-pci\n", None),
-            ("", None),
-            ("options", None),
-            ("options vfio-pci", None),
+            (
+                "remove vfio-pci /bin/true\ninclude /etc/x\nbanana split\n",
+                None,
+            ),
+            ("options snd_hda_intel\n", None),
+            ("add 10de:10f0\n", None),
         ] {
-            assert_eq!(
-                last_ids(text.as_bytes()),
-                ids.map(str::as_bytes),
-                "{text:?}"
-            );
+            let found = conf(text).ignored;
+            let found = found.map(|line| line.text.to_string());
+            let expected = ignored.map(|text| std::format!("etc/modprobe.d/a.conf: `{text}`"));
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_install_line_counts() {
+        for (text, install) in [
+            (
+                "install vfio-pci /sbin/a b\ninstall vfio-pci c\n",
+                Some(("install vfio-pci /sbin/a b", false)),
+            ),
+            ("install vfio* a\n", Some(("install vfio* a", false))),
+            ("install vfio-* a\n", Some(("install vfio-* a", false))),
+            (
+                "install vfio_pci /usr/bin/false\n",
+                Some(("install vfio_pci /usr/bin/false", true)),
+            ),
+            ("install vfio_pci :\n", Some(("install vfio_pci :", true))),
+            ("install vfio-pci\n", None),
+            ("install vfio /sbin/a\n", None),
+        ] {
+            let found = conf(text).install;
+            let found = found.map(|line| (line.text.to_string(), line.forbids));
+            let expected = install
+                .map(|(text, forbids)| (std::format!("etc/modprobe.d/a.conf: `{text}`"), forbids));
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_told() {
+        let fits = std::format!("options vfio-pci {}", "a".repeat(OPTIONS_LEN - 1));
+        assert!(!conf(&fits).cut);
+        assert!(conf(&std::format!("{fits}a")).cut);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(bytes: Vec<u8>, near in "((options|install|vfio-pci|ids=1:2|[\\\\ \\n#*])){0,12}") {
+            let file = Path::new();
+            ModprobeConf::default().take(&file, &mut bytes.clone());
+            ModprobeConf::default().take(&file, &mut near.into_bytes());
         }
     }
 }

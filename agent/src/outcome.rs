@@ -12,6 +12,7 @@ use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{Host, LoadError, Root, driver_of, path};
 use crate::plan::{Decision, Plan};
 use crate::text::Name;
+use crate::unasked::{MAX_UNASKED, Unasked};
 
 /// The most IOMMU groups whose status is asked for; what is beyond is counted.
 pub const MAX_GROUPS: usize = 1024;
@@ -166,6 +167,13 @@ pub struct Outcomes {
     pub groups: Vec<GroupStatus, MAX_GROUPS>,
     /// Groups beyond [`MAX_GROUPS`], which were not asked for.
     pub more_groups: usize,
+    /// What a vfio driver took although the plan does not have it.
+    pub unasked: Vec<Unasked, MAX_UNASKED>,
+    /// Why nobody knows what else vfio drivers took; `E2BIG` where there were more than
+    /// [`MAX_UNASKED`].
+    pub vfio_unseen: Option<Errno>,
+    /// What came of loading vfio-pci with an empty list of IDs, where that was necessary.
+    pub emptied: Option<Result<(), LoadError>>,
 }
 
 impl Outcomes {
@@ -200,6 +208,7 @@ pub(crate) fn ask_groups(
         steps,
         groups,
         more_groups,
+        ..
     } = outcomes;
     for (step, outcome) in plan.steps.iter().zip(steps.iter()) {
         let bound = matches!(outcome.fate, Fate::Bound | Fate::Already);

@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use crate::address::Address;
 use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
+use crate::handed;
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
 use crate::refusal::{Leave, Refusal};
 use crate::selector::{Selector, Source};
@@ -49,8 +50,8 @@ pub enum Decision {
 pub struct Plan {
     /// A step for each function the plan speaks of.
     pub steps: Vec<Step, MAX_FUNCTIONS>,
-    /// vfio-pci must be loaded without its `ids=`: they would take a function that this plan
-    /// leaves alone.
+    /// vfio-pci must be loaded with an empty list of IDs: the one that it is handed would take a
+    /// function that this plan leaves alone.
     pub without_kernel_ids: bool,
     /// Vfio drivers for single models, as [`crate::variant`] found them.
     pub variants: Vec<Name, MAX_VARIANTS>,
@@ -197,7 +198,7 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
             });
         }
     }
-    plan.without_kernel_ids = planner.kernel_ids_overreach(&plan);
+    plan.without_kernel_ids = handed::overreach(policy, inventory, &plan).is_some();
     plan
 }
 
@@ -353,18 +354,6 @@ impl Planner<'_> {
             Decision::Bind
         };
         Some((Why::Sibling(cause.address), decision))
-    }
-
-    /// Whether vfio-pci, loaded with the `ids=` of the command line, would take a function that
-    /// this plan leaves alone.
-    fn kernel_ids_overreach(&self, plan: &Plan) -> bool {
-        let bound = |index| plan.bound().any(|step| step.function == index);
-        self.policy.driver == VFIO_PCI
-            && self.inventory.iter().any(|(index, function)| {
-                function.is_endpoint()
-                    && self.kernel_ids(function).next().is_some()
-                    && !bound(index)
-            })
     }
 
     /// The items of `vfio_pci.ids=` that match a function, with their places in the policy.

@@ -2,10 +2,13 @@
 
 use core::fmt;
 
-use crate::cmdline::{Parameter, is_space, parameters, switch};
+use crate::cmdline::{Parameter, switch};
+use crate::handed::Handed;
 use crate::kernel_ids;
+use crate::modprobe_conf::Line;
 use crate::problem::{Instead, Problem, Severity};
 use crate::selector::{self, Selector, Source, Target};
+pub use crate::sources::Sources;
 use crate::text::{NAME_LEN, Name, name};
 use heapless::Vec;
 
@@ -80,6 +83,10 @@ pub struct Policy<'a> {
     /// Whether all that the system boots from is known, so that what is not protected is free. Without
     /// such a list what stores is taken only where it is named one by one.
     pub listed: bool,
+    /// The lists of IDs that vfio-pci may be handed, whether they count here or not.
+    pub handed: Handed<'a>,
+    /// What modprobe.d has run in place of loading vfio-pci.
+    pub install: Option<&'a Line>,
     /// What the owner should look at.
     pub problems: Vec<Problem<'a>, MAX_PROBLEMS>,
     /// Problems beyond [`MAX_PROBLEMS`].
@@ -98,24 +105,12 @@ impl Default for Policy<'_> {
             dry_run: false,
             force: false,
             listed: false,
+            handed: Handed::default(),
+            install: None,
             problems: Vec::new(),
             more_problems: 0,
         }
     }
-}
-
-/// The texts that a policy is read from, in their order: what comes later replaces or adds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sources<'a> {
-    /// The `ids=` that modprobe.d has for vfio-pci.
-    pub modprobe_ids: Option<&'a [u8]>,
-    /// What was recorded when the image was built; `None` where nothing was, which is less than an
-    /// empty list.
-    pub protected: Option<&'a [u8]>,
-    /// The policy file of the image.
-    pub file: &'a [u8],
-    /// The kernel command line.
-    pub line: &'a [u8],
 }
 
 /// The policy file, below the root: the words of the command line, with `#` comments.
@@ -126,65 +121,6 @@ pub const FILE: &str = "etc/vfio-bind/policy.conf";
 pub const PROTECTED: &str = "etc/vfio-bind/protected.conf";
 
 impl<'a> Policy<'a> {
-    /// Reads the policy.
-    #[must_use]
-    pub fn read(sources: &Sources<'a>) -> Self {
-        let mut policy = Self {
-            listed: sources.protected.is_some(),
-            ..Self::default()
-        };
-        // What modprobe.d says is replaced without a word: that is what its reader expects.
-        let mut ids = sources.modprobe_ids.map(Some);
-        let mut file_ids = None;
-        policy.file(sources.protected.unwrap_or_default(), &mut file_ids);
-        for selector in &mut policy.selectors {
-            if selector.source == Source::Protect {
-                selector.source = Source::Recorded;
-            }
-        }
-        policy.file(sources.file, &mut file_ids);
-        ids = file_ids.or(ids);
-        let mut line_ids = None;
-        for parameter in parameters(sources.line) {
-            policy.take(parameter, &mut line_ids);
-        }
-        match line_ids.or(ids) {
-            None => {}
-            Some(None) => policy.problem(Problem::IdsWithoutValue),
-            Some(Some(value)) => policy.kernel_ids(value),
-        }
-        policy
-    }
-
-    /// Takes in a file, line by line.
-    fn file(&mut self, text: &'a [u8], ids: &mut Option<Option<&'a [u8]>>) {
-        for line in text.split(|byte| *byte == b'\n') {
-            for parameter in parameters(without_comment(line)) {
-                if !self.take(parameter, ids) {
-                    self.problem(Problem::UnknownName(parameter.name));
-                }
-            }
-        }
-    }
-
-    /// Takes in one parameter; false if it is somebody else's.
-    fn take(&mut self, parameter: Parameter<'a>, ids: &mut Option<Option<&'a [u8]>>) -> bool {
-        let word = own_word(&parameter);
-        let is_ids = parameter.is("vfio_pci.ids");
-        if parameter.after_dashes {
-            if is_ids || word.is_some() {
-                self.problem(Problem::AfterDashes(parameter.name));
-            }
-        } else if is_ids {
-            if ids.replace(parameter.value).is_some() {
-                self.problem(Problem::IdsRepeated);
-            }
-        } else if let Some(word) = word {
-            self.word(parameter, word);
-        }
-        is_ids || word.is_some()
-    }
-
     /// Whether nothing was asked for, `off` and mistakes included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -224,7 +160,7 @@ impl<'a> Policy<'a> {
         }
     }
 
-    fn word(&mut self, parameter: Parameter<'a>, word: Word) {
+    pub(crate) fn word(&mut self, parameter: Parameter<'a>, word: Word) {
         let Parameter { name, value, .. } = parameter;
         let bad = |expected, instead| Problem::BadValue {
             name,
@@ -280,7 +216,7 @@ impl<'a> Policy<'a> {
                 self.listed = false;
                 self.problem(Problem::Unprotected(value.unwrap_or_default()));
             }
-            Word::Unknown => self.problem(Problem::UnknownName(name)),
+            Word::Unknown => self.unknown(parameter),
         }
     }
 
@@ -315,9 +251,9 @@ impl<'a> Policy<'a> {
         }
     }
 
-    fn kernel_ids(&mut self, value: &'a [u8]) {
+    pub(crate) fn kernel_ids(&mut self, value: &'a [u8]) {
+        // It was told that the kernel rejects it.
         if value.len() >= kernel_ids::VALUE_LIMIT {
-            self.problem(Problem::IdsTooLong(value.len()));
             return;
         }
         for item in kernel_ids::items(value) {
@@ -347,20 +283,9 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// A line of the policy file up to a `#` that begins a word.
-fn without_comment(line: &[u8]) -> &[u8] {
-    let mut before = b' ';
-    let comment = line.iter().position(|byte| {
-        let starts = *byte == b'#' && is_space(before);
-        before = *byte;
-        starts
-    });
-    comment.and_then(|at| line.get(..at)).unwrap_or(line)
-}
-
 /// The words behind `vfio.` and `rd.vfio.`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Word {
+pub(crate) enum Word {
     Bind,
     Group,
     Driver,
@@ -374,7 +299,7 @@ enum Word {
 }
 
 /// Which word of ours a parameter is; `None` if it is somebody else's.
-fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
+pub(crate) fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
     let in_initrd = parameter.strip("rd.vfio.");
     let word = in_initrd.or_else(|| parameter.strip("vfio."))?;
     let word = Parameter {
@@ -417,6 +342,7 @@ fn driver_name(text: &[u8]) -> Name {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::problem::Place;
     use proptest::prelude::*;
     use std::string::{String, ToString};
     use std::vec::Vec;
@@ -498,7 +424,8 @@ mod tests {
     fn other_peoples_parameters_are_left_alone() {
         let policy = policy(
             "quiet vfio.enable_unsafe_noiommu_mode=1 vfio_iommu_type1.allow_unsafe_interrupts=1 \
-             vfio-pci.disable_vga=1 vfiox.bind=1 xvfio.bind=1",
+             vfio-pci.disable_vga=1 vfio_pci.nointxmask=1 pci-stub.ids=10de:1b80 vfiox.bind=1 \
+             xvfio.bind=1 10de:1b80 -- vfio_bind=1",
         );
         assert!(policy.is_empty(), "{:?}", problems(&policy));
     }
@@ -605,63 +532,6 @@ mod tests {
     }
 
     #[test]
-    fn later_sources_add_selectors_and_replace_ids() {
-        let sources = Sources {
-            modprobe_ids: Some(b"1:1"),
-            protected: Some(b"vfio.protect=00:1f.2@8086:2922 # /, sda\n"),
-            file: b"# my cards\nvfio.bind=42:00.0 # the GPU\n\n  vfio.group=listed\nvfio_pci.ids=2:2\n",
-            line: b"vfio.bind=43:00.0 vfio_pci.ids=3:3 vfio.group=strict quiet",
-        };
-        let policy = Policy::read(&sources);
-        assert_eq!(
-            selectors(&policy),
-            ["!0000:00:1f.2", "0000:42:00.0", "0000:43:00.0", "0003:0003"]
-        );
-        assert_eq!(policy.group, GroupPolicy::Strict);
-        assert!(problems(&policy).is_empty());
-
-        let no_line = Sources {
-            line: b"quiet",
-            ..sources
-        };
-        assert_eq!(
-            selectors(&Policy::read(&no_line)),
-            ["!0000:00:1f.2", "0000:42:00.0", "0002:0002"]
-        );
-        let no_file = Sources {
-            file: b"",
-            ..no_line
-        };
-        assert_eq!(
-            selectors(&Policy::read(&no_file)),
-            ["!0000:00:1f.2", "0001:0001"]
-        );
-        let nothing_asked = Sources {
-            modprobe_ids: None,
-            ..no_file
-        };
-        assert!(Policy::read(&nothing_asked).is_empty());
-        let off = Sources {
-            line: b"vfio.bind=off",
-            ..sources
-        };
-        assert!(Policy::read(&off).off);
-    }
-
-    #[test]
-    fn the_file_has_no_words_of_other_people() {
-        let sources = Sources {
-            file: b"bind=42:00.0\n#vfio.bind=1:2\n",
-            ..Sources::default()
-        };
-        let policy = Policy::read(&sources);
-        assert_eq!(
-            problems(&policy),
-            ["bind is no parameter of vfio-bind and is ignored; see the README for the list"]
-        );
-    }
-
-    #[test]
     fn limits_are_told() {
         let many = vec!["42:00.0"; MAX_SELECTORS + 9].join(",");
         let line = format!("vfio.bind={many}");
@@ -681,7 +551,10 @@ mod tests {
         let long = format!("vfio_pci.ids={}", "1:2,".repeat(256));
         let policy = read(long.as_bytes());
         assert!(policy.selectors.is_empty());
-        assert_eq!(policy.problems.first(), Some(&Problem::IdsTooLong(1024)));
+        assert_eq!(
+            policy.problems.first(),
+            Some(&Problem::IdsTooLong(Place::Line, 1024))
+        );
         let fits = format!("vfio_pci.ids={}1:2", "1:2,".repeat(255));
         let policy = read(fits.as_bytes());
         assert_eq!(policy.selectors.len(), 256);

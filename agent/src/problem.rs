@@ -8,7 +8,9 @@ use crate::address::Address;
 use crate::device_id::DeviceId;
 use crate::errno::Answer;
 use crate::kernel_ids::{self, Quirk};
+use crate::lookalike;
 use crate::misread::{Misread, split_once};
+use crate::modprobe_conf::Line;
 use crate::policy::MAX_SELECTORS;
 use crate::selector::{Source, Written};
 use crate::text::Text;
@@ -51,12 +53,20 @@ pub enum Problem<'a> {
     InvalidId(&'a [u8]),
     /// An item of `vfio_pci.ids=` with a surprising effect.
     OddId(&'a [u8], Quirk),
-    /// A `vfio_pci.ids=` that is too long for the kernel; its length.
-    IdsTooLong(usize),
-    /// `vfio_pci.ids` without a value.
-    IdsWithoutValue,
-    /// An earlier `vfio_pci.ids=` that the last one replaces.
-    IdsRepeated,
+    /// A list of IDs that is too long for the kernel; its length.
+    IdsTooLong(Place, usize),
+    /// The parameter for one without a value.
+    IdsWithoutValue(Place),
+    /// An earlier and different one, which the last one replaces.
+    IdsRepeated(Place),
+    /// A part of a list, torn off by a space; whether it excludes something.
+    TornOff(Source, &'a [u8], bool),
+    /// A line of modprobe.d that modprobe ignores.
+    IgnoredLine(&'a Line),
+    /// An `install` line for vfio-pci in modprobe.d.
+    InstallLine(&'a Line),
+    /// More in modprobe.d than is read.
+    ModprobeTooLong,
     /// A parameter behind a bare `--`.
     AfterDashes(&'a [u8]),
     /// A value that is none of the possible ones.
@@ -70,10 +80,10 @@ pub enum Problem<'a> {
         /// What is done instead.
         instead: Instead,
     },
-    /// A parameter that begins like ours and is none.
-    UnknownName(&'a [u8]),
     /// What the machine boots from and the list of it does not cover, in the list's own words.
     Unprotected(&'a [u8]),
+    /// A parameter that looks like ours and is none; whether it excludes something.
+    UnknownName(&'a [u8], bool),
     /// A physical slot without power.
     SlotOff(&'a [u8]),
     /// A text that was not read to its end.
@@ -87,8 +97,11 @@ impl Problem<'_> {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
+            Self::OddId(_, Quirk::Address) => Severity::Error,
             Self::OddId(..)
-            | Self::IdsRepeated
+            | Self::IdsRepeated(_)
+            | Self::InstallLine(_)
+            | Self::ModprobeTooLong
             | Self::AfterDashes(_)
             | Self::NamesNothing(_)
             | Self::Unprotected(_)
@@ -104,7 +117,9 @@ impl Problem<'_> {
     pub fn forbids_binding(&self) -> bool {
         match self {
             Self::Selector { source, text, .. } => source.protects() || text.starts_with(b"!"),
-            Self::Ambiguous(_, excludes) => *excludes,
+            Self::Ambiguous(_, excludes)
+            | Self::UnknownName(_, excludes)
+            | Self::TornOff(_, _, excludes) => *excludes,
             Self::ExcludesNothing(..)
             | Self::TooManySelectors
             | Self::TooLong(_)
@@ -122,6 +137,28 @@ impl Problem<'_> {
             write!(f, "; what it excludes is unknown, so {NOTHING_IS_BOUND}")?;
         }
         Ok(())
+    }
+}
+
+/// Where vfio-pci may be given a list of IDs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Place {
+    /// The kernel command line, or the policy file, which is written alike.
+    #[default]
+    Line,
+    /// `options vfio-pci` in modprobe.d.
+    Modprobe,
+    /// The list of modules in an image of initramfs-tools.
+    Modules,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Line => "vfio_pci.ids",
+            Self::Modprobe => "modprobe.d: ids of vfio-pci",
+            Self::Modules => "conf/modules: ids of vfio_pci",
+        })
     }
 }
 
@@ -211,18 +248,47 @@ impl fmt::Display for Problem<'_> {
                 Text(item)
             ),
             Self::OddId(item, quirk) => write!(f, "vfio_pci.ids: `{}`: {quirk}", Text(item)),
-            Self::IdsTooLong(length) => write!(
+            Self::IdsTooLong(place, length) => write!(
                 f,
-                "vfio_pci.ids: {length} bytes; the kernel rejects {} or more, and vfio-pci does \
-                 not load with it; use vfio.bind=",
+                "{place}: {length} bytes; the kernel rejects {} or more, and vfio-pci does not \
+                 load with it; use vfio.bind=",
                 kernel_ids::VALUE_LIMIT
             ),
-            Self::IdsWithoutValue => f.write_str(
-                "vfio_pci.ids has no value; the kernel does not load vfio-pci with it; remove it",
+            Self::IdsWithoutValue(place) => write!(
+                f,
+                "{place} has no value; the kernel does not load vfio-pci with it; remove it"
             ),
-            Self::IdsRepeated => {
-                f.write_str("vfio_pci.ids is given more than once; the kernel uses the last one")
+            Self::IdsRepeated(place) => write!(
+                f,
+                "{place} is given more than once; the kernel uses the last one"
+            ),
+            Self::TornOff(source, text, _) => {
+                write!(
+                    f,
+                    "`{}` stands alone and is ignored; write {source}= as one list without spaces",
+                    Text(text)
+                )?;
+                self.excuse(f)
             }
+            Self::IgnoredLine(line) => write!(
+                f,
+                "{}: modprobe ignores such lines; write `options vfio-pci ids=` and the whole list in \
+                 one line",
+                line.text
+            ),
+            Self::InstallLine(line) => {
+                let so = if line.forbids {
+                    "this keeps vfio-pci from being loaded; remove it"
+                } else {
+                    "this is not run, for the agent loads vfio-pci by itself; name by vfio.bind= what \
+                     it binds"
+                };
+                write!(f, "{}: {so}", line.text)
+            }
+            Self::ModprobeTooLong => f.write_str(
+                "modprobe.d or conf/modules has more than is read (files of 16 and 4 KiB, options of 4 \
+                 KiB); vfio-pci gets an empty list of IDs",
+            ),
             Self::AfterDashes(name) => write!(
                 f,
                 "{} stands behind `--`, where the kernel leaves all to init; it is ignored, put it \
@@ -242,17 +308,24 @@ impl fmt::Display for Problem<'_> {
                 }
                 write!(f, ": expected {expected}; {instead}")
             }
-            Self::UnknownName(name) => write!(
-                f,
-                "{} is no parameter of vfio-bind and is ignored; see the README for the list",
-                Text(name)
-            ),
             Self::Unprotected(what) => write!(
                 f,
                 "what the machine boots from is not all known: {}; name its function with \
                  vfio.protect=",
                 Text(what)
             ),
+            Self::UnknownName(name, _) => {
+                write!(
+                    f,
+                    "{} is no parameter of vfio-bind and is ignored; ",
+                    Text(name)
+                )?;
+                match lookalike::meant(name) {
+                    Some(meant) => write!(f, "write {meant}=")?,
+                    None => f.write_str("see the README for the list")?,
+                }
+                self.excuse(f)
+            }
             Self::SlotOff(name) => write!(
                 f,
                 "slot {0} is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/{0}/power, and \

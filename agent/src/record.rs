@@ -19,6 +19,8 @@ pub enum State {
     Applied,
     /// `vfio.bind=off`.
     Off,
+    /// The kernel was started to save the memory of one that crashed.
+    CrashKernel,
     /// Nothing was written, as asked.
     DryRun,
     /// The kernel uses no IOMMU: nothing was written.
@@ -34,6 +36,7 @@ impl fmt::Display for State {
         f.write_str(match self {
             Self::Applied => "applied",
             Self::Off => "off",
+            Self::CrashKernel => "crash-kernel",
             Self::DryRun => "dry-run",
             Self::NoIommu => "no-iommu",
             Self::NoPci => "no-pci",
@@ -81,7 +84,7 @@ impl Record<'_> {
     /// The exit status: what is not bound weighs more than what was written wrongly.
     #[must_use]
     pub fn exit(&self) -> u8 {
-        if self.state == State::Off {
+        if matches!(self.state, State::Off | State::CrashKernel) {
             EXIT_DONE
         } else if self.lacks_something() {
             EXIT_NOT_BOUND
@@ -109,6 +112,7 @@ impl Record<'_> {
         let unseen = self.inventory.beyond_limit > 0
             || self.inventory.unreadable > 0
             || self.state == State::NoPci;
-        missed || unusable || unmatched || unseen
+        let unasked = !self.outcomes.unasked.is_empty() || self.outcomes.vfio_unseen.is_some();
+        missed || unusable || unmatched || unseen || unasked
     }
 }

@@ -15,6 +15,7 @@ use crate::record::Record;
 use crate::selector::Selector;
 use crate::text::{Name, Text};
 use crate::tree::Output;
+use crate::unasked::Unasked;
 use crate::unmatched::nearest;
 
 /// The version of the form below; it changes when a reader of an older one would go wrong.
@@ -50,6 +51,17 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
     write_functions(record, root, &mut json);
     json.key("groups");
     write_groups(record, root, &mut json);
+    json.key("unasked");
+    json.open("[");
+    for unasked in &record.outcomes.unasked {
+        let Unasked {
+            address,
+            driver,
+            fate,
+        } = unasked;
+        json.element(&Value::Text(&format_args!("{address} {driver} {fate}")));
+    }
+    json.close("]");
     json.count("functions_seen", record.inventory.len());
     json.count("functions_beyond_limit", record.inventory.beyond_limit);
     json.count("functions_unreadable", record.inventory.unreadable);

@@ -2,17 +2,19 @@
 
 use rustix::io::Errno;
 
-use crate::cmdline::MAX_LEN;
+use crate::cmdline::{MAX_LEN, parameters};
 use crate::function::{Inventory, Late};
 use crate::grouping;
-use crate::host::{Host, LoadError, Root};
+use crate::handed::MODULES;
+use crate::host::{Host, LoadError, Root, driver_directory};
 use crate::iommu::{self, Advice, Kind};
+use crate::modprobe_conf::ModprobeConf;
 use crate::outcome::Outcomes;
 use crate::plan::{Plan, plan};
-use crate::policy::{self, Policy, Sources};
+use crate::policy::{self, Policy, Sources, VFIO_PCI};
 use crate::problem::Problem;
 use crate::record::{Record, State};
-use crate::{apply, modprobe_conf, presence, resolve, scan, variant};
+use crate::{apply, loading, presence, resolve, scan, variant};
 
 /// Reads the policy, looks at the machine and plans; writes nothing.
 ///
@@ -38,6 +40,8 @@ pub fn perform(
 trait Hands {
     /// As [`grouping::load_driver`].
     fn load_driver(&self, inventory: &mut Inventory) -> Option<Result<(), LoadError>>;
+    /// As [`loading::without_ids`], where vfio-pci is not there.
+    fn without_ids(&self, policy: &Policy<'_>) -> Option<Result<(), LoadError>>;
     /// As [`grouping::make`].
     fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool;
     /// As [`apply::apply`].
@@ -55,6 +59,11 @@ impl<H: Host> Hands for H {
         grouping::load_driver(self, inventory)
     }
 
+    fn without_ids(&self, policy: &Policy<'_>) -> Option<Result<(), LoadError>> {
+        let is_there = self.exists(&driver_directory(VFIO_PCI));
+        (!is_there).then(|| loading::without_ids(self, policy))
+    }
+
     fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool {
         grouping::make(self, inventory, plan)
     }
@@ -70,6 +79,25 @@ impl<H: Host> Hands for H {
     }
 }
 
+/// The most bytes of a list of modules that are read.
+const MODULES_LEN: usize = 4096;
+
+/// The list of modules of an image of initramfs-tools, or of a system that makes such images.
+fn read_modules<'b>(root: &dyn Root, buffer: &'b mut [u8]) -> &'b [u8] {
+    let mut lengths = MODULES
+        .into_iter()
+        .map(|file| root.read(file, buffer).map(<[u8]>::len));
+    // Where there is none, it hands nothing to anybody.
+    let length = lengths.find_map(Result::ok).unwrap_or(0);
+    buffer.get(..length).unwrap_or_default()
+}
+
+/// Whether this kernel was started to save the memory of one that crashed: kexec tells it where that is
+/// (`elfcorehdr=`, or the device tree on Arm), and what it shows of it has the name of old.
+fn is_crash_kernel(root: &dyn Root, line: &[u8]) -> bool {
+    parameters(line).any(|word| word.is("elfcorehdr")) || root.exists("proc/vmcore")
+}
+
 #[inline(never)] // Inlined, it makes the executable larger.
 fn run(
     root: &dyn Root,
@@ -82,11 +110,15 @@ fn run(
     let mut protected_buffer = [0; MAX_LEN];
     let protected = root.read(policy::PROTECTED, &mut protected_buffer);
     let file = root.read(policy::FILE, &mut buffer);
-    let modprobe_ids = modprobe_conf::kernel_ids(root);
+    let mut modprobe = ModprobeConf::read(root);
+    let mut modules = [0; MODULES_LEN];
+    let modules = read_modules(root, &mut modules);
+    modprobe.cut |= modules.len() == MODULES_LEN;
     let mut policy = Policy::read(&Sources {
-        modprobe_ids: modprobe_ids.as_deref(),
+        modprobe: Some(&modprobe),
+        modules,
+        // An image without the files has no policy of its own.
         protected: protected.ok(),
-        // An image without the file has no policy of its own.
         file: file.unwrap_or_default(),
         // /proc/cmdline adds a line end, which an open quote would take in.
         line: line.strip_suffix(b"\n").unwrap_or(line),
@@ -106,9 +138,14 @@ fn run(
     let mut inventory = Inventory::default();
     let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
     let mut loaded = None;
-    let early = if policy.off {
+    let early = if is_crash_kernel(root, line) {
+        Some(State::CrashKernel)
+    } else if policy.off {
+        if let Some(hands) = hands.filter(|_| policy.handed.any()) {
+            outcomes.emptied = hands.without_ids(&policy);
+        }
         Some(State::Off)
-    } else if !policy.selects() {
+    } else if !policy.selects() && !policy.handed.any() {
         Some(State::NothingAsked)
     } else if scan::scan(root, &mut inventory).is_err() || inventory.is_empty() {
         Some(State::NoPci)

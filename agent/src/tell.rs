@@ -3,8 +3,10 @@
 use core::fmt;
 
 use crate::device_id::DeviceId;
+use crate::errno::Answer;
 use crate::function::{Function, Unseen};
-use crate::host::Root;
+use crate::handed;
+use crate::host::{DRIVERS, Root, driver_of};
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::Decision;
 use crate::problem::Severity;
@@ -12,6 +14,7 @@ use crate::record::{Record, State};
 use crate::refusal::Leave;
 use crate::selector::Source;
 use crate::text::Name;
+use crate::unasked::Unasked;
 use crate::unmatched::unmatched;
 
 /// Logs the whole record, with a line for each step.
@@ -21,12 +24,16 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
         for status in &record.outcomes.groups {
             tell_group(record, root, *status);
         }
+        tell_unasked(record, root);
     }
     tell_rest(record);
 }
 
 /// Logs what is wrong with the policy or the machine, and the sum of it all.
 pub fn tell_rest(record: &Record<'_>) {
+    if record.state == State::CrashKernel {
+        return info!("this kernel saves the memory of one that crashed: nothing is done");
+    }
     tell_problems(record);
     for unmatched in unmatched(record.policy, record.inventory) {
         match unmatched.selector.source {
@@ -36,8 +43,11 @@ pub fn tell_rest(record: &Record<'_>) {
         }
     }
     tell_limits(record);
+    tell_empty_list(record);
+
     match record.state {
-        State::Off => info!("vfio.bind=off: nothing is done in this boot"),
+        State::CrashKernel => {}
+        State::Off => info!("vfio.bind=off: nothing is bound in this boot"),
         State::NoIommu => tell_no_iommu(record),
         State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
         State::NothingAsked => info!("nothing is asked for"),
@@ -154,6 +164,50 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
                 error!("group {group} is not viable, says VFIO; no driver in it explains why");
             }
         }
+    }
+}
+
+/// What vfio-pci is not given, and what that costs.
+fn tell_empty_list(record: &Record<'_>) {
+    let emptied = match record.outcomes.emptied {
+        None if record.state == State::DryRun && record.plan.without_kernel_ids => Ok(()),
+        None => return,
+        Some(emptied) => emptied,
+    };
+    let (policy, inventory, plan) = (record.policy, record.inventory, record.plan);
+    let why = fmt::from_fn(|f| match handed::overreach(policy, inventory, plan) {
+        Some(function) => write!(
+            f,
+            "its ids= would take {}, which the plan leaves alone",
+            function.address
+        ),
+        None => f.write_str("it would have ids="),
+    });
+    match emptied {
+        Ok(()) => warn!(
+            "vfio-pci is loaded with an empty list, because {why}; it takes no device that comes later"
+        ),
+        Err(error) => {
+            warn!("vfio-pci is not loaded with an empty list: {error}; if it comes later, {why}");
+        }
+    }
+}
+
+/// What vfio drivers took although nobody asked for it.
+fn tell_unasked(record: &Record<'_>, root: &dyn Root) {
+    for Unasked {
+        address,
+        driver: taker,
+        fate,
+    } in &record.outcomes.unasked
+    {
+        let now = driver_of(root, *address).ok().flatten();
+        let now = driver(now.as_ref());
+        error!("{address}: {taker} took it, and nobody asks for that: {fate}, now {now}");
+    }
+    if let Some(errno) = record.outcomes.vfio_unseen {
+        let answer = Answer(errno);
+        error!("list({DRIVERS}): {answer}; what vfio drivers took besides is not known");
     }
 }
 

@@ -216,7 +216,7 @@ fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
 }
 
 /// Whether `text` fits a pattern in which `*` stands for any letters.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     let mut retry = None;
     loop {

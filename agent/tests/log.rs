@@ -64,7 +64,7 @@ fn every_kind_of_ending_is_told() {
         probe_refuses: vec!["0000:42:00.0".to_owned()],
         ..Trouble::default()
     };
-    let cases: [(Trouble, &str, &[&str]); 12] = [
+    let cases: [(Trouble, &str, &[&str]); 15] = [
         (
             ordinary(),
             "vfio.bind=42:00.0",
@@ -168,7 +168,46 @@ fn every_kind_of_ending_is_told() {
         (
             ordinary(),
             "vfio.bind=off,42:00.0",
-            &["INFO: vfio.bind=off: nothing is done in this boot"],
+            &["INFO: vfio.bind=off: nothing is bound in this boot"],
+        ),
+        (
+            ordinary(),
+            "vfio.bind=off vfio_pci.ids=1234:1111",
+            &[
+                "WARN: vfio-pci is loaded with an empty list, because it would have ids=; it takes no \
+                 device that comes later",
+                "INFO: vfio.bind=off: nothing is bound in this boot",
+            ],
+        ),
+        (
+            Trouble {
+                by_ids: vec!["0000:52:01.0".to_owned()],
+                deaf_to_options: true,
+                ..Trouble::default()
+            },
+            "vfio.bind=42:00.0,!52:01.0 vfio_pci.ids=8086:100e",
+            &[
+                "INFO: 0000:42:00.0: bochs-drm -> vfio-pci (vfio.bind=42:00.0)",
+                "INFO: 0000:42:00.1: (none) -> vfio-pci (same group as 0000:42:00.0)",
+                "INFO: group 15 is viable, says VFIO",
+                "ERROR: 0000:52:01.0: vfio-pci took it, and nobody asks for that: returned, now (none)",
+                "WARN: vfio-pci is loaded with an empty list, because its ids= would take 0000:52:01.0, \
+                 which the plan leaves alone; it takes no device that comes later",
+                "INFO: 2 of 2 functions on vfio-pci after 7.3 ms",
+            ],
+        ),
+        (
+            Trouble {
+                no_module: true,
+                ..Trouble::default()
+            },
+            "vfio.bind=!52:01.0 vfio_pci.ids=8086:100e",
+            &[
+                "WARN: vfio-pci is not loaded with an empty list: modprobe ended with status 1; the \
+                 module may be missing from this image; if it comes later, its ids= would take \
+                 0000:52:01.0, which the plan leaves alone",
+                "INFO: 0 of 0 functions on vfio-pci after 7.3 ms",
+            ],
         ),
         (
             Trouble {

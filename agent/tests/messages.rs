@@ -5,12 +5,13 @@ use rustix::io::Errno;
 use vfio_bind::address::Address;
 use vfio_bind::device_id::DeviceId;
 use vfio_bind::errno::Answer;
-use vfio_bind::host::LoadError;
+use vfio_bind::host::{LoadError, path};
 use vfio_bind::iommu::{Advice, Kind};
 use vfio_bind::kernel_ids::Quirk;
 use vfio_bind::misread::{Fault, Misread};
+use vfio_bind::modprobe_conf::Line;
 use vfio_bind::outcome::{Act, Failure, Fate};
-use vfio_bind::problem::{Instead, Problem};
+use vfio_bind::problem::{Instead, Place, Problem};
 use vfio_bind::record::State;
 use vfio_bind::refusal::{Leave, Refusal};
 use vfio_bind::selector::Source;
@@ -83,6 +84,7 @@ fn how_a_run_ended() {
         State, display,
         State::Applied = State::Applied => "applied",
         State::Off = State::Off => "off",
+        State::CrashKernel = State::CrashKernel => "crash-kernel",
         State::DryRun = State::DryRun => "dry-run",
         State::NoIommu = State::NoIommu => "no-iommu",
         State::NoPci = State::NoPci => "no-pci",
@@ -201,6 +203,10 @@ fn what_the_system_answered() {
 
 #[test]
 fn what_is_wrong_with_a_policy() {
+    let line = |text, forbids| Line {
+        text: path(format_args!("etc/modprobe.d/vfio.conf: `{text}`")),
+        forbids,
+    };
     let misread = |text| Misread {
         at: text,
         fault: Fault::Expected("a bus of two digits"),
@@ -255,13 +261,32 @@ fn what_is_wrong_with_a_policy() {
             "vfio_pci.ids: `x`: invalid id string, the kernel skips it; write vendor:device",
         Problem::OddId(..) = Problem::OddId(b"*:*", Quirk::MatchesEverything) =>
             "vfio_pci.ids: `*:*`: this matches every function of the machine",
-        Problem::IdsTooLong(_) = Problem::IdsTooLong(2000) =>
+        Problem::IdsTooLong(..) = Problem::IdsTooLong(Place::Line, 2000) =>
             "vfio_pci.ids: 2000 bytes; the kernel rejects 1024 or more, and vfio-pci does not load with \
              it; use vfio.bind=",
-        Problem::IdsWithoutValue = Problem::IdsWithoutValue =>
-            "vfio_pci.ids has no value; the kernel does not load vfio-pci with it; remove it",
-        Problem::IdsRepeated = Problem::IdsRepeated =>
-            "vfio_pci.ids is given more than once; the kernel uses the last one",
+        Problem::IdsWithoutValue(_) = Problem::IdsWithoutValue(Place::Modules) =>
+            "conf/modules: ids of vfio_pci has no value; the kernel does not load vfio-pci with it; remove \
+             it",
+        Problem::IdsRepeated(_) = Problem::IdsRepeated(Place::Modprobe) =>
+            "modprobe.d: ids of vfio-pci is given more than once; the kernel uses the last one",
+        Problem::TornOff(_, _, true) = Problem::TornOff(Source::Protect, b"42:00.0", true) =>
+            "`42:00.0` stands alone and is ignored; write vfio.protect= as one list without spaces; what \
+             it excludes is unknown, so nothing is bound",
+        Problem::TornOff(..) = Problem::TornOff(Source::Bind, b"42:00.0", false) =>
+            "`42:00.0` stands alone and is ignored; write vfio.bind= as one list without spaces",
+        Problem::IgnoredLine(_) = Problem::IgnoredLine(&line("10de:10f0", false)) =>
+            "etc/modprobe.d/vfio.conf: `10de:10f0`: modprobe ignores such lines; write `options vfio-pci \
+             ids=` and the whole list in one line",
+        Problem::InstallLine(Line { forbids: true, .. }) =
+            Problem::InstallLine(&line("install vfio-pci /bin/false", true)) =>
+            "etc/modprobe.d/vfio.conf: `install vfio-pci /bin/false`: this keeps vfio-pci from being loaded; \
+             remove it",
+        Problem::InstallLine(_) = Problem::InstallLine(&line("install vfio-pci /sbin/x", false)) =>
+            "etc/modprobe.d/vfio.conf: `install vfio-pci /sbin/x`: this is not run, for the agent loads \
+             vfio-pci by itself; name by vfio.bind= what it binds",
+        Problem::ModprobeTooLong = Problem::ModprobeTooLong =>
+            "modprobe.d or conf/modules has more than is read (files of 16 and 4 KiB, options of 4 KiB); \
+             vfio-pci gets an empty list of IDs",
         Problem::AfterDashes(_) = Problem::AfterDashes(b"vfio.bind") =>
             "vfio.bind stands behind `--`, where the kernel leaves all to init; it is ignored, put it in \
              front",
@@ -277,7 +302,10 @@ fn what_is_wrong_with_a_policy() {
             expected: "native or hold",
             instead: Instead::Uses("native"),
         } => "vfio.onfail has no value: expected native or hold; native is used",
-        Problem::UnknownName(_) = Problem::UnknownName(b"vfio.bnid") =>
+        Problem::UnknownName(b"vfio-bind", _) = Problem::UnknownName(b"vfio-bind", true) =>
+            "vfio-bind is no parameter of vfio-bind and is ignored; write vfio.bind=; what it excludes is \
+             unknown, so nothing is bound",
+        Problem::UnknownName(..) = Problem::UnknownName(b"vfio.bnid", false) =>
             "vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list",
         Problem::SlotOff(_) = Problem::SlotOff(b"8") =>
             "slot 8 is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/8/power, and run \
@@ -325,6 +353,8 @@ fn what_the_kernel_makes_of_an_odd_id() {
             "a class without a mask filters nothing; add `:ffffff` to compare all of it",
         Quirk::MatchesEverything = Quirk::MatchesEverything =>
             "this matches every function of the machine",
+        Quirk::Address = Quirk::Address =>
+            "the kernel reads an address as an ID; write it behind vfio.bind=",
     );
 }
 

@@ -97,7 +97,7 @@ pub fn write_base(
     archive.finish()
 }
 
-/// Writes the image `base` with `orders`, a file for its modprobe.d and the list of what is protected
+/// Writes the image `base` with `orders`, `files` (place and text) and the list of what is protected
 /// behind it: the kernel unpacks one archive after another.
 ///
 /// # Errors
@@ -106,7 +106,7 @@ pub fn write_with_orders(
     path: &Path,
     base: &Path,
     orders: &Orders,
-    modprobe: Option<&str>,
+    files: &[(&str, &str)],
     list: Option<&str>,
 ) -> Result<()> {
     let mut archive = Archive::create(path)?;
@@ -122,8 +122,12 @@ pub fn write_with_orders(
         .write_all(&padding[..image.len().next_multiple_of(4) - image.len()])?;
     let text = serde_json::to_vec(orders).context("orders as JSON")?;
     archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
-    if let Some(text) = modprobe {
-        archive.add("etc/modprobe.d/scenario.conf", DATA, text.as_bytes())?;
+    for (place, text) in files {
+        // A folder that is there stays as it is.
+        if let Some((folder, _)) = place.rsplit_once('/') {
+            archive.add(folder, FOLDER, b"")?;
+        }
+        archive.add(place, DATA, text.as_bytes())?;
     }
     if let Some(text) = list {
         archive.add("etc/vfio-bind", FOLDER, b"")?;
@@ -277,7 +281,7 @@ mod tests {
             scenario: "a".to_owned(),
             steps: Vec::new(),
         };
-        write_with_orders(&whole, &base, &orders, Some("x"), Some("")).unwrap();
+        write_with_orders(&whole, &base, &orders, &[("conf/modules", "x")], Some("")).unwrap();
         let found = entries(fs::read(&whole).unwrap());
         let names: Vec<_> = found.iter().map(|(name, ..)| name.as_str()).collect();
         assert_eq!(
@@ -287,7 +291,8 @@ mod tests {
                 "init",
                 "TRAILER!!!",
                 "scenario.json",
-                "etc/modprobe.d/scenario.conf",
+                "conf",
+                "conf/modules",
                 "etc/vfio-bind",
                 "etc/vfio-bind/protected.conf",
                 "TRAILER!!!"

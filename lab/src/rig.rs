@@ -374,8 +374,8 @@ impl<'a> Rig<'a> {
             .then(|| self.firmware(architecture))
             .transpose()?;
         let image = self.folder().join(format!("{}.cpio", scenario.name));
-        let (orders, modprobe) = (scenario.orders(), scenario.modprobe);
-        initrd::write_with_orders(&image, &base, &orders, modprobe, scenario.list)?;
+        let (orders, files) = (scenario.orders(), &scenario.files);
+        initrd::write_with_orders(&image, &base, &orders, files, scenario.list)?;
         let log = logs::folder()?.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,

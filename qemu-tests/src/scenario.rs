@@ -60,8 +60,11 @@ pub struct Scenario {
     pub kernel: Option<&'static str>,
     /// Functions that the kernel itself gave to vfio-pci and that the agent leaves there.
     pub kernels: &'static [&'static str],
-    /// A file for the image's modprobe.d.
-    pub modprobe: Option<&'static str>,
+    /// Files of the image: place and text.
+    pub files: Vec<(&'static str, &'static str)>,
+    /// Modules that are loaded after the agent's runs and before the native drivers, with their
+    /// parameters.
+    pub later: &'static [&'static str],
     /// What the image says that its system boots from; none where it says nothing.
     pub list: Option<&'static str>,
     /// The agent's runs, in order.
@@ -99,6 +102,8 @@ pub struct Run {
     pub time: Option<(u64, u64)>,
     /// Whether anything may be written into sysfs.
     pub writes: bool,
+    /// Whether a module is loaded although nothing is written.
+    pub loads: bool,
     /// Whether it leaves a record, and words in the log.
     pub traces: bool,
 }
@@ -120,6 +125,7 @@ impl Run {
             says: Vec::new(),
             time: None,
             writes: true,
+            loads: false,
             traces: true,
         }
     }
@@ -171,6 +177,13 @@ impl Run {
     pub fn quiet(mut self) -> Self {
         self.writes = false;
         self
+    }
+
+    /// With vfio-pci loaded with an empty list of IDs, although nothing is written.
+    #[must_use]
+    pub fn empties(mut self) -> Self {
+        self.loads = true;
+        self.quiet().says("vfio-pci is loaded with an empty list")
     }
 
     /// With neither record nor log: nobody asked for anything.
@@ -255,7 +268,8 @@ impl Scenario {
             without: &[],
             kernel: None,
             kernels: &[],
-            modprobe: None,
+            files: Vec::new(),
+            later: &[],
             list: Some(""),
             runs: vec![run],
             unusable: &[],
@@ -340,10 +354,23 @@ impl Scenario {
         self
     }
 
+    /// With a file in the image.
+    #[must_use]
+    pub fn file(mut self, place: &'static str, text: &'static str) -> Self {
+        self.files.push((place, text));
+        self
+    }
+
     /// With a file in the image's modprobe.d.
     #[must_use]
-    pub fn modprobe(mut self, text: &'static str) -> Self {
-        self.modprobe = Some(text);
+    pub fn modprobe(self, text: &'static str) -> Self {
+        self.file("etc/modprobe.d/scenario.conf", text)
+    }
+
+    /// With modules that somebody else loads once the agent is done.
+    #[must_use]
+    pub fn later(mut self, modules: &'static [&'static str]) -> Self {
+        self.later = modules;
         self
     }
 
@@ -469,6 +496,9 @@ impl Scenario {
             steps.push(Step::Snapshot(label));
         }
         steps.extend(memory());
+        if !self.later.is_empty() {
+            steps.push(load(self.later));
+        }
         if self.ids.is_empty() {
             steps.push(load(self.machine().natives));
             steps.push(Step::Snapshot(NATIVES.to_owned()));

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use vfio_bind::host::{Host, LoadError, Root};
+use vfio_bind::host::{Host, LoadError, Loading, Root};
 use vfio_bind::outcome::{Act, Failure, Fate, Outcome};
 use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
@@ -318,18 +318,18 @@ impl Host for Faulty<'_> {
         self.within(path, None, limit)
     }
 
-    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
+    fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError> {
         let refused = self
             .enter(Kind::Load, name)
             .and_then(|which| LOAD_ERRORS.get(which));
         match refused {
             Some(error) => {
                 if matches!(self.fault, Fault::Late(_)) {
-                    let _ = self.machine.load_module(name, option);
+                    let _ = self.machine.load_module(name, how);
                 }
                 Err(*error)
             }
-            None => self.machine.load_module(name, option),
+            None => self.machine.load_module(name, how),
         }
     }
 

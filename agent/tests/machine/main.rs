@@ -2,6 +2,7 @@
 
 mod apply;
 mod architecture;
+mod crash;
 mod display;
 mod exclusion;
 mod executable;
@@ -16,6 +17,7 @@ mod recorded;
 mod report;
 mod selection;
 mod snapshots;
+mod sources;
 mod support;
 mod taken;
 mod unlisted;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tempfile::TempDir;
-use vfio_bind::host::{Host, LoadError, Root};
+use vfio_bind::host::{Host, LoadError, Loading, Root};
 use vfio_bind::outcome::Fate;
 use vfio_bind::plan::Step;
 use vfio_bind::policy::PROTECTED;
@@ -87,6 +87,10 @@ pub struct Trouble {
     pub writes: Vec<(String, Errno)>,
     /// VFIO calls these groups not viable.
     pub not_viable: Vec<u32>,
+    /// vfio-pci takes these by the IDs that kmod hands to it, unless it gets an empty list.
+    pub by_ids: Vec<String>,
+    /// An empty list does not get through.
+    pub deaf_to_options: bool,
 }
 
 /// Opens a directory as a root.
@@ -112,6 +116,8 @@ pub struct Machine {
     queued: RefCell<Vec<(String, Vec<u8>)>>,
     /// The sum of the limits that were reached.
     waited: Cell<Duration>,
+    /// Whether vfio-pci has the IDs of [`Trouble::by_ids`].
+    has_ids: Cell<bool>,
 }
 
 impl Machine {
@@ -131,6 +137,7 @@ impl Machine {
             locked: RefCell::default(),
             queued: RefCell::default(),
             waited: Cell::default(),
+            has_ids: Cell::default(),
         };
         for path in [
             "sys/bus/pci/devices",
@@ -256,6 +263,7 @@ impl Machine {
     /// A function that leaves the machine.
     pub fn remove(&self, address: &str) {
         self.locked.borrow_mut().retain(|locked| locked != address);
+        self.detach(address);
         // It may have left already.
         let _ = fs::remove_dir_all(self.device(address));
     }
@@ -292,7 +300,7 @@ impl Machine {
         }
         // The link goes before the driver is asked to let go (`__device_release_driver`).
         if path.ends_with("/unbind") {
-            let _ = fs::remove_file(self.device(&address).join("driver"));
+            self.detach(&address);
         } else if !data.is_empty() {
             self.queue(path, data);
         }
@@ -378,7 +386,19 @@ impl Machine {
 
     fn attach(&self, address: &str, driver: &str) {
         let target = self.path("sys/bus/pci/drivers").join(driver);
-        symlink(target, self.device(address).join("driver")).unwrap();
+        symlink(&target, self.device(address).join("driver")).unwrap();
+        symlink(self.device(address), target.join(address)).unwrap();
+    }
+
+    /// What `unbind` and the removal of a device do; false if it has no driver.
+    fn detach(&self, address: &str) -> bool {
+        let driver = self.driver(address);
+        if let Some(driver) = &driver {
+            let _ = fs::remove_file(self.device(address).join("driver"));
+            let function = self.path("sys/bus/pci/drivers").join(driver).join(address);
+            let _ = fs::remove_file(function);
+        }
+        driver.is_some()
     }
 
     pub fn driver(&self, address: &str) -> Option<String> {
@@ -473,7 +493,10 @@ impl Machine {
             chosen if !chosen.is_empty() => Some(chosen),
             _ => self.native.borrow().get(address).cloned(),
         };
-        let Some(driver) = wanted else { return };
+        let Some(driver) = wanted else {
+            self.take_by_id(address);
+            return;
+        };
         let registered = self.path("sys/bus/pci/drivers").join(&driver).exists();
         let refused =
             driver.contains("vfio") && self.trouble.probe_refuses.iter().any(|a| a == address);
@@ -482,6 +505,15 @@ impl Machine {
         }
         if registered && !refused {
             self.attach(address, &driver);
+        }
+    }
+
+    /// vfio-pci's probe by its own list of IDs.
+    fn take_by_id(&self, address: &str) {
+        let wanted = self.has_ids.get() && self.trouble.by_ids.iter().any(|a| a == address);
+        let free = || self.driver(address).is_none() && self.driver_override(address).is_empty();
+        if wanted && free() {
+            self.attach(address, "vfio-pci");
         }
     }
 
@@ -537,7 +569,11 @@ impl Machine {
                 if self.trouble.stuck.iter().any(|a| a == address) {
                     self.locked.borrow_mut().push(address.to_owned());
                 }
-                fs::remove_file(self.device(address).join("driver")).map_err(|_| Errno::NOENT)
+                if self.detach(address) {
+                    Ok(())
+                } else {
+                    Err(Errno::NOENT)
+                }
             }
             _ => panic!("nobody may write to {path}"),
         }
@@ -628,13 +664,11 @@ impl Host for Machine {
         self.tree.read(path, &mut [0; 256]).map(drop)
     }
 
-    fn load_module(&self, name: &str, option: Option<&str>) -> Result<(), LoadError> {
-        let option = option
-            .map(|option| format!(" {option}"))
-            .unwrap_or_default();
+    fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError> {
+        let words: Vec<_> = how.arguments(name).collect();
         self.events
             .borrow_mut()
-            .push(format!("modprobe {name}{option}"));
+            .push(format!("modprobe {}", words.join(" ")));
         if self.trouble.no_modprobe {
             return Err(LoadError::NoModprobe);
         }
@@ -650,9 +684,15 @@ impl Host for Machine {
             return Ok(());
         }
         self.register(name);
+        if name == "vfio-pci" {
+            let given = !how.no_ids || self.trouble.deaf_to_options;
+            self.has_ids.set(given);
+        }
         for address in self.addresses() {
             if self.driver_override(&address) == name {
                 self.probe(&address);
+            } else if name == "vfio-pci" {
+                self.take_by_id(&address);
             }
         }
         if self.trouble.slow_modprobe {

@@ -44,3 +44,14 @@ pub fn take(machine: &Machine, line: &str) -> Taken {
     }
     taken
 }
+
+/// Asserts that a refused run wrote nothing; where vfio-pci has IDs of the kernel's own parameter, it is
+/// loaded without them, so that nobody loads it later with what was refused.
+#[track_caller]
+pub fn expect_untouched(machine: &Machine, line: &str) {
+    let expected: &[&str] = match line.contains("vfio_pci.ids=") {
+        true => &["modprobe vfio-pci ids="],
+        false => &[],
+    };
+    assert_eq!(machine.take_events(), expected, "{line}");
+}

@@ -8,6 +8,7 @@ mod malformed;
 mod named;
 mod policy;
 mod selection;
+mod sources;
 mod stall;
 mod takeover;
 mod trouble;
@@ -24,6 +25,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     let mut all = selection::scenarios();
     all.extend(named::scenarios());
     all.extend(policy::scenarios());
+    all.extend(sources::scenarios());
     all.extend(takeover::scenarios());
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());

@@ -100,8 +100,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "off",
             "`off` beats every other word on the command line, the kernel's own included",
             "vfio.bind=0000:42:00.0 vfio_pci.ids=1234:1111 vfio.bind=off",
-            Run::new("agent").state("off").says("off"),
-        ),
+            Run::new("agent").state("off").empties().says("off"),
+        )
+        .later(&["vfio_pci"]),
         Scenario::new(
             "unlisted-disk-by-id",
             "in an image that does not know what its system boots from, an ID takes no disk",
