@@ -162,7 +162,8 @@ impl Lists {
                 while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                     say(format_args!(
                         "downloading {name}: {} of {} have come",
-                        megabytes(size(folder)),
+                        // What is on its way lies in apt's own folder.
+                        megabytes(size(folder) + size(&self.folder.join("cache/archives"))),
                         megabytes(total)
                     ));
                 }
