@@ -8,7 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::ARCHITECTURE;
-use crate::debian::{Debian, Release};
+use crate::debian::{Debian, Lists, Release};
+use crate::lack::Unavailable;
 use crate::tools::UNSHARE;
 
 /// Every system has these. `?essential` is apt's word for what is on every Debian system.
@@ -21,6 +22,8 @@ const LABEL: &str = "packages";
 pub struct Recipe {
     /// What is in it, in a word.
     pub name: &'static str,
+    /// The package that it is about and how its version starts, where a release that changes has it.
+    pub version: Option<(&'static str, &'static str)>,
     /// The releases that have it, the best first, and its packages there besides those that every
     /// system has.
     pub releases: &'static [(Release, &'static [&'static str])],
@@ -54,6 +57,7 @@ impl Recipe {
         let (_, root) =
             debian.unpacked(&releases, ARCHITECTURE, self.name, check, |lists, root| {
                 let release = lists.release();
+                self.check_version(lists)?;
                 let all = packages(release).context("a release that is named")?;
                 lists.unpack_system(&all, root)?;
                 configure(root)?;
@@ -61,6 +65,24 @@ impl Recipe {
                 fs::write(root.join(LABEL), label).with_context(|| format!("write({LABEL})"))
             })?;
         Ok(root)
+    }
+
+    /// Whether the lists name the version that is wanted: a row must not boot another one than it says.
+    fn check_version(&self, lists: &Lists) -> Result<()> {
+        let Some((package, start)) = self.version else {
+            return Ok(());
+        };
+        let versions = lists.versions(package)?;
+        let newest = versions.first().context("a version")?;
+        if newest.starts_with(start) {
+            return Ok(());
+        }
+        let wanted = start.trim_end_matches('-');
+        Err(Unavailable {
+            reason: format!("{} has {package} {newest}, not {wanted}", lists.release()),
+            log: None,
+        }
+        .into())
     }
 }
 
@@ -84,7 +106,9 @@ fn configure(root: &Path) -> Result<()> {
             .with_context(|| format!("copy({})", from.display()))?;
     }
     // Images take the line of root; nobody logs in.
-    fs::write(root.join("etc/shadow"), "root:*::::::\n").context("write(etc/shadow)")
+    fs::write(root.join("etc/shadow"), "root:*::::::\n").context("write(etc/shadow)")?;
+    // What is only loaded at run time, as libkmod is by udev, is found by dracut in ld.so's cache.
+    crate::command::output(&mut command(root, &["ldconfig"])?).map(drop)
 }
 
 /// A command inside the system at `root`, with mounts of its own that vanish with it.

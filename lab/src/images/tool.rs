@@ -45,11 +45,17 @@ pub enum Dracut {
     V059,
     /// That of Debian 12's backports.
     V106,
+    /// That of sid.
+    V112,
 }
 
 impl Dracut {
     /// All of them, and their names.
-    pub const ALL: [(&'static str, Self); 2] = [("059", Self::V059), ("106", Self::V106)];
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("059", Self::V059),
+        ("106", Self::V106),
+        ("112", Self::V112),
+    ];
 }
 
 /// A tool in one version and one mode.
@@ -79,6 +85,7 @@ impl Tool {
         match self {
             Self::Dracut(Dracut::V059, yes) => format!("dracut{}-059", systemd(*yes)),
             Self::Dracut(Dracut::V106, yes) => format!("dracut{}-106", systemd(*yes)),
+            Self::Dracut(Dracut::V112, yes) => format!("dracut{}-112", systemd(*yes)),
             Self::InitramfsTools => "initramfs-tools".to_owned(),
             Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
             Self::Cpio => "cpio".to_owned(),
@@ -114,17 +121,29 @@ impl Tool {
         match self {
             Self::Dracut(Dracut::V059, _) => Recipe {
                 name: "dracut-059",
+                version: None,
                 releases: &[("bookworm", &["dracut-core"])],
             },
             Self::Dracut(Dracut::V106, _) => Recipe {
                 name: "dracut-106",
+                version: None,
                 releases: &[
                     ("bookworm-backports", &["dracut-core/bookworm-backports"]),
                     ("trixie", &["dracut-core"]),
                 ],
             },
+            // switch_root has moved out of what every system has.
+            Self::Dracut(Dracut::V112, _) => Recipe {
+                name: "dracut-112",
+                version: Some(("dracut-core", "112-")),
+                releases: &[
+                    ("sid", &["dracut-core", "util-linux-extra"]),
+                    ("forky", &["dracut-core", "util-linux-extra"]),
+                ],
+            },
             Self::InitramfsTools | Self::Cpio => Recipe {
                 name: "initramfs-tools",
+                version: None,
                 releases: &[
                     ("bookworm", &["initramfs-tools-core", "busybox", "zstd"]),
                     ("trixie", &["initramfs-tools-core", "busybox", "zstd"]),
@@ -133,6 +152,7 @@ impl Tool {
             // Current versions want files of a systemd that Debian 13 has not.
             Self::Mkinitcpio(..) => Recipe {
                 name: "mkinitcpio",
+                version: None,
                 releases: &[
                     (
                         "forky",
@@ -203,7 +223,8 @@ impl Tool {
     pub fn command(&self, release: Release<'_>) -> Vec<String> {
         let words: Vec<&str> = match self {
             Self::Dracut(_, systemd) => {
-                let mut words = vec!["dracut", "--force", "--quiet", "--kver", release];
+                // Not `--quiet`, which hides warnings since 112.
+                let mut words = vec!["dracut", "--force", "--kver", release];
                 words.extend(["--hostonly", "--no-hostonly-cmdline"]);
                 words.extend(["--no-early-microcode", "--no-compress", "--modules"]);
                 // Named, or this machine's own devices would decide.
