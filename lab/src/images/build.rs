@@ -133,7 +133,7 @@ impl<'a> Builds<'a> {
     pub fn exercise_hooks(&self) -> Result<()> {
         const HARNESS: &[u8] = include_bytes!("documented.sh");
         let root = self.rig.folder().join("hooks.root");
-        link_tree(&self.rig.system(Tool::InitramfsTools.recipe())?, &root)?;
+        link_tree(&self.rig.system(Tool::HOOKS.recipe())?, &root)?;
         self.install(&root)?;
         files::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
         command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;

@@ -32,7 +32,7 @@ use crate::vm::Boot;
 pub use build::Builds;
 pub use root::Recipe;
 use tool::Tool;
-pub use tool::{Dracut, Framework};
+pub use tool::{Dracut, Framework, InitramfsTools};
 
 /// For every boot. Emulated, the mitigations cost a third of it; and a dracut that finds no root
 /// would wait in a shell for the limit.
@@ -51,6 +51,8 @@ pub struct Choice {
     pub frameworks: Vec<Framework>,
     /// Only this version of dracut.
     pub dracut: Option<Dracut>,
+    /// Only this version of initramfs-tools.
+    pub initramfs_tools: Option<InitramfsTools>,
     /// The program of an installed mkinitcpio, where it is not on the PATH.
     pub mkinitcpio: Option<PathBuf>,
     /// Of each tool only one image, in the cases that prove that it is early and carries what it must.
@@ -64,11 +66,8 @@ impl Choice {
             [] => Framework::ALL.map(|(_, framework)| framework).to_vec(),
             some => some.to_vec(),
         };
-        let versions = match (self.dracut, self.small) {
-            (Some(version), _) => vec![version],
-            (None, true) => vec![Dracut::V059],
-            (None, false) => Dracut::ALL.map(|(_, version)| version).to_vec(),
-        };
+        let dracuts = versions(&Dracut::ALL, self.dracut, self.small);
+        let initramfs_tools = versions(&InitramfsTools::ALL, self.initramfs_tools, self.small);
         let program = mkinitcpio::find(self.mkinitcpio.as_deref());
         let (mut tools, mut skipped) = (Vec::new(), Vec::new());
         let mut add_mkinitcpio = |systemd, tools: &mut Vec<Tool>| match &program {
@@ -80,22 +79,29 @@ impl Choice {
         };
         for framework in wanted {
             let mut dracut = |systemd| {
-                tools.extend(
-                    versions
-                        .iter()
-                        .map(|version| Tool::Dracut(*version, systemd)),
-                );
+                tools.extend(dracuts.iter().map(|one| Tool::Dracut(*one, systemd)));
             };
             match framework {
                 Framework::Dracut => dracut(false),
                 Framework::DracutSystemd => dracut(true),
-                Framework::InitramfsTools => tools.push(Tool::InitramfsTools),
+                Framework::InitramfsTools => {
+                    tools.extend(initramfs_tools.iter().map(|one| Tool::InitramfsTools(*one)));
+                }
                 Framework::Mkinitcpio => add_mkinitcpio(false, &mut tools),
                 Framework::MkinitcpioSystemd => add_mkinitcpio(true, &mut tools),
                 Framework::Cpio => tools.push(Tool::Cpio),
             }
         }
         (tools, skipped)
+    }
+}
+
+/// The versions of a tool to run: the one that is named; of the smaller run, the first.
+fn versions<T: Copy>(all: &[(&str, T)], named: Option<T>, small: bool) -> Vec<T> {
+    let count = if small { 1 } else { all.len() };
+    match named {
+        Some(version) => vec![version],
+        None => all.iter().take(count).map(|(_, one)| *one).collect(),
     }
 }
 
@@ -132,7 +138,7 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             name: name.to_owned(),
             is_boot: false,
             is_cargo: false,
-            wants: wants(&Tool::InitramfsTools),
+            wants: wants(&Tool::HOOKS),
             run: Box::new(move || builds.exercise_hooks().map(|()| Row::passed(name))),
         });
     }

@@ -58,13 +58,27 @@ impl Dracut {
     ];
 }
 
+/// A version of initramfs-tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitramfsTools {
+    /// Debian 12's.
+    V0142,
+    /// That of sid.
+    V0151,
+}
+
+impl InitramfsTools {
+    /// All of them, and their names.
+    pub const ALL: [(&'static str, Self); 2] = [("0.142", Self::V0142), ("0.151", Self::V0151)];
+}
+
 /// A tool in one version and one mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
     /// dracut, with or without systemd.
     Dracut(Dracut, bool),
     /// initramfs-tools.
-    InitramfsTools,
+    InitramfsTools(InitramfsTools),
     /// mkinitcpio's program and whether its images have systemd.
     Mkinitcpio(PathBuf, bool),
     /// initramfs-tools without our module; the archive comes behind its image.
@@ -78,6 +92,9 @@ pub type Release<'a> = &'a str;
 pub const IMAGE: &str = "tmp/image";
 
 impl Tool {
+    /// Whose system mkinitcpio's hooks are exercised in.
+    pub const HOOKS: Self = Self::InitramfsTools(InitramfsTools::V0142);
+
     /// A name for tables and files.
     #[must_use]
     pub fn name(&self) -> String {
@@ -86,7 +103,8 @@ impl Tool {
             Self::Dracut(Dracut::V059, yes) => format!("dracut{}-059", systemd(*yes)),
             Self::Dracut(Dracut::V106, yes) => format!("dracut{}-106", systemd(*yes)),
             Self::Dracut(Dracut::V112, yes) => format!("dracut{}-112", systemd(*yes)),
-            Self::InitramfsTools => "initramfs-tools".to_owned(),
+            Self::InitramfsTools(InitramfsTools::V0142) => "initramfs-tools".to_owned(),
+            Self::InitramfsTools(InitramfsTools::V0151) => "initramfs-tools-0.151".to_owned(),
             Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
             Self::Cpio => "cpio".to_owned(),
         }
@@ -105,7 +123,7 @@ impl Tool {
     #[must_use]
     pub fn small_cases(&self) -> &'static [Case] {
         match self {
-            Self::InitramfsTools => &[
+            Self::InitramfsTools(_) => &[
                 Case::Asked,
                 Case::Configured,
                 Case::WithoutUs,
@@ -141,7 +159,15 @@ impl Tool {
                     ("forky", &["dracut-core", "util-linux-extra"]),
                 ],
             },
-            Self::InitramfsTools | Self::Cpio => Recipe {
+            Self::InitramfsTools(InitramfsTools::V0151) => Recipe {
+                name: "initramfs-tools-0.151",
+                version: Some(("initramfs-tools-core", "0.151")),
+                releases: &[
+                    ("sid", &["initramfs-tools-core", "busybox", "zstd"]),
+                    ("forky", &["initramfs-tools-core", "busybox", "zstd"]),
+                ],
+            },
+            Self::InitramfsTools(InitramfsTools::V0142) | Self::Cpio => Recipe {
                 name: "initramfs-tools",
                 version: None,
                 releases: &[
@@ -187,7 +213,7 @@ impl Tool {
                 }
                 write(root, "etc/dracut.conf.d/test.conf", &text)
             }
-            Self::InitramfsTools | Self::Cpio => {
+            Self::InitramfsTools(_) | Self::Cpio => {
                 let mut modules = [&ROOT[..], &FORCED].concat();
                 if *self == Self::Cpio {
                     // As docs/install.md says.
@@ -237,7 +263,7 @@ impl Tool {
                 words.push("/tmp/image");
                 words
             }
-            Self::InitramfsTools | Self::Cpio => vec![
+            Self::InitramfsTools(_) | Self::Cpio => vec![
                 "sh",
                 "-c",
                 "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
@@ -266,7 +292,7 @@ impl Tool {
         modules: &Path,
     ) -> Result<()> {
         files::link_tree(&modules.join("lib/modules"), &root.join("usr/lib/modules"))?;
-        if matches!(self, Self::InitramfsTools | Self::Cpio) {
+        if matches!(self, Self::InitramfsTools(_) | Self::Cpio) {
             // It wants to know which compression the kernel understands.
             let name = format!("config-{}", kernel.release);
             let config = kernel.image.with_file_name(&name);
