@@ -3,6 +3,7 @@
 mod build;
 mod disk;
 mod mkinitcpio;
+mod mkosi;
 mod repack;
 mod root;
 mod tool;
@@ -89,6 +90,7 @@ impl Choice {
                 }
                 Framework::Mkinitcpio => add_mkinitcpio(false, &mut tools),
                 Framework::MkinitcpioSystemd => add_mkinitcpio(true, &mut tools),
+                Framework::Mkosi => tools.push(Tool::Mkosi),
                 Framework::Cpio => tools.push(Tool::Cpio),
             }
         }
@@ -209,4 +211,48 @@ fn agent_time(console: &str) -> Option<f64> {
     });
     let report = Report::parse(&text?).ok()?;
     Some(report.elapsed_us as f64 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(choice: &Choice) -> Vec<String> {
+        let all = choice.tools().0.into_iter();
+        let has_rows = |tool: &Tool| !choice.small || !tool.small_cases().is_empty();
+        all.filter(has_rows).map(|tool| tool.name()).collect()
+    }
+
+    #[test]
+    fn the_smaller_run_has_one_version_of_each_tool() {
+        let frameworks = vec![
+            Framework::Dracut,
+            Framework::DracutSystemd,
+            Framework::InitramfsTools,
+            Framework::Mkosi,
+            Framework::Cpio,
+        ];
+        let all = Choice {
+            frameworks,
+            ..Choice::default()
+        };
+        let small = Choice {
+            small: true,
+            ..all.clone()
+        };
+        assert_eq!(
+            names(&small),
+            [
+                "dracut-059",
+                "dracut-systemd-059",
+                "initramfs-tools",
+                "cpio"
+            ]
+        );
+        let all = names(&all);
+        assert_eq!(all.len(), 10);
+        for name in ["dracut-112", "initramfs-tools-0.151", "mkosi-initrd"] {
+            assert!(all.iter().any(|one| one == name), "{name} in {all:?}");
+        }
+    }
 }

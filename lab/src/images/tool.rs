@@ -22,18 +22,21 @@ pub enum Framework {
     Mkinitcpio,
     /// mkinitcpio with systemd.
     MkinitcpioSystemd,
+    /// mkosi-initrd, told of us by its own configuration.
+    Mkosi,
     /// An archive behind an image that knows nothing of us.
     Cpio,
 }
 
 impl Framework {
     /// All of them, and their names.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("dracut", Self::Dracut),
         ("dracut-systemd", Self::DracutSystemd),
         ("initramfs-tools", Self::InitramfsTools),
         ("mkinitcpio", Self::Mkinitcpio),
         ("mkinitcpio-systemd", Self::MkinitcpioSystemd),
+        ("mkosi-initrd", Self::Mkosi),
         ("cpio", Self::Cpio),
     ];
 }
@@ -81,6 +84,8 @@ pub enum Tool {
     InitramfsTools(InitramfsTools),
     /// mkinitcpio's program and whether its images have systemd.
     Mkinitcpio(PathBuf, bool),
+    /// mkosi-initrd, which installs packages; ours are files in its configuration.
+    Mkosi,
     /// initramfs-tools without our module; the archive comes behind its image.
     Cpio,
 }
@@ -106,6 +111,7 @@ impl Tool {
             Self::InitramfsTools(InitramfsTools::V0142) => "initramfs-tools".to_owned(),
             Self::InitramfsTools(InitramfsTools::V0151) => "initramfs-tools-0.151".to_owned(),
             Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
+            Self::Mkosi => "mkosi-initrd".to_owned(),
             Self::Cpio => "cpio".to_owned(),
         }
     }
@@ -116,6 +122,12 @@ impl Tool {
     pub fn has(&self, case: Case) -> bool {
         let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
         !(*self == Self::Cpio && agent_is_broken)
+    }
+
+    /// Whether it has a hook of ours, which asks the command what to protect and tells where it cannot.
+    #[must_use]
+    pub fn asks_the_command(&self) -> bool {
+        !matches!(self, Self::Mkosi | Self::Cpio)
     }
 
     /// The cases of the smaller test run: that it is early, and carries policy and protections, for each
@@ -129,6 +141,8 @@ impl Tool {
                 Case::WithoutUs,
                 Case::Crashing,
             ],
+            // It takes a minute for an image.
+            Self::Mkosi => &[],
             _ => &[Case::Asked, Case::Configured],
         }
     }
@@ -140,11 +154,13 @@ impl Tool {
             Self::Dracut(Dracut::V059, _) => Recipe {
                 name: "dracut-059",
                 version: None,
+                pool: &[],
                 releases: &[("bookworm", &["dracut-core"])],
             },
             Self::Dracut(Dracut::V106, _) => Recipe {
                 name: "dracut-106",
                 version: None,
+                pool: &[],
                 releases: &[
                     ("bookworm-backports", &["dracut-core/bookworm-backports"]),
                     ("trixie", &["dracut-core"]),
@@ -154,6 +170,7 @@ impl Tool {
             Self::Dracut(Dracut::V112, _) => Recipe {
                 name: "dracut-112",
                 version: Some(("dracut-core", "112-")),
+                pool: &[],
                 releases: &[
                     ("sid", &["dracut-core", "util-linux-extra"]),
                     ("forky", &["dracut-core", "util-linux-extra"]),
@@ -162,6 +179,7 @@ impl Tool {
             Self::InitramfsTools(InitramfsTools::V0151) => Recipe {
                 name: "initramfs-tools-0.151",
                 version: Some(("initramfs-tools-core", "0.151")),
+                pool: &[],
                 releases: &[
                     ("sid", &["initramfs-tools-core", "busybox", "zstd"]),
                     ("forky", &["initramfs-tools-core", "busybox", "zstd"]),
@@ -170,15 +188,23 @@ impl Tool {
             Self::InitramfsTools(InitramfsTools::V0142) | Self::Cpio => Recipe {
                 name: "initramfs-tools",
                 version: None,
+                pool: &[],
                 releases: &[
                     ("bookworm", &["initramfs-tools-core", "busybox", "zstd"]),
                     ("trixie", &["initramfs-tools-core", "busybox", "zstd"]),
                 ],
             },
+            Self::Mkosi => Recipe {
+                name: "mkosi-27.1",
+                version: Some(("mkosi", "27.1-")),
+                pool: &super::mkosi::PACKAGES,
+                releases: &[("sid", &["mkosi"]), ("forky", &["mkosi"])],
+            },
             // Current versions want files of a systemd that Debian 13 has not.
             Self::Mkinitcpio(..) => Recipe {
                 name: "mkinitcpio",
                 version: None,
+                pool: &[],
                 releases: &[
                     (
                         "forky",
@@ -223,6 +249,7 @@ impl Tool {
                 let quick = "COMPRESS=gzip\nCOMPRESSLEVEL=1\n";
                 write(root, "etc/initramfs-tools/conf.d/test", quick)
             }
+            Self::Mkosi => super::mkosi::configure(root),
             Self::Mkinitcpio(program, systemd) => {
                 super::mkinitcpio::prepare(root, program, *systemd)
             }
@@ -269,6 +296,7 @@ impl Tool {
                 "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
                 release,
             ],
+            Self::Mkosi => super::mkosi::command(release),
             Self::Mkinitcpio(..) => vec![
                 "sh",
                 "-c",
