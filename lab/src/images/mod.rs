@@ -165,6 +165,10 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     if *tool == Tool::Cpio && case != Case::WithoutUs {
         cmdline = format!("rdinit={RDINIT} {cmdline}");
     }
+    if tool.slowness() > 1 {
+        // systemd's own patience with the disk is 90 s.
+        cmdline = format!("systemd.default_device_timeout_sec=300 {cmdline}");
+    }
     let log = logs::folder()?.join(format!("{name}.log"));
     let machine = pc(Iommu::Intel);
     let boot = Boot {
@@ -175,7 +179,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
         disk: Some(&disk),
         cmdline: &cmdline,
         accelerator: &rig.settings.accelerator,
-        limit: rig.settings.limit,
+        limit: rig.settings.limit * tool.slowness(),
         log: &log,
     };
     let started = Instant::now();

@@ -124,6 +124,16 @@ impl Tool {
         !(*self == Self::Cpio && agent_is_broken)
     }
 
+    /// How many times as long as another its images may take to boot. Some with systemd 262 were seen to
+    /// take 57 to 98 s on a busy machine: what else it has to do must not fail a row.
+    #[must_use]
+    pub fn slowness(&self) -> u32 {
+        match self {
+            Self::Dracut(Dracut::V112, true) | Self::Mkosi => 3,
+            _ => 1,
+        }
+    }
+
     /// Whether it has a hook of ours, which asks the command what to protect and tells where it cannot.
     #[must_use]
     pub fn asks_the_command(&self) -> bool {
