@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use clap::{Parser, Subcommand};
-use lab::images::{self, Dracut, Framework};
+use lab::images::{self, Dracut, Framework, InitramfsTools};
 use lab::kernel;
 use lab::rig::Settings;
 use lab::row::Rules;
@@ -120,11 +120,15 @@ pub struct QemuTest {
     #[arg(long, conflicts_with_all = ["agent", "initramfs"])]
     pub prove_it_can_fail: bool,
     /// Boot images that this tool builds, with and without our module in them; may be repeated.
-    #[arg(long, value_name = "TOOL", value_parser = framework(), conflicts_with_all = ["names", "seed"])]
+    #[arg(long, value_name = "TOOL", value_parser = named(&Framework::ALL), conflicts_with_all = ["names", "seed"])]
     pub initramfs: Vec<Framework>,
     /// Only this version of dracut.
-    #[arg(long, value_name = "VERSION", value_parser = dracut(), requires = "initramfs")]
+    #[arg(long, value_name = "VERSION", value_parser = named(&Dracut::ALL), requires = "initramfs")]
     pub dracut_version: Option<Dracut>,
+    /// Only this version of initramfs-tools.
+    #[arg(long, value_name = "VERSION", value_parser = named(&InitramfsTools::ALL),
+        requires = "initramfs")]
+    pub initramfs_tools_version: Option<InitramfsTools>,
     /// What to boot.
     #[command(flatten)]
     pub machine: MachineOptions,
@@ -246,23 +250,18 @@ impl QemuTest {
             self.dracut_version.is_none() || wants(&[Framework::Dracut, Framework::DracutSystemd]),
             "--dracut-version has no effect without --initramfs dracut or dracut-systemd"
         );
+        ensure!(
+            self.initramfs_tools_version.is_none() || wants(&[Framework::InitramfsTools]),
+            "--initramfs-tools-version has no effect without --initramfs initramfs-tools"
+        );
         Ok((!self.initramfs.is_empty()).then(|| images::Choice {
             frameworks: self.initramfs.clone(),
             dracut: self.dracut_version,
+            initramfs_tools: self.initramfs_tools_version,
             mkinitcpio: self.mkinitcpio.program.clone(),
             small: false,
         }))
     }
-}
-
-/// Reads a tool's name.
-fn framework() -> impl clap::builder::TypedValueParser<Value = Framework> {
-    named(&Framework::ALL)
-}
-
-/// Reads a version of dracut.
-fn dracut() -> impl clap::builder::TypedValueParser<Value = Dracut> {
-    named(&Dracut::ALL)
 }
 
 /// Reads one of these names.
@@ -308,6 +307,7 @@ mod tests {
         for line in [
             "qemu-test --initramfs dracut --mkinitcpio /usr/bin/mkinitcpio",
             "qemu-test --initramfs cpio --dracut-version 059",
+            "qemu-test --initramfs dracut --initramfs-tools-version 0.142",
             "qemu-test twins --mkinitcpio /usr/bin/mkinitcpio",
         ] {
             let words = ["xtask"].into_iter().chain(line.split(' '));

@@ -64,19 +64,7 @@ impl Lists {
     /// [`Unavailable`] where one is not to be had.
     pub fn unpack_system(&self, packages: &[&str], root: &Path) -> Result<()> {
         let folder = Download::beside(root)?;
-        let mut archives = OsString::from("Dir::Cache::archives=");
-        archives.push(&folder.0);
-        let install = |into: bool| {
-            let mut install = self.command("apt-get");
-            if into {
-                install.arg("-o").arg(&archives).arg("--download-only");
-            }
-            install.args(["install", "--yes", "--no-install-recommends"]);
-            install
-        };
-        // What has come already is not listed: the list is made without that folder.
-        let files = self.fetch(install(false), install(true), packages, &folder.0)?;
-        let files = files.map_err(|failure| failure.error())?;
+        let files = self.download_system(packages, &folder.0)?;
         // Debian 12's folders; unpacking a package must not turn a link back into a folder.
         for name in ["bin", "sbin", "lib", "lib64"] {
             let folder = root.join("usr").join(name);
@@ -88,6 +76,38 @@ impl Lists {
             unpack_into_links(&file, root)?;
         }
         folder.remove()
+    }
+
+    /// Puts packages and everything that they depend on, as files, into `folder`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where one is not to be had.
+    pub fn collect(&self, packages: &[&str], folder: &Path) -> Result<()> {
+        let download = Download::beside(folder)?;
+        let files = self.download_system(packages, &download.0)?;
+        fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
+        for file in files {
+            let to = folder.join(file.file_name().unwrap_or_default());
+            fs::rename(&file, &to).with_context(|| format!("rename({})", to.display()))?;
+        }
+        download.remove()
+    }
+
+    /// Downloads packages and everything that they depend on into `folder`.
+    fn download_system(&self, packages: &[&str], folder: &Path) -> Result<Vec<PathBuf>> {
+        let mut archives = OsString::from("Dir::Cache::archives=");
+        archives.push(folder);
+        let install = |into: bool| {
+            let mut install = self.command("apt-get");
+            if into {
+                install.arg("-o").arg(&archives).arg("--download-only");
+            }
+            install.args(["install", "--yes", "--no-install-recommends"]);
+            install
+        };
+        // What has come already is not listed: the list is made without that folder.
+        let files = self.fetch(install(false), install(true), packages, folder)?;
+        files.map_err(|failure| failure.error())
     }
 
     /// Downloads one package, in the newest version that the archive gives.

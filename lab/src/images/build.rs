@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, PROTECTED, ROOT};
 
 use super::ARCHITECTURE;
+use super::mkosi;
 use super::repack::{self, Instead};
 use super::root;
 use super::tool::{IMAGE, Tool};
@@ -133,7 +134,7 @@ impl<'a> Builds<'a> {
     pub fn exercise_hooks(&self) -> Result<()> {
         const HARNESS: &[u8] = include_bytes!("documented.sh");
         let root = self.rig.folder().join("hooks.root");
-        link_tree(&self.rig.system(Tool::InitramfsTools.recipe())?, &root)?;
+        link_tree(&self.rig.system(Tool::HOOKS.recipe())?, &root)?;
         self.install(&root)?;
         files::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
         command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;
@@ -159,7 +160,7 @@ impl<'a> Builds<'a> {
         if variant != Variant::Bare && *tool != Tool::Cpio {
             self.install(&root)?;
         }
-        if variant == Variant::Ours && *tool != Tool::Cpio {
+        if variant == Variant::Ours && tool.asks_the_command() {
             let command = root.join(COMMAND);
             fs::remove_file(&command).with_context(|| format!("remove({})", command.display()))?;
         }
@@ -172,6 +173,9 @@ impl<'a> Builds<'a> {
             files::write(&policy, text.as_bytes(), 0o644)?;
             files::write(&conf, MODPROBE.as_bytes(), 0o644)?;
             tool.list_hook_last(&root)?;
+        }
+        if variant != Variant::Bare && *tool == Tool::Mkosi {
+            mkosi::add_ours(&root, variant == Variant::Configured)?;
         }
         let started = Instant::now();
         let words = tool.command(&kernel.release);
@@ -189,7 +193,7 @@ impl<'a> Builds<'a> {
         let path = folder.join(format!("{name}.img"));
         fs::rename(root.join(IMAGE), &path)
             .with_context(|| format!("rename({IMAGE}, {})", path.display()))?;
-        if *tool != Tool::Cpio {
+        if tool.asks_the_command() {
             check_protected(&path, variant, &said)?;
         }
         if *tool == Tool::Cpio && variant != Variant::Bare {

@@ -3,6 +3,7 @@
 mod build;
 mod disk;
 mod mkinitcpio;
+mod mkosi;
 mod repack;
 mod root;
 mod tool;
@@ -32,7 +33,7 @@ use crate::vm::Boot;
 pub use build::Builds;
 pub use root::Recipe;
 use tool::Tool;
-pub use tool::{Dracut, Framework};
+pub use tool::{Dracut, Framework, InitramfsTools};
 
 /// For every boot. Emulated, the mitigations cost a third of it; and a dracut that finds no root
 /// would wait in a shell for the limit.
@@ -51,6 +52,8 @@ pub struct Choice {
     pub frameworks: Vec<Framework>,
     /// Only this version of dracut.
     pub dracut: Option<Dracut>,
+    /// Only this version of initramfs-tools.
+    pub initramfs_tools: Option<InitramfsTools>,
     /// The program of an installed mkinitcpio, where it is not on the PATH.
     pub mkinitcpio: Option<PathBuf>,
     /// Of each tool only one image, in the cases that prove that it is early and carries what it must.
@@ -64,11 +67,8 @@ impl Choice {
             [] => Framework::ALL.map(|(_, framework)| framework).to_vec(),
             some => some.to_vec(),
         };
-        let versions = match (self.dracut, self.small) {
-            (Some(version), _) => vec![version],
-            (None, true) => vec![Dracut::V059],
-            (None, false) => Dracut::ALL.map(|(_, version)| version).to_vec(),
-        };
+        let dracuts = versions(&Dracut::ALL, self.dracut, self.small);
+        let initramfs_tools = versions(&InitramfsTools::ALL, self.initramfs_tools, self.small);
         let program = mkinitcpio::find(self.mkinitcpio.as_deref());
         let (mut tools, mut skipped) = (Vec::new(), Vec::new());
         let mut add_mkinitcpio = |systemd, tools: &mut Vec<Tool>| match &program {
@@ -80,22 +80,30 @@ impl Choice {
         };
         for framework in wanted {
             let mut dracut = |systemd| {
-                tools.extend(
-                    versions
-                        .iter()
-                        .map(|version| Tool::Dracut(*version, systemd)),
-                );
+                tools.extend(dracuts.iter().map(|one| Tool::Dracut(*one, systemd)));
             };
             match framework {
                 Framework::Dracut => dracut(false),
                 Framework::DracutSystemd => dracut(true),
-                Framework::InitramfsTools => tools.push(Tool::InitramfsTools),
+                Framework::InitramfsTools => {
+                    tools.extend(initramfs_tools.iter().map(|one| Tool::InitramfsTools(*one)));
+                }
                 Framework::Mkinitcpio => add_mkinitcpio(false, &mut tools),
                 Framework::MkinitcpioSystemd => add_mkinitcpio(true, &mut tools),
+                Framework::Mkosi => tools.push(Tool::Mkosi),
                 Framework::Cpio => tools.push(Tool::Cpio),
             }
         }
         (tools, skipped)
+    }
+}
+
+/// The versions of a tool to run: the one that is named; of the smaller run, the first.
+fn versions<T: Copy>(all: &[(&str, T)], named: Option<T>, small: bool) -> Vec<T> {
+    let count = if small { 1 } else { all.len() };
+    match named {
+        Some(version) => vec![version],
+        None => all.iter().take(count).map(|(_, one)| *one).collect(),
     }
 }
 
@@ -132,7 +140,7 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             name: name.to_owned(),
             is_boot: false,
             is_cargo: false,
-            wants: wants(&Tool::InitramfsTools),
+            wants: wants(&Tool::HOOKS),
             run: Box::new(move || builds.exercise_hooks().map(|()| Row::passed(name))),
         });
     }
@@ -157,6 +165,10 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     if *tool == Tool::Cpio && case != Case::WithoutUs {
         cmdline = format!("rdinit={RDINIT} {cmdline}");
     }
+    if tool.slowness() > 1 {
+        // systemd's own patience with the disk is 90 s.
+        cmdline = format!("systemd.default_device_timeout_sec=300 {cmdline}");
+    }
     let log = logs::folder()?.join(format!("{name}.log"));
     let machine = pc(Iommu::Intel);
     let boot = Boot {
@@ -167,7 +179,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
         disk: Some(&disk),
         cmdline: &cmdline,
         accelerator: &rig.settings.accelerator,
-        limit: rig.settings.limit,
+        limit: rig.settings.limit * tool.slowness(),
         log: &log,
     };
     let started = Instant::now();
@@ -203,4 +215,48 @@ fn agent_time(console: &str) -> Option<f64> {
     });
     let report = Report::parse(&text?).ok()?;
     Some(report.elapsed_us as f64 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(choice: &Choice) -> Vec<String> {
+        let all = choice.tools().0.into_iter();
+        let has_rows = |tool: &Tool| !choice.small || !tool.small_cases().is_empty();
+        all.filter(has_rows).map(|tool| tool.name()).collect()
+    }
+
+    #[test]
+    fn the_smaller_run_has_one_version_of_each_tool() {
+        let frameworks = vec![
+            Framework::Dracut,
+            Framework::DracutSystemd,
+            Framework::InitramfsTools,
+            Framework::Mkosi,
+            Framework::Cpio,
+        ];
+        let all = Choice {
+            frameworks,
+            ..Choice::default()
+        };
+        let small = Choice {
+            small: true,
+            ..all.clone()
+        };
+        assert_eq!(
+            names(&small),
+            [
+                "dracut-059",
+                "dracut-systemd-059",
+                "initramfs-tools",
+                "cpio"
+            ]
+        );
+        let all = names(&all);
+        assert_eq!(all.len(), 10);
+        for name in ["dracut-112", "initramfs-tools-0.151", "mkosi-initrd"] {
+            assert!(all.iter().any(|one| one == name), "{name} in {all:?}");
+        }
+    }
 }

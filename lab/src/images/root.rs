@@ -8,7 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::ARCHITECTURE;
-use crate::debian::{Debian, Release};
+use crate::debian::{Debian, Lists, Release};
+use crate::lack::Unavailable;
 use crate::tools::UNSHARE;
 
 /// Every system has these. `?essential` is apt's word for what is on every Debian system.
@@ -16,11 +17,19 @@ const COMMON: [&str; 6] = ["?essential", "cpio", "kmod", "mount", "systemd", "ud
 /// The file in a system that says what it was made of.
 const LABEL: &str = "packages";
 
+/// The folder in a system with the packages that its tool installs.
+pub const POOL: &str = "pool";
+
 /// A Debian system to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Recipe {
     /// What is in it, in a word.
     pub name: &'static str,
+    /// The package that it is about and how its version starts, where a release that changes has it.
+    pub version: Option<(&'static str, &'static str)>,
+    /// The packages that the tool installs into its images: they, and all that they depend on, lie as
+    /// files in [`POOL`].
+    pub pool: &'static [&'static str],
     /// The releases that have it, the best first, and its packages there besides those that every
     /// system has.
     pub releases: &'static [(Release, &'static [&'static str])],
@@ -38,7 +47,8 @@ impl Recipe {
             Some([&COMMON, *own].concat())
         };
         let label = |release: Release| {
-            packages(release).map(|all| format!("{release} {}\n", all.join(" ")))
+            let all = [packages(release)?, self.pool.to_vec()].concat();
+            Some(format!("{release} {}\n", all.join(" ")))
         };
         let releases: Vec<_> = self.releases.iter().map(|(release, _)| *release).collect();
         let labels: Vec<_> = releases.iter().filter_map(|one| label(one)).collect();
@@ -54,13 +64,35 @@ impl Recipe {
         let (_, root) =
             debian.unpacked(&releases, ARCHITECTURE, self.name, check, |lists, root| {
                 let release = lists.release();
+                self.check_version(lists)?;
                 let all = packages(release).context("a release that is named")?;
                 lists.unpack_system(&all, root)?;
+                if !self.pool.is_empty() {
+                    lists.collect(&[&["?essential"], self.pool].concat(), &root.join(POOL))?;
+                }
                 configure(root)?;
                 let label = label(release).unwrap_or_default();
                 fs::write(root.join(LABEL), label).with_context(|| format!("write({LABEL})"))
             })?;
         Ok(root)
+    }
+
+    /// Whether the lists name the version that is wanted: a row must not boot another one than it says.
+    fn check_version(&self, lists: &Lists) -> Result<()> {
+        let Some((package, start)) = self.version else {
+            return Ok(());
+        };
+        let versions = lists.versions(package)?;
+        let newest = versions.first().context("a version")?;
+        if newest.starts_with(start) {
+            return Ok(());
+        }
+        let wanted = start.trim_end_matches('-');
+        Err(Unavailable {
+            reason: format!("{} has {package} {newest}, not {wanted}", lists.release()),
+            log: None,
+        }
+        .into())
     }
 }
 
@@ -84,7 +116,9 @@ fn configure(root: &Path) -> Result<()> {
             .with_context(|| format!("copy({})", from.display()))?;
     }
     // Images take the line of root; nobody logs in.
-    fs::write(root.join("etc/shadow"), "root:*::::::\n").context("write(etc/shadow)")
+    fs::write(root.join("etc/shadow"), "root:*::::::\n").context("write(etc/shadow)")?;
+    // What is only loaded at run time, as libkmod is by udev, is found by dracut in ld.so's cache.
+    crate::command::output(&mut command(root, &["ldconfig"])?).map(drop)
 }
 
 /// A command inside the system at `root`, with mounts of its own that vanish with it.
@@ -92,8 +126,10 @@ fn configure(root: &Path) -> Result<()> {
 /// # Errors
 /// Where unshare is not on this machine.
 pub fn command(root: &Path, words: &[&str]) -> Result<Command> {
-    // /proc and /sys as well: in hostonly mode dracut asks this machine.
-    const MOUNT: &str = "mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" \
+    // A mount point itself, which mkosi leaves by pivot_root; and with /proc and /sys, for in hostonly
+    // mode dracut asks this machine.
+    const MOUNT: &str = "mount --bind \"$0\" \"$0\" \
+                         && mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" \
                          && mount --rbind /sys \"$0/sys\" && mount -t tmpfs tmpfs \"$0/run\" \
                          && exec chroot \"$0\" env -i PATH=/usr/sbin:/usr/bin LC_ALL=C \"$@\"";
     let mut command = UNSHARE.command()?;

@@ -22,18 +22,21 @@ pub enum Framework {
     Mkinitcpio,
     /// mkinitcpio with systemd.
     MkinitcpioSystemd,
+    /// mkosi-initrd, told of us by its own configuration.
+    Mkosi,
     /// An archive behind an image that knows nothing of us.
     Cpio,
 }
 
 impl Framework {
     /// All of them, and their names.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("dracut", Self::Dracut),
         ("dracut-systemd", Self::DracutSystemd),
         ("initramfs-tools", Self::InitramfsTools),
         ("mkinitcpio", Self::Mkinitcpio),
         ("mkinitcpio-systemd", Self::MkinitcpioSystemd),
+        ("mkosi-initrd", Self::Mkosi),
         ("cpio", Self::Cpio),
     ];
 }
@@ -45,11 +48,31 @@ pub enum Dracut {
     V059,
     /// That of Debian 12's backports.
     V106,
+    /// That of sid.
+    V112,
 }
 
 impl Dracut {
     /// All of them, and their names.
-    pub const ALL: [(&'static str, Self); 2] = [("059", Self::V059), ("106", Self::V106)];
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("059", Self::V059),
+        ("106", Self::V106),
+        ("112", Self::V112),
+    ];
+}
+
+/// A version of initramfs-tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitramfsTools {
+    /// Debian 12's.
+    V0142,
+    /// That of sid.
+    V0151,
+}
+
+impl InitramfsTools {
+    /// All of them, and their names.
+    pub const ALL: [(&'static str, Self); 2] = [("0.142", Self::V0142), ("0.151", Self::V0151)];
 }
 
 /// A tool in one version and one mode.
@@ -58,9 +81,11 @@ pub enum Tool {
     /// dracut, with or without systemd.
     Dracut(Dracut, bool),
     /// initramfs-tools.
-    InitramfsTools,
+    InitramfsTools(InitramfsTools),
     /// mkinitcpio's program and whether its images have systemd.
     Mkinitcpio(PathBuf, bool),
+    /// mkosi-initrd, which installs packages; ours are files in its configuration.
+    Mkosi,
     /// initramfs-tools without our module; the archive comes behind its image.
     Cpio,
 }
@@ -72,6 +97,9 @@ pub type Release<'a> = &'a str;
 pub const IMAGE: &str = "tmp/image";
 
 impl Tool {
+    /// Whose system mkinitcpio's hooks are exercised in.
+    pub const HOOKS: Self = Self::InitramfsTools(InitramfsTools::V0142);
+
     /// A name for tables and files.
     #[must_use]
     pub fn name(&self) -> String {
@@ -79,8 +107,11 @@ impl Tool {
         match self {
             Self::Dracut(Dracut::V059, yes) => format!("dracut{}-059", systemd(*yes)),
             Self::Dracut(Dracut::V106, yes) => format!("dracut{}-106", systemd(*yes)),
-            Self::InitramfsTools => "initramfs-tools".to_owned(),
+            Self::Dracut(Dracut::V112, yes) => format!("dracut{}-112", systemd(*yes)),
+            Self::InitramfsTools(InitramfsTools::V0142) => "initramfs-tools".to_owned(),
+            Self::InitramfsTools(InitramfsTools::V0151) => "initramfs-tools-0.151".to_owned(),
             Self::Mkinitcpio(_, yes) => format!("mkinitcpio{}", systemd(*yes)),
+            Self::Mkosi => "mkosi-initrd".to_owned(),
             Self::Cpio => "cpio".to_owned(),
         }
     }
@@ -93,17 +124,35 @@ impl Tool {
         !(*self == Self::Cpio && agent_is_broken)
     }
 
+    /// How many times as long as another its images may take to boot. Some with systemd 262 were seen to
+    /// take 57 to 98 s on a busy machine: what else it has to do must not fail a row.
+    #[must_use]
+    pub fn slowness(&self) -> u32 {
+        match self {
+            Self::Dracut(Dracut::V112, true) | Self::Mkosi => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether it has a hook of ours, which asks the command what to protect and tells where it cannot.
+    #[must_use]
+    pub fn asks_the_command(&self) -> bool {
+        !matches!(self, Self::Mkosi | Self::Cpio)
+    }
+
     /// The cases of the smaller test run: that it is early, and carries policy and protections, for each
     /// tool; that the drivers win without it, once.
     #[must_use]
     pub fn small_cases(&self) -> &'static [Case] {
         match self {
-            Self::InitramfsTools => &[
+            Self::InitramfsTools(_) => &[
                 Case::Asked,
                 Case::Configured,
                 Case::WithoutUs,
                 Case::Crashing,
             ],
+            // It takes a minute for an image.
+            Self::Mkosi => &[],
             _ => &[Case::Asked, Case::Configured],
         }
     }
@@ -114,25 +163,58 @@ impl Tool {
         match self {
             Self::Dracut(Dracut::V059, _) => Recipe {
                 name: "dracut-059",
+                version: None,
+                pool: &[],
                 releases: &[("bookworm", &["dracut-core"])],
             },
             Self::Dracut(Dracut::V106, _) => Recipe {
                 name: "dracut-106",
+                version: None,
+                pool: &[],
                 releases: &[
                     ("bookworm-backports", &["dracut-core/bookworm-backports"]),
                     ("trixie", &["dracut-core"]),
                 ],
             },
-            Self::InitramfsTools | Self::Cpio => Recipe {
+            // switch_root has moved out of what every system has.
+            Self::Dracut(Dracut::V112, _) => Recipe {
+                name: "dracut-112",
+                version: Some(("dracut-core", "112-")),
+                pool: &[],
+                releases: &[
+                    ("sid", &["dracut-core", "util-linux-extra"]),
+                    ("forky", &["dracut-core", "util-linux-extra"]),
+                ],
+            },
+            Self::InitramfsTools(InitramfsTools::V0151) => Recipe {
+                name: "initramfs-tools-0.151",
+                version: Some(("initramfs-tools-core", "0.151")),
+                pool: &[],
+                releases: &[
+                    ("sid", &["initramfs-tools-core", "busybox", "zstd"]),
+                    ("forky", &["initramfs-tools-core", "busybox", "zstd"]),
+                ],
+            },
+            Self::InitramfsTools(InitramfsTools::V0142) | Self::Cpio => Recipe {
                 name: "initramfs-tools",
+                version: None,
+                pool: &[],
                 releases: &[
                     ("bookworm", &["initramfs-tools-core", "busybox", "zstd"]),
                     ("trixie", &["initramfs-tools-core", "busybox", "zstd"]),
                 ],
             },
+            Self::Mkosi => Recipe {
+                name: "mkosi-27.1",
+                version: Some(("mkosi", "27.1-")),
+                pool: &super::mkosi::PACKAGES,
+                releases: &[("sid", &["mkosi"]), ("forky", &["mkosi"])],
+            },
             // Current versions want files of a systemd that Debian 13 has not.
             Self::Mkinitcpio(..) => Recipe {
                 name: "mkinitcpio",
+                version: None,
+                pool: &[],
                 releases: &[
                     (
                         "forky",
@@ -167,7 +249,7 @@ impl Tool {
                 }
                 write(root, "etc/dracut.conf.d/test.conf", &text)
             }
-            Self::InitramfsTools | Self::Cpio => {
+            Self::InitramfsTools(_) | Self::Cpio => {
                 let mut modules = [&ROOT[..], &FORCED].concat();
                 if *self == Self::Cpio {
                     // As docs/install.md says.
@@ -177,6 +259,7 @@ impl Tool {
                 let quick = "COMPRESS=gzip\nCOMPRESSLEVEL=1\n";
                 write(root, "etc/initramfs-tools/conf.d/test", quick)
             }
+            Self::Mkosi => super::mkosi::configure(root),
             Self::Mkinitcpio(program, systemd) => {
                 super::mkinitcpio::prepare(root, program, *systemd)
             }
@@ -203,7 +286,8 @@ impl Tool {
     pub fn command(&self, release: Release<'_>) -> Vec<String> {
         let words: Vec<&str> = match self {
             Self::Dracut(_, systemd) => {
-                let mut words = vec!["dracut", "--force", "--quiet", "--kver", release];
+                // Not `--quiet`, which hides warnings since 112.
+                let mut words = vec!["dracut", "--force", "--kver", release];
                 words.extend(["--hostonly", "--no-hostonly-cmdline"]);
                 words.extend(["--no-early-microcode", "--no-compress", "--modules"]);
                 // Named, or this machine's own devices would decide.
@@ -216,12 +300,13 @@ impl Tool {
                 words.push("/tmp/image");
                 words
             }
-            Self::InitramfsTools | Self::Cpio => vec![
+            Self::InitramfsTools(_) | Self::Cpio => vec![
                 "sh",
                 "-c",
                 "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
                 release,
             ],
+            Self::Mkosi => super::mkosi::command(release),
             Self::Mkinitcpio(..) => vec![
                 "sh",
                 "-c",
@@ -245,7 +330,7 @@ impl Tool {
         modules: &Path,
     ) -> Result<()> {
         files::link_tree(&modules.join("lib/modules"), &root.join("usr/lib/modules"))?;
-        if matches!(self, Self::InitramfsTools | Self::Cpio) {
+        if matches!(self, Self::InitramfsTools(_) | Self::Cpio) {
             // It wants to know which compression the kernel understands.
             let name = format!("config-{}", kernel.release);
             let config = kernel.image.with_file_name(&name);

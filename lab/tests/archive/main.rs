@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use lab::debian::Debian;
-use lab::lack::{Memo, Trouble};
+use lab::images::Recipe;
+use lab::lack::{Memo, Trouble, Unavailable};
 use lab::part::Part;
 use lab::row::{self, Row, Rules};
 use lab::schedule::{self, Stock, Task};
@@ -258,6 +259,24 @@ fn lists_of_an_earlier_run_serve_and_so_do_other_versions_and_releases() {
     let fresh = tempfile::tempdir().unwrap();
     repository.set(Fault::OtherDay("binary-amd64/Packages"));
     get(&repository.client(fresh.path()), &["moon"]).unwrap();
+}
+
+#[test]
+#[ignore = "it wants apt and gpg: a row of `cargo xtask test --all`"]
+fn a_version_that_the_archive_no_longer_has_is_a_lack() {
+    let repository = Repository::new();
+    let cache = tempfile::tempdir().unwrap();
+    let recipe = Recipe {
+        name: "thing",
+        version: Some(("thing", "3-")),
+        pool: &[],
+        releases: &[("moon", &["thing"]), ("mars", &["thing"])],
+    };
+    let error = recipe.get(&repository.client(cache.path())).unwrap_err();
+    let lack = Unavailable::behind(&error).unwrap();
+    assert_eq!(lack.reason, "moon has thing 2, not 3");
+    // Nothing was downloaded to find that out.
+    assert_eq!(repository.asked(".deb"), 0);
 }
 
 #[test]
