@@ -164,7 +164,7 @@ pub struct MachineOptions {
     /// An agent to test instead of building one, on machines of this one's architecture.
     #[arg(long, value_name = "PATH")]
     pub agent: Option<PathBuf>,
-    /// The wall-clock limit of one machine: 120 where none is named.
+    /// The wall-clock limit of one machine: 240 where none is named.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
 }
@@ -196,7 +196,7 @@ impl MachineOptions {
             accelerator: self.accel.clone().unwrap_or_else(|| "tcg".to_owned()),
             agent: self.agent.clone(),
             stand_in: None,
-            limit: Duration::from_secs(self.timeout.unwrap_or(120)),
+            limit: Duration::from_secs(self.timeout.unwrap_or(240)),
             work: workspace().join("target/qemu-tests"),
         }
     }
