@@ -27,6 +27,16 @@ const KERNEL_LISTS: [&str; 3] = [
     "modules.builtin.modinfo",
 ];
 
+/// All the names under which programs look for programs and libraries.
+pub const LINKS: [(&str, &str); 6] = [
+    ("bin", "usr/bin"),
+    ("sbin", "usr/sbin"),
+    ("lib", "usr/lib"),
+    ("lib64", "usr/lib"),
+    ("usr/lib64", "lib"),
+    ("usr/sbin/modprobe", "../bin/kmod"),
+];
+
 /// The mode of a folder.
 pub const FOLDER: u32 = 0o040_755;
 /// The mode of a program.
@@ -72,15 +82,7 @@ pub fn write_base(
     for folder in ["usr", "usr/bin", "usr/lib", "usr/sbin"] {
         archive.add(folder, FOLDER, b"")?;
     }
-    // All the names under which programs look for programs and libraries.
-    for (link, target) in [
-        ("bin", "usr/bin"),
-        ("sbin", "usr/sbin"),
-        ("lib", "usr/lib"),
-        ("lib64", "usr/lib"),
-        ("usr/lib64", "lib"),
-        ("usr/sbin/modprobe", "../bin/kmod"),
-    ] {
+    for (link, target) in LINKS {
         archive.add(link, LINK, target.as_bytes())?;
     }
     archive.add_file("init", PROGRAM, &programs.init)?;

@@ -22,6 +22,8 @@ pub enum Program {
     DoNothing,
     /// An agent that crashes.
     Crash,
+    /// The command `vfio-bind`, for a guest without libraries.
+    Command,
 }
 
 /// What cargo builds and an installation holds.

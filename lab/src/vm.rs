@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use qemu_tests::judge::Evidence;
-use qemu_tests::machine::Machine;
+use qemu_tests::machine::{Machine, TWIN_DISK};
 
 use crate::command;
 use crate::kernel::Kernel;
@@ -34,6 +34,8 @@ pub struct Boot<'a> {
     pub firmware: Option<&'a Path>,
     /// A file system for `/dev/vda`, only read from.
     pub disk: Option<&'a Path>,
+    /// A file system for the node [`TWIN_DISK`] of the machine.
+    pub twin_disk: Option<&'a Path>,
     /// What the owner of the machine added to the kernel's command line.
     pub cmdline: &'a str,
     /// QEMU's accelerator.
@@ -60,9 +62,14 @@ impl Boot<'_> {
         let mut command = Command::new(qemu(self.machine.architecture).program);
         command.args(["-accel", self.accelerator]);
         command.args(&self.machine.arguments);
-        if let Some(disk) = self.disk {
-            // A comma would end QEMU's option.
-            let file = disk.to_string_lossy().replace(',', ",,");
+        // A comma would end QEMU's option.
+        let name = |file: &Path| file.to_string_lossy().replace(',', ",,");
+        if let Some(file) = self.twin_disk.map(name) {
+            command
+                .arg("-blockdev")
+                .arg(format!("driver=file,node-name={TWIN_DISK},filename={file}"));
+        }
+        if let Some(file) = self.disk.map(name) {
             command.arg("-blockdev").arg(format!(
                 "driver=file,node-name=root,read-only=on,filename={file}"
             ));
@@ -211,7 +218,8 @@ mod tests {
             kernel: &kernel,
             image: Path::new("image"),
             firmware: None,
-            disk: None,
+            disk: Some(Path::new("a,b")),
+            twin_disk: Some(Path::new("c")),
             cmdline: "vfio.bind=42:00.0 -- x",
             accelerator: "tcg",
             limit: Duration::from_secs(1),
@@ -223,6 +231,12 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("-no-reboot"), "{line}");
+        for node in [
+            "node-name=root,read-only=on,filename=a,,b",
+            "node-name=twin,filename=c",
+        ] {
+            assert!(line.contains(node), "{line}");
+        }
         assert!(
             line.ends_with(
                 "-kernel vmlinuz -initrd image \

@@ -1,7 +1,8 @@
 //! Boots through images that real initramfs tools built, with the native drivers forced into them.
 
-use crate::machine::{GPU, GPU_AUDIO, NVME, TWIN, TWIN_AUDIO};
+use crate::machine::{GPU, GPU_AUDIO, Iommu, MOUNTED, Machine, NVME, TWIN, TWIN_AUDIO, pc};
 use crate::protocol::{Orders, Step};
+use crate::rerun;
 use crate::scenario::NATIVES;
 
 /// The modules that an image is told to load by force.
@@ -40,17 +41,20 @@ pub enum Case {
     NotExecutable,
     /// The agent crashes.
     Crashing,
+    /// The agent and the command are run again in the real root.
+    Again,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Asked,
         Self::Configured,
         Self::WithoutUs,
         Self::NoAgent,
         Self::NotExecutable,
         Self::Crashing,
+        Self::Again,
     ];
 
     /// A word for it.
@@ -63,6 +67,7 @@ impl Case {
             Self::NoAgent => "no-agent",
             Self::NotExecutable => "not-executable",
             Self::Crashing => "crashing",
+            Self::Again => "again",
         }
     }
 
@@ -78,6 +83,9 @@ impl Case {
             Self::NoAgent => "the agent's file is gone: the boot goes on",
             Self::NotExecutable => "the agent's file is not executable: the boot goes on",
             Self::Crashing => "the agent crashes: the boot goes on",
+            Self::Again => {
+                "in the real root the agent does nothing, and `vfio-bind bind` leaves what is in use"
+            }
         }
     }
 
@@ -86,7 +94,17 @@ impl Case {
     pub fn cmdline(self) -> &'static str {
         match self {
             Self::Configured => "",
+            Self::Again => rerun::ASKED,
             _ => "vfio.bind=0000:42:00.0",
+        }
+    }
+
+    /// The machine that boots it.
+    #[must_use]
+    pub fn machine(self) -> Machine {
+        match self {
+            Self::Again => rerun::machine(),
+            _ => pc(Iommu::Intel),
         }
     }
 
@@ -94,10 +112,20 @@ impl Case {
     #[must_use]
     pub fn taken(self) -> Vec<&'static str> {
         match self {
-            Self::Asked => vec![GPU, GPU_AUDIO],
+            Self::Asked | Self::Again => vec![GPU, GPU_AUDIO],
             Self::Configured => [&[NVME][..], &CARDS].concat(),
             _ => Vec::new(),
         }
+    }
+
+    /// The functions that must be usable in the end.
+    #[must_use]
+    pub fn used(self) -> Vec<&'static str> {
+        let mut used = self.taken();
+        if self == Self::Again {
+            used.extend(rerun::RERUNS.iter().flat_map(|rerun| rerun.takes));
+        }
+        used
     }
 
     /// The functions that are asked for and must be left alone.
@@ -105,6 +133,7 @@ impl Case {
     pub fn refused(self) -> Vec<&'static str> {
         match self {
             Self::Configured => vec![BESIDE_ROOT],
+            Self::Again => vec![NVME, MOUNTED],
             _ => Vec::new(),
         }
     }
@@ -121,7 +150,10 @@ impl Case {
     #[must_use]
     pub fn orders(self, name: &str) -> Orders {
         let mut steps = vec![Step::Inherit, Step::Snapshot(NATIVES.to_owned())];
-        let taken = self.taken();
+        if self == Self::Again {
+            steps.extend(rerun::steps());
+        }
+        let taken = self.used();
         if !taken.is_empty() {
             let taken = taken.into_iter().map(str::to_owned).collect();
             steps.push(Step::UseFunctions(taken));
@@ -136,7 +168,6 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{Iommu, pc};
 
     #[test]
     fn the_policy_asks_for_what_the_list_protects() {
@@ -147,8 +178,8 @@ mod tests {
 
     #[test]
     fn every_forced_driver_has_a_function_in_every_case() {
-        let machine = pc(Iommu::Intel);
         for case in Case::ALL {
+            let machine = case.machine();
             let all = [case.taken(), case.native()].concat();
             assert!(all.iter().all(|address| machine.device(address).is_some()));
             assert!(CARDS.iter().all(|card| all.contains(card)), "{case:?}");

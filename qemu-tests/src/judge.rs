@@ -5,6 +5,7 @@ mod ids;
 mod image;
 mod memory;
 mod record;
+mod rerun;
 mod run;
 mod state;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::fmt;
 use crate::architecture::Architecture;
 use crate::function::Snapshot;
 use crate::image::Case;
-use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Record, Used, Verdict};
+use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Ran, Record, Used, Verdict};
 use crate::scenario::Scenario;
 use crate::wire;
 
@@ -93,6 +94,7 @@ struct Records {
     runs: Vec<AgentRun>,
     loaded: Vec<Loaded>,
     inherited: Vec<Inherited>,
+    ran: Vec<Ran>,
     used: Vec<Used>,
     ids: Vec<IdsCase>,
     verdicts: Vec<Verdict>,
@@ -109,6 +111,7 @@ impl Records {
                 Record::Memory(memory) => sorted.memory.push(memory),
                 Record::AgentRun(run) => sorted.runs.push(run),
                 Record::Inherited(inherited) => sorted.inherited.push(inherited),
+                Record::Ran(ran) => sorted.ran.push(ran),
                 Record::Used(used) => sorted.used.push(used),
                 Record::IdsCase(case) => sorted.ids.push(case),
                 Record::Verdict(verdict) => sorted.verdicts.push(verdict),

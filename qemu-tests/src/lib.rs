@@ -13,6 +13,7 @@ pub mod machine;
 pub mod matrix;
 pub mod protocol;
 pub mod report;
+pub mod rerun;
 pub mod scenario;
 pub mod scenarios;
 pub mod wire;

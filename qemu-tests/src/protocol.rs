@@ -1,5 +1,7 @@
 //! What the host asks of a guest, and what the guest sends back.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
@@ -59,6 +61,12 @@ pub enum Step {
     Agent(AgentOrder),
     /// Record what the initramfs left behind, on the real root file system.
     Inherit,
+    /// Mount the file system that fills the NVMe disk at this address.
+    Mount(String),
+    /// Give the NIC at this address an IP address, and the default route.
+    DefaultRoute(String),
+    /// Run a program of the real root with the arguments behind its name.
+    Run(String),
     /// Switch this slot on or off.
     Switch(String, bool),
     /// Use each of these functions through VFIO, from group to config region.
@@ -91,6 +99,8 @@ pub enum Record {
     AgentRun(AgentRun),
     /// What the initramfs left behind.
     Inherited(Inherited),
+    /// A run of a program of the real root.
+    Ran(Ran),
     /// A function used through VFIO.
     Used(Used),
     /// One `vfio_pci.ids=` value, by kernel and agent.
@@ -157,6 +167,23 @@ pub struct Inherited {
     pub log: Vec<String>,
     /// The modules in the kernel.
     pub modules: Vec<String>,
+}
+
+/// What one run of a program of the real root did, as seen from outside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// From the order.
+    pub command: String,
+    /// How it ended.
+    pub ending: Ending,
+    /// What it printed, on both of its outputs.
+    pub output: Vec<String>,
+    /// Writes into sysfs that inotify saw while it ran, as in [`AgentRun`].
+    pub writes: Vec<String>,
+    /// Every `report.json` below `/run/vfio-bind` afterwards, by its path from there.
+    pub records: BTreeMap<String, String>,
+    /// Empty, or why the file system of [`Step::Mount`] stores nothing afterwards.
+    pub disk: String,
 }
 
 /// A function used through VFIO.

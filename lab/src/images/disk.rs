@@ -1,39 +1,104 @@
-//! The real root file system: an ext4 image, made without root rights.
+//! File systems of guests: ext4 images, made without root rights.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::{ORDERS_PATH, Orders};
+use qemu_tests::rerun;
 
+use super::ARCHITECTURE;
 use crate::command;
-use crate::files;
+use crate::files::{self, link_tree};
+use crate::initrd::{self, Choice, LINKS};
+use crate::rig::Rig;
+use crate::supply::{AGENT, COMMAND, Program};
 use crate::tools::MKE2FS;
+use crate::userland::Files;
 
 /// What initramfs images want to find before they call something a root.
-const FOLDERS: [&str; 8] = [
-    "dev", "etc", "proc", "run", "sys", "tmp", "usr/lib", "sysroot",
+const FOLDERS: [&str; 10] = [
+    "dev", "etc", "proc", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/sbin", "sysroot",
 ];
 
-/// Makes the image at `path`: `init` is its init, and carries out `orders`.
+/// What a real root has in which somebody works.
+pub struct System {
+    /// The agent, the command, and kmod with its libraries.
+    programs: Files,
+    /// The folder with `lib/modules`.
+    modules: tempfile::TempDir,
+}
+
+impl System {
+    /// Gets all of it.
+    ///
+    /// # Errors
+    /// Where something cannot be had or built.
+    pub fn get(rig: &Rig<'_>) -> Result<Self> {
+        let choice = Choice {
+            natives: &rerun::MODULES,
+            ..Choice::default()
+        };
+        let mut programs = rig.image_programs(ARCHITECTURE)?.kmod;
+        programs.insert(AGENT.to_owned(), rig.agent(ARCHITECTURE)?);
+        let command = rig.program(Program::Command, ARCHITECTURE)?;
+        programs.insert(COMMAND.to_owned(), command);
+        Ok(Self {
+            programs,
+            modules: initrd::stage_modules(&rig.kernel(None, ARCHITECTURE)?, &choice)?,
+        })
+    }
+
+    fn place(&self, root: &Path) -> Result<()> {
+        for (place, file) in &self.programs {
+            let content = fs::read(file).with_context(|| format!("read({})", file.display()))?;
+            files::write(&root.join(place), &content, 0o755)?;
+        }
+        let modules = self.modules.path().join("lib/modules");
+        link_tree(&modules, &root.join("usr/lib/modules"))?;
+        let policy = root.join("etc/vfio-bind/policy.conf");
+        files::write(&policy, rerun::POLICY.as_bytes(), 0o644)
+    }
+}
+
+/// Makes the image of a real root at `path`: `init` is its init, and carries out `orders`.
 ///
 /// # Errors
 /// Where something cannot be written or mke2fs fails.
-pub fn make(path: &Path, init: &Path, orders: &Orders) -> Result<()> {
+pub fn make(path: &Path, init: &Path, orders: &Orders, system: Option<&System>) -> Result<()> {
     let root = tempfile::tempdir().context("a folder for a root file system")?;
+    let place = |name: &str| root.path().join(name.trim_start_matches('/'));
     for folder in FOLDERS {
-        fs::create_dir_all(root.path().join(folder)).with_context(|| format!("mkdir({folder})"))?;
+        fs::create_dir_all(place(folder)).with_context(|| format!("mkdir({folder})"))?;
+    }
+    for (link, target) in LINKS {
+        std::os::unix::fs::symlink(target, place(link))
+            .with_context(|| format!("symlink({link})"))?;
     }
     let content = fs::read(init).with_context(|| format!("read({})", init.display()))?;
-    let place = |name: &str| root.path().join(name.trim_start_matches('/'));
-    files::write(&place("sbin/init"), &content, 0o755)?;
+    files::write(&place("usr/sbin/init"), &content, 0o755)?;
     // systemd does not switch to a root without it.
     files::write(&place("etc/os-release"), b"NAME=test\nID=test\n", 0o644)?;
     let text = serde_json::to_vec(orders).context("orders as JSON")?;
     files::write(&place(ORDERS_PATH), &text, 0o644)?;
+    if let Some(system) = system {
+        system.place(root.path())?;
+    }
+    mke2fs(path, &["-d".into(), root.path().to_owned()])
+}
+
+/// Makes a file system at `path` with nothing in it.
+///
+/// # Errors
+/// Where mke2fs fails.
+pub fn empty(path: &Path) -> Result<()> {
+    mke2fs(path, &[])
+}
+
+fn mke2fs(path: &Path, content: &[PathBuf]) -> Result<()> {
     let mut mke2fs = MKE2FS.command()?;
-    // Read-only, and gone after one boot: no journal.
-    mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d"]);
-    mke2fs.arg(root.path()).arg(path).arg("16M");
+    // Gone after one boot: no journal.
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal"]);
+    mke2fs.args(content).arg(path).arg("64M");
     command::output(&mut mke2fs).map(drop)
 }

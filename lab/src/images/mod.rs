@@ -16,7 +16,6 @@ use anyhow::{Context, Result};
 use qemu_tests::architecture::Architecture;
 use qemu_tests::image::Case;
 use qemu_tests::judge;
-use qemu_tests::machine::{Iommu, pc};
 use qemu_tests::protocol::Record;
 use qemu_tests::report::Report;
 use qemu_tests::wire;
@@ -160,7 +159,11 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     let built = builds.image(tool, case)?;
     let disk = rig.folder().join(format!("{name}.ext4"));
     let init = rig.program(Program::GuestInit, ARCHITECTURE)?;
-    disk::make(&disk, &init, &case.orders(&name))?;
+    let again = case == Case::Again;
+    let system = again.then(|| disk::System::get(rig)).transpose()?;
+    disk::make(&disk, &init, &case.orders(&name), system.as_ref())?;
+    let twin_disk = again.then(|| disk.with_extension("twin.ext4"));
+    twin_disk.as_deref().map_or(Ok(()), disk::empty)?;
     let mut cmdline = format!("{PARAMETERS} {}", case.cmdline());
     if *tool == Tool::Cpio && case != Case::WithoutUs {
         cmdline = format!("rdinit={RDINIT} {cmdline}");
@@ -170,13 +173,14 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
         cmdline = format!("systemd.default_device_timeout_sec=300 {cmdline}");
     }
     let log = logs::folder()?.join(format!("{name}.log"));
-    let machine = pc(Iommu::Intel);
+    let machine = case.machine();
     let boot = Boot {
         machine: &machine,
         kernel: &rig.kernel(None, ARCHITECTURE)?,
         image: &built.path,
         firmware: None,
         disk: Some(&disk),
+        twin_disk: twin_disk.as_deref(),
         cmdline: &cmdline,
         accelerator: &rig.settings.accelerator,
         limit: rig.settings.limit * tool.slowness(),
@@ -185,7 +189,9 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     let started = Instant::now();
     let evidence = boot.start()?.finish(|_| {})?;
     let time = started.elapsed();
-    fs::remove_file(&disk).with_context(|| format!("remove({})", disk.display()))?;
+    for file in twin_disk.iter().chain([&disk]) {
+        fs::remove_file(file).with_context(|| format!("remove({})", file.display()))?;
+    }
     let judgement = judge::judge_image(&name, case, &evidence);
     let mut details: Vec<_> = judgement.failures.iter().map(ToString::to_string).collect();
     let verdict = match details.is_empty() {

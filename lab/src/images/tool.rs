@@ -121,7 +121,9 @@ impl Tool {
     #[must_use]
     pub fn has(&self, case: Case) -> bool {
         let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
-        !(*self == Self::Cpio && agent_is_broken)
+        // The real root is the same, whoever made the image.
+        let elsewhere = case == Case::Again && *self != Self::InitramfsTools;
+        !(elsewhere || *self == Self::Cpio && agent_is_broken)
     }
 
     /// How many times as long as another its images may take to boot. Some with systemd 262 were seen to
@@ -150,6 +152,7 @@ impl Tool {
                 Case::Configured,
                 Case::WithoutUs,
                 Case::Crashing,
+                Case::Again,
             ],
             // It takes a minute for an image.
             Self::Mkosi => &[],

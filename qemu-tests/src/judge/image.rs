@@ -1,9 +1,8 @@
 //! Whether a boot through a real tool's image left every function where it belongs.
 
-use super::{Failures, Records, list};
+use super::{Failures, Records, list, rerun};
 use crate::function::{Snapshot, name};
 use crate::image::{Case, FORCED};
-use crate::machine::{Iommu, pc};
 use crate::protocol::Inherited;
 use crate::report::{Outcome, Report};
 use crate::scenario::NATIVES;
@@ -39,12 +38,15 @@ pub(super) fn judge(case: Case, records: &Records, failures: &mut Failures) {
     } else {
         check_record(case, inherited, failures);
     }
+    if case == Case::Again {
+        rerun::judge(inherited, records, failures);
+    }
     check_use(case, records, failures);
 }
 
 /// The driver of every function that somebody wants.
 fn check_drivers(case: Case, natives: &Snapshot, failures: &mut Failures) {
-    let machine = pc(Iommu::Intel);
+    let machine = case.machine();
     let native = case.native().into_iter().map(|address| {
         let device = machine.device(address);
         (address, device.map_or("a driver", |device| device.native))
@@ -99,7 +101,7 @@ fn check_use(case: Case, records: &Records, failures: &mut Failures) {
     let used: Vec<_> = used.collect();
     failures.equal(
         "functions used through VFIO",
-        list(&case.taken()),
+        list(&case.used()),
         list(&used),
     );
     for used in records.used.iter().filter(|used| !used.error.is_empty()) {

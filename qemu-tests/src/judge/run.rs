@@ -13,8 +13,8 @@ const LOG_LINE_LIMIT: usize = 900;
 
 /// The failures of one run.
 pub(super) struct RunFailures<'a> {
-    label: &'a str,
-    all: &'a mut Failures,
+    pub(super) label: &'a str,
+    pub(super) all: &'a mut Failures,
 }
 
 impl RunFailures<'_> {

@@ -50,6 +50,8 @@ pub const SOUND_MOVED: &str = "0000:02:02.0";
 pub const CARD_READER_MOVED: &str = "0000:02:03.0";
 /// Where [`NVME`] is then.
 pub const NVME_MOVED: &str = "0000:03:00.0";
+/// What came with [`with_twin_disk`]: a disk of the make of [`NVME`], with a file system on it.
+pub const MOUNTED: &str = "0000:03:00.0";
 /// A network card with a serial number, labelled by the firmware.
 pub const LAN: &str = "0000:00:06.0";
 
@@ -237,6 +239,27 @@ pub fn with_more_cards(iommu: Iommu) -> Machine {
     machine.devices = machine.devices.into_iter().map(moved).chain(ADDED_DEVICES).collect();
     machine
 }
+
+/// The same with a second disk, whose content is that of the block device node [`TWIN_DISK`].
+///
+/// ```text
+/// 0000:00 ─┬─ 04.0  root port ────── 02 ─── 00.0  NVMe          a group of its own
+///          └─ 06.0  root port ────── 03 ─── 00.0  NVMe          a group of its own
+/// ```
+#[must_use]
+#[rustfmt::skip]
+pub fn with_twin_disk(iommu: Iommu) -> Machine {
+    let mut machine = pc(iommu);
+    machine.arguments.extend([
+        "-device", "pcie-root-port,id=port3,bus=pcie.0,addr=06.0,chassis=3,slot=3",
+        "-device", "nvme,bus=port3,addr=00.0,drive=twin,serial=twin",
+    ]);
+    machine.devices.push(disk(MOUNTED));
+    machine
+}
+
+/// The block device node that is the second disk of [`with_twin_disk`].
+pub const TWIN_DISK: &str = "twin";
 
 /// The devices that [`framebuffer`]'s scenarios speak of.
 const SCREEN: [Device; 2] = [

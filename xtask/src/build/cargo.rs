@@ -90,6 +90,15 @@ impl Executable {
         }
     }
 
+    /// The command as a program for test guests.
+    #[must_use]
+    pub fn guest_command() -> Self {
+        Self {
+            package: "vfio-bind",
+            ..Self::guest("vfio-bind")
+        }
+    }
+
     /// The same for another machine than this one.
     #[must_use]
     pub fn target(mut self, target: Option<&str>) -> Self {
@@ -225,6 +234,11 @@ mod tests {
             other.arguments(&[]).join(" "),
             "rustc --message-format=json-render-diagnostics --package qemu-tests --bin crash \
              --target s390x-unknown-linux-gnu -- -C target-feature=+crt-static -C strip=symbols"
+        );
+        assert_eq!(
+            Executable::guest_command().arguments(&[]).join(" "),
+            "rustc --message-format=json-render-diagnostics --package vfio-bind --bin vfio-bind \
+             -- -C target-feature=+crt-static -C strip=symbols"
         );
     }
 

@@ -34,6 +34,7 @@ fn executable(program: Program, architecture: Architecture) -> Executable {
         Program::GuestInit => Executable::guest("guest-init").target(target),
         Program::DoNothing => Executable::guest("do-nothing").target(target),
         Program::Crash => Executable::guest("crash").target(target),
+        Program::Command => Executable::guest_command().target(target),
     }
 }
 

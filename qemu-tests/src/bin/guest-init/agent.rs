@@ -21,7 +21,7 @@ const REPORT: &str = "/run/vfio-bind/report.json";
 /// How its lines in the kernel log start.
 const LOG_PREFIX: &str = "vfio-bind: ";
 /// A hook that takes longer than this has hung the boot.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the agent without arguments.
 pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {

@@ -11,8 +11,11 @@ mod files;
 mod inherit;
 mod kmod;
 mod memory;
+mod mounted;
 mod mounts;
+mod network;
 mod pci;
+mod program;
 mod slots;
 mod vfio;
 mod watch;
@@ -84,6 +87,9 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Memory(address) => channel.send(&Record::Memory(memory::of(address)?)),
         Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
         Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
+        Step::Mount(address) => mounted::mount_disk(address),
+        Step::DefaultRoute(address) => network::lead_out(address),
+        Step::Run(command) => channel.send(&Record::Ran(program::run(command)?)),
         Step::Switch(slot, on) => slots::switch(slot, *on),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses);

@@ -1,0 +1,69 @@
+//! Programs of the real root, run as its owner runs them and watched from outside.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use qemu_tests::protocol::{Ending, Ran};
+
+use crate::agent::{LIMIT, finish};
+use crate::files;
+use crate::mounted;
+use crate::watch::Watch;
+
+/// Where the real root has them.
+const FOLDER: &str = "/usr/bin";
+/// Where the agent leaves its records.
+const RECORDS: &str = "/run/vfio-bind";
+/// Where outputs go: a pipe would have to be emptied.
+const OUTPUT: &str = "/run/output";
+
+/// Runs a program with the arguments behind its name.
+pub(crate) fn run(command: &str) -> Result<Ran> {
+    let mut words = command.split_whitespace();
+    let program = format!("{FOLDER}/{}", words.next().unwrap_or_default());
+    let output = File::create(OUTPUT).with_context(|| format!("create({OUTPUT})"))?;
+    let errors = output.try_clone().context("dup")?;
+    let watch = Watch::start()?;
+    let child = Command::new(&program)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn();
+    let ending = match child {
+        Ok(mut child) => finish(&mut child, LIMIT)?,
+        Err(error) => Ending::NotStarted(format!("{program}: {error}")),
+    };
+    let writes = watch.finish()?;
+    let text = fs::read(OUTPUT).with_context(|| format!("read({OUTPUT})"))?;
+    let text = String::from_utf8_lossy(&text);
+    let disk = mounted::store().err();
+    Ok(Ran {
+        command: command.to_owned(),
+        ending,
+        output: text.lines().map(str::to_owned).collect(),
+        writes,
+        records: records()?,
+        disk: disk.map_or(String::new(), |error| format!("{error:#}")),
+    })
+}
+
+/// The record of the boot, and those of later runs, each in a folder of its own.
+fn records() -> Result<BTreeMap<String, String>> {
+    const NAME: &str = "report.json";
+    let mut places = vec![NAME.to_owned()];
+    for entry in files::list(RECORDS)?.iter().filter(|path| path.is_dir()) {
+        let folder = entry.file_name().unwrap_or_default().to_string_lossy();
+        places.push(format!("{folder}/{NAME}"));
+    }
+    // A run that had nothing to do leaves its folder empty, or none.
+    places.retain(|place| fs::exists(format!("{RECORDS}/{place}")).unwrap_or(true));
+    let text = |place: String| {
+        let path = format!("{RECORDS}/{place}");
+        let text = fs::read_to_string(&path).with_context(|| format!("read({path})"))?;
+        Ok((place, text))
+    };
+    places.into_iter().map(text).collect()
+}
