@@ -122,7 +122,7 @@ impl Tool {
     pub fn has(&self, case: Case) -> bool {
         let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
         // The real root is the same, whoever made the image.
-        let elsewhere = case == Case::Again && *self != Self::InitramfsTools;
+        let elsewhere = case == Case::Again && *self != Self::HOOKS;
         !(elsewhere || *self == Self::Cpio && agent_is_broken)
     }
 
