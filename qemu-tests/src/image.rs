@@ -138,6 +138,15 @@ impl Case {
         }
     }
 
+    /// What later runs must know of the image: its policy, and its list of what is protected.
+    #[must_use]
+    pub fn kept(self) -> String {
+        match self {
+            Self::Configured => [POLICY, PROTECTED].concat(),
+            _ => String::new(),
+        }
+    }
+
     /// The functions that must have their native drivers.
     #[must_use]
     pub fn native(self) -> Vec<&'static str> {

@@ -163,6 +163,8 @@ pub struct AgentRun {
 pub struct Inherited {
     /// `/run/vfio-bind/report.json`, where it is there.
     pub report: Option<String>,
+    /// What the agent kept of the policy of its image, and behind it of the list of what is protected.
+    pub kept: String,
     /// The agent's lines in the kernel log, without the kernel's own prefix.
     pub log: Vec<String>,
     /// The modules in the kernel.

@@ -28,6 +28,7 @@ pub(super) fn judge(case: Case, records: &Records, failures: &mut Failures) {
     if case.taken().is_empty() {
         let traces = [
             inherited.report.as_deref().unwrap_or(""),
+            &inherited.kept,
             &inherited.log.join("\n"),
         ];
         failures.equal(
@@ -71,6 +72,8 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
     // A function that was asked for and is refused is not bound.
     let exit = i32::from(!case.refused().is_empty());
     failures.equal("the record's exit", exit, report.exit);
+    let kept = "what is kept of the image's policy";
+    failures.equal(kept, &case.kept(), &inherited.kept);
     let told = |(address, outcome): (&str, Outcome)| format!("{address} {outcome}");
     let bound = case.taken().into_iter().map(|a| told((a, Outcome::Bound)));
     let refused = case.refused().into_iter();
