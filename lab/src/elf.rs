@@ -21,13 +21,23 @@ pub const fn agent_limit(architecture: Architecture) -> usize {
     kibibytes * 1024
 }
 
+/// Demands that the agent at `path` runs where there is nothing, and is small. Gives its size in bytes.
+///
+/// # Errors
+/// As [`check_static`], or where it is larger than [`agent_limit`].
+pub fn check_agent(path: &Path, architecture: Architecture) -> Result<usize> {
+    let size = check_static(path, architecture)?;
+    let (show, limit) = (path.display(), agent_limit(architecture));
+    ensure!(size <= limit, "{show} has {size} bytes, more than {limit}");
+    Ok(size)
+}
+
 /// Demands that the agent at `path` runs where there is nothing: no loader, no libraries. Gives
 /// its size in bytes.
 ///
 /// # Errors
-/// Where it is for other machines, would need something, still has its symbols, or is larger than
-/// [`agent_limit`].
-pub fn check_agent(path: &Path, architecture: Architecture) -> Result<usize> {
+/// Where it is for other machines, would need something, or still has its symbols.
+pub fn check_static(path: &Path, architecture: Architecture) -> Result<usize> {
     let bytes = read(path)?;
     let show = path.display();
     let file = parse(&bytes).with_context(|| format!("{show} is no ELF file"))?;
@@ -58,12 +68,6 @@ pub fn check_agent(path: &Path, architecture: Architecture) -> Result<usize> {
         );
     }
     ensure!(file.symbol_table().is_none(), "{show} is not stripped");
-    let limit = agent_limit(architecture);
-    ensure!(
-        bytes.len() <= limit,
-        "{show} has {} bytes, more than {limit}",
-        bytes.len()
-    );
     Ok(bytes.len())
 }
 
