@@ -276,9 +276,9 @@ impl<'a> Policy<'a> {
     }
 
     fn select(&mut self, selector: Selector<'a>) {
-        let full = Problem::TooManySelectors;
-        if self.selectors.push(selector).is_err() && !self.problems.contains(&full) {
-            self.problem(full);
+        let told = |problem: &Problem<'_>| matches!(problem, Problem::TooManySelectors);
+        if self.selectors.push(selector).is_err() && !self.problems.iter().any(told) {
+            self.problem(Problem::TooManySelectors);
         }
     }
 }
