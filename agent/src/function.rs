@@ -145,7 +145,7 @@ impl Inventory {
     /// Every function with its index.
     pub fn iter(&self) -> impl Iterator<Item = (Index, &Function)> + Clone {
         // MAX_FUNCTIONS is below the range of u16.
-        (0..=u16::MAX).map(Index).zip(&self.functions)
+        (0..).map(Index).zip(&self.functions)
     }
 
     /// The function at an index of this inventory.

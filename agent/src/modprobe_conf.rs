@@ -12,7 +12,7 @@ use heapless::Vec;
 use crate::cmdline::same_name;
 use crate::host::{Path, Root, last_component, path};
 use crate::kernel_ids;
-use crate::text::{Text, clip};
+use crate::text::{Text, clip, one_of};
 use crate::variant::matches;
 
 const DIRECTORIES: [&str; 5] = [
@@ -49,6 +49,17 @@ pub struct Line {
     pub text: Path,
     /// Whether it is there to keep a module from being loaded, as `install vfio-pci /bin/false` is.
     pub forbids: bool,
+}
+
+/// What the first word of a line has kmod do.
+#[derive(Clone, Copy)]
+enum Command {
+    /// Hand parameters to a module.
+    Options,
+    /// Run something in place of loading it.
+    Install,
+    /// Something that does not matter here.
+    Other,
 }
 
 impl Line {
@@ -93,21 +104,30 @@ impl ModprobeConf {
         let (command, rest) = word(line);
         let (module, rest) = word(rest);
         let ours = same_name(module, b"vfio_pci");
-        let counts = match command {
-            b"options" if ours && !rest.is_empty() => {
+        const KNOWN: &[(&str, Command)] = &[
+            ("options", Command::Options),
+            ("install", Command::Install),
+            ("alias", Command::Other),
+            ("blacklist", Command::Other),
+            ("remove", Command::Other),
+            ("softdep", Command::Other),
+            ("weakdep", Command::Other),
+        ];
+        let counts = match one_of(command, KNOWN) {
+            Some(Command::Options) if ours && !rest.is_empty() => {
                 let mut put = |text: &[u8]| self.options.extend_from_slice(text).is_err();
                 self.cut |= put(rest) || put(b" ");
                 true
             }
-            b"options" => !begins_like_ours(module),
-            b"install" if !rest.is_empty() && is_pattern_of_ours(module) => {
+            Some(Command::Options) => !begins_like_ours(module),
+            Some(Command::Install) if !rest.is_empty() && is_pattern_of_ours(module) => {
                 self.install
                     .get_or_insert_with(|| Line::new(file, line, word(rest).0));
                 true
             }
-            b"alias" | b"blacklist" | b"install" | b"remove" | b"softdep" | b"weakdep" => true,
+            Some(_) => true,
             // To kmod it is none, but a person means a comment.
-            _ => command.starts_with(b"#"),
+            None => command.starts_with(b"#"),
         };
         let about_us = begins_like_ours(command) || begins_like_ours(module) || is_id(command);
         if about_us && !counts {

@@ -25,7 +25,7 @@ use crate::device_id::{ANY, DeviceId, IdPattern};
 use crate::host::NAME_MAX;
 use crate::misread::{Fault, Misread, field, split_once};
 use crate::pci_path::PciPath;
-use crate::text::Text;
+use crate::text::{Text, one_of};
 
 /// A selector: which functions, and whether to take or to leave them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -257,21 +257,41 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
     })
 }
 
+/// What a name that stands before a colon means.
+#[derive(Clone, Copy)]
+enum Key {
+    Class,
+    Serial,
+    Virtual,
+    Slot,
+    Label,
+    Acpi,
+}
+
 fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
     let named = |name| Ok(Target::Named(name, None));
     let fault = |fault| Err(Misread { at: body, fault });
-    match split_once(body, b':') {
-        Some((b"class", class)) => return class_pattern(class).map(Target::Id),
-        Some((b"dsn", number)) => return named(Name::Serial(serial(number)?)),
-        Some((b"vf", _)) => return fault(Fault::Unsupported("vf:")),
-        Some((key @ (b"slot" | b"label" | b"acpi"), name)) => {
+    const KNOWN: &[(&str, Key)] = &[
+        ("class", Key::Class),
+        ("dsn", Key::Serial),
+        ("vf", Key::Virtual),
+        ("slot", Key::Slot),
+        ("label", Key::Label),
+        ("acpi", Key::Acpi),
+    ];
+    let split = split_once(body, b':');
+    match split.and_then(|(key, value)| Some((one_of(key, KNOWN)?, value))) {
+        Some((Key::Class, class)) => return class_pattern(class).map(Target::Id),
+        Some((Key::Serial, number)) => return named(Name::Serial(serial(number)?)),
+        Some((Key::Virtual, _)) => return fault(Fault::Unsupported("vf:")),
+        Some((key, name)) => {
             let printable = |byte: &u8| matches!(byte, b' '..=b'~');
             if name.is_empty() || name.len() > NAME_MAX || !name.iter().all(printable) {
                 return fault(Fault::Expected("a name of at most 96 printable letters"));
             }
             return match key {
-                b"label" => named(Name::Label(name)),
-                b"acpi" => named(Name::Acpi(name)),
+                Key::Label => named(Name::Label(name)),
+                Key::Acpi => named(Name::Acpi(name)),
                 // It becomes a component of a path.
                 _ if name.contains(&b'/') || name.starts_with(b".") => {
                     fault(Fault::Expected("the name of a slot"))
@@ -279,7 +299,7 @@ fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
                 _ => named(Name::Slot(name)),
             };
         }
-        _ => {}
+        None => {}
     }
     if body.contains(&b'/') {
         return named(Name::Path(PciPath::parse(body)?));
