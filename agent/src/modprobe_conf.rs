@@ -12,10 +12,11 @@ use heapless::Vec;
 use crate::cmdline::same_name;
 use crate::host::{Path, Root, last_component, path};
 use crate::kernel_ids;
+use crate::misread::split;
 use crate::text::{Text, clip, one_of};
 use crate::variant::matches;
 
-const DIRECTORIES: [&str; 5] = [
+static DIRECTORIES: [&str; 5] = [
     "etc/modprobe.d",
     "run/modprobe.d",
     "usr/local/lib/modprobe.d",
@@ -91,9 +92,9 @@ impl ModprobeConf {
 
     /// Takes in the text of a file.
     fn take(&mut self, file: &Path, text: &mut [u8]) {
-        for line in join(text).split(|byte| *byte == b'\n') {
+        for line in split(join(text), b'\n') {
             // To kmod a line is a C string.
-            let line = line.split(|byte| *byte == 0).next().unwrap_or(line);
+            let line = split(line, 0).next().unwrap_or(line);
             if line.first() != Some(&b'#') {
                 self.line(file, line);
             }
@@ -190,7 +191,7 @@ fn join(text: &mut [u8]) -> &[u8] {
 /// The directories are listed again for each file: there are few, and no limit to their number.
 fn next_file(root: &dyn Root, last: &Path) -> Option<(&'static str, Path)> {
     let mut next: Option<(&'static str, Path)> = None;
-    for directory in DIRECTORIES {
+    for directory in &DIRECTORIES {
         // Most images have one or two of the directories.
         let _ = root.list(directory, &mut |name| {
             let name: Path = clip(format_args!("{}", Text(name)));

@@ -5,6 +5,7 @@ use core::fmt;
 use crate::cmdline::{Parameter, switch};
 use crate::handed::Handed;
 use crate::kernel_ids;
+use crate::misread::split;
 use crate::modprobe_conf::Line;
 use crate::problem::{Instead, Problem, Severity};
 use crate::selector::{self, Selector, Source, Target};
@@ -225,10 +226,7 @@ impl<'a> Policy<'a> {
     }
 
     fn list(&mut self, parameter: Parameter<'a>, source: Source) {
-        let items = parameter
-            .value
-            .unwrap_or_default()
-            .split(|byte| *byte == b',');
+        let items = split(parameter.value.unwrap_or_default(), b',');
         let mut empty = true;
         for text in items.filter(|text| !text.is_empty()) {
             empty = false;

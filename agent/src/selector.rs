@@ -23,7 +23,7 @@ use nom::{
 use crate::address::{self, Address, Slot};
 use crate::device_id::{ANY, DeviceId, IdPattern};
 use crate::host::NAME_MAX;
-use crate::misread::{Fault, Misread, field, split_once};
+use crate::misread::{Fault, Misread, field, split, split_once};
 use crate::pci_path::PciPath;
 use crate::text::{Text, one_of};
 
@@ -336,7 +336,7 @@ fn serial(text: &[u8]) -> Result<u64, Misread<'_>> {
     const WHAT: &str = "eight bytes, `00-11-22-33-44-55-66-77`";
     let mut number = 0u64;
     let mut count = 0usize;
-    for byte in text.split(|byte| *byte == b'-') {
+    for byte in split(text, b'-') {
         number = (number << 8) | u64::from(field(byte, WHAT, address::hex_byte)?);
         count = count.saturating_add(1);
     }
@@ -359,7 +359,7 @@ enum Shape {
 /// Two digits before the first colon, a dot, or three fields of which the second has two digits
 /// make an address; everything else with a colon is an ID.
 fn shape(body: &[u8]) -> Shape {
-    let mut fields = body.split(|byte| *byte == b':');
+    let mut fields = split(body, b':');
     let lengths = [fields.next(), fields.next(), fields.next()].map(|f| f.map(<[u8]>::len));
     match lengths {
         [_, None, _] => Shape::Other,
@@ -381,7 +381,7 @@ fn id_pattern(body: &[u8]) -> Result<IdPattern, Misread<'_>> {
     ];
     // Unlike vfio_pci.ids, a class without a mask counts in full: whoever writes it means it.
     let mut values = [ANY, ANY, ANY, ANY, 0, 0xff_ffff];
-    let mut texts = body.split(|byte| *byte == b':');
+    let mut texts = split(body, b':');
     let mut count = 0usize;
     for ((value, what), text) in values.iter_mut().zip(FIELDS).zip(texts.by_ref()) {
         let parser = if count < 4 { id_field } else { address::class };
