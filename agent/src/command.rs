@@ -133,11 +133,11 @@ pub fn apply(given: Option<&CStr>, keep: &Keep<'_>) -> u8 {
     };
     let clock = || sys::clock_us().saturating_sub(started);
     run::perform(&machine, line, &clock, &mut |record| {
-        finish(&machine, given, record, keep)
+        finish(&machine, record, keep)
     })
 }
 
-fn finish(machine: &Machine, given: Option<&CStr>, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
+fn finish(machine: &Machine, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
     if matches!(record.state, State::NothingAsked | State::CrashKernel) && record.policy.is_empty()
     {
         return EXIT_DONE;
@@ -146,9 +146,8 @@ fn finish(machine: &Machine, given: Option<&CStr>, record: &Record<'_>, keep: &K
     let uname = rustix::system::uname();
     let kernel = uname.release().to_bytes();
     // A later run has a directory of its own: the record of the boot stays.
-    let directory = given
-        .map_or(Ok(report::DIRECTORY), CStr::to_str)
-        .unwrap_or_default();
+    let given = machine.tree().given();
+    let directory = given.map_or(report::DIRECTORY, |given| given.as_str());
     let write = || {
         if given.is_none() {
             keep_policy(machine);
