@@ -5,6 +5,8 @@
 //! with goes through the same two functions, so that quotes in modprobe.d and a bare `--` there mean what
 //! they mean here. Files of ours have comments besides ([`line_of_file`]).
 
+use crate::text::one_of;
+
 /// The most bytes of a command line that are read. Kernels hold 2048 (x86) to 4096 (s390x); a boot
 /// configuration appended to the initramfs adds up to 32 KiB in front.
 pub const MAX_LEN: usize = 36 * 1024;
@@ -172,11 +174,19 @@ fn strip_end_quote(text: &[u8]) -> &[u8] {
 /// Returns the value that is neither on nor off.
 pub fn switch(value: Option<&[u8]>) -> Result<bool, &[u8]> {
     let Some(value) = value else { return Ok(true) };
-    match value {
-        b"1" | b"y" | b"yes" | b"on" | b"true" => Ok(true),
-        b"0" | b"n" | b"no" | b"off" | b"false" => Ok(false),
-        _ => Err(value),
-    }
+    const KNOWN: &[(&str, bool)] = &[
+        ("1", true),
+        ("y", true),
+        ("yes", true),
+        ("on", true),
+        ("true", true),
+        ("0", false),
+        ("n", false),
+        ("no", false),
+        ("off", false),
+        ("false", false),
+    ];
+    one_of(value, KNOWN).ok_or(value)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use vfio_bind::cmdline::MAX_LEN;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::Root;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
-use vfio_bind::text::Text;
+use vfio_bind::text::{Text, one_of};
 use vfio_bind::tree::{Output, Tree};
 use vfio_bind::{error, policy, report, run, stage, tell, warn};
 
@@ -29,6 +29,15 @@ exit status: 0 done or nothing to do, 1 a function is not bound, 2 an error in w
 /// The exit status of a first process that found no init to become.
 pub const NO_INIT: u8 = EXIT_NOT_BOUND;
 
+#[derive(Clone, Copy)]
+enum Command {
+    Apply,
+    Init,
+    Plan,
+    Help,
+    Version,
+}
+
 /// Runs the command that the arguments ask for; returns the exit status.
 pub fn main(start: &Start) -> u8 {
     let mut arguments = start.arguments().skip(1);
@@ -36,24 +45,36 @@ pub fn main(start: &Start) -> u8 {
     if rustix::process::getpid().is_init() {
         return init::run(start);
     }
-    match arguments.next().map(CStr::to_bytes) {
-        None => apply(None, &|write| write()),
-        Some(b"apply") => match (arguments.next(), arguments.next()) {
+    let Some(word) = arguments.next().map(CStr::to_bytes) else {
+        return apply(None, &|write| write());
+    };
+    const KNOWN: &[(&str, Command)] = &[
+        ("apply", Command::Apply),
+        ("init", Command::Init),
+        ("plan", Command::Plan),
+        ("--help", Command::Help),
+        ("-h", Command::Help),
+        ("help", Command::Help),
+        ("--version", Command::Version),
+        ("-V", Command::Version),
+    ];
+    match one_of(word, KNOWN) {
+        Some(Command::Apply) => match (arguments.next(), arguments.next()) {
             (Some(option), Some(directory)) if option == c"--with" => {
                 apply(Some(directory), &|write| write())
             }
             _ => refuse(&Misuse::NoValue("apply --with")),
         },
-        Some(b"init") => refuse(&Misuse::NotFirst),
-        Some(b"plan") => match PlanOptions::read(arguments) {
+        Some(Command::Init) => refuse(&Misuse::NotFirst),
+        Some(Command::Plan) => match PlanOptions::read(arguments) {
             Ok(options) => plan(&options),
             Err(misuse) => refuse(&misuse),
         },
-        Some(b"--help" | b"-h" | b"help") => print(USAGE),
-        Some(b"--version" | b"-V") => {
+        Some(Command::Help) => print(USAGE),
+        Some(Command::Version) => {
             print(concat!("vfio-bind-agent ", env!("CARGO_PKG_VERSION"), "\n"))
         }
-        Some(other) => refuse(&Misuse::Unknown(other)),
+        None => refuse(&Misuse::Unknown(word)),
     }
 }
 
@@ -112,11 +133,11 @@ pub fn apply(given: Option<&CStr>, keep: &Keep<'_>) -> u8 {
     };
     let clock = || sys::clock_us().saturating_sub(started);
     run::perform(&machine, line, &clock, &mut |record| {
-        finish(&machine, given, record, keep)
+        finish(&machine, record, keep)
     })
 }
 
-fn finish(machine: &Machine, given: Option<&CStr>, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
+fn finish(machine: &Machine, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
     if matches!(record.state, State::NothingAsked | State::CrashKernel) && record.policy.is_empty()
     {
         return EXIT_DONE;
@@ -125,9 +146,8 @@ fn finish(machine: &Machine, given: Option<&CStr>, record: &Record<'_>, keep: &K
     let uname = rustix::system::uname();
     let kernel = uname.release().to_bytes();
     // A later run has a directory of its own: the record of the boot stays.
-    let directory = given
-        .map_or(Ok(report::DIRECTORY), CStr::to_str)
-        .unwrap_or_default();
+    let given = machine.tree().given();
+    let directory = given.map_or(report::DIRECTORY, |given| given.as_str());
     let write = || {
         if given.is_none() {
             keep_policy(machine);

@@ -14,10 +14,11 @@ use crate::apply::DRIVER_LIMIT;
 use crate::errno::Answer;
 use crate::function::Inventory;
 use crate::host::{Host, Root, attribute, path};
+use crate::misread::split;
 use crate::text::{Name, clip};
 
 /// The platform devices of such framebuffers (drivers/firmware/efi, drivers/firmware/sysfb.c).
-const DEVICES: [&str; 3] = [
+static DEVICES: [&str; 3] = [
     "efi-framebuffer.0",
     "simple-framebuffer.0",
     "vesa-framebuffer.0",
@@ -76,7 +77,7 @@ pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str
         }
         return None;
     }
-    for device in DEVICES {
+    for device in &DEVICES {
         let unbind = path(format_args!(
             "sys/bus/platform/devices/{device}/driver/unbind"
         ));
@@ -109,7 +110,7 @@ pub(crate) fn give_back(host: &impl Host, device: &str) {
 fn lies_in(iomem: &[u8], address: Address) -> bool {
     let function: Name = clip(format_args!(" : {address}"));
     let mut outer = usize::MAX;
-    for line in iomem.split(|byte| *byte == b'\n') {
+    for line in split(iomem, b'\n') {
         let depth = line.iter().position(|byte| *byte != b' ').unwrap_or(0);
         if depth > outer {
             if HOLDERS.iter().any(|holder| line.ends_with(holder)) {

@@ -99,7 +99,7 @@ impl DeviceId {
 }
 
 fn modalias_fields(mut input: &[u8]) -> IResult<&[u8], DeviceId> {
-    let form = [
+    const FORM: &[(&str, usize)] = &[
         ("pci:v", 8),
         ("d", 8),
         ("sv", 8),
@@ -109,8 +109,8 @@ fn modalias_fields(mut input: &[u8]) -> IResult<&[u8], DeviceId> {
         ("i", 2),
     ];
     let mut fields = [0; 7];
-    for (field, (key, digits)) in fields.iter_mut().zip(form) {
-        (input, *field) = preceded(tag(key), hex(digits, digits)).parse(input)?;
+    for (field, (key, digits)) in fields.iter_mut().zip(FORM) {
+        (input, *field) = preceded(tag(*key), hex(*digits, *digits)).parse(input)?;
     }
     let [vendor, device, subvendor, subdevice, base, sub, interface] = fields;
     let class = (base << 16) | (sub << 8) | interface;

@@ -4,6 +4,7 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::misread::split;
 use crate::text::Text;
 
 /// An error number shown as `ENODEV`, or as `errno 1234` where it has no name.
@@ -13,7 +14,7 @@ pub struct Answer(pub Errno);
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = CODES.iter().position(|errno| *errno == self.0);
-        let mut names = NAMES.split(|byte| *byte == b' ');
+        let mut names = split(NAMES, b' ');
         match at.and_then(|at| names.nth(at)) {
             Some(name) => Text(name).fmt(f),
             None => write!(f, "errno {}", self.0.raw_os_error().unsigned_abs()),

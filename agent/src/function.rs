@@ -107,11 +107,17 @@ impl Inventory {
     /// Adds a function in the order of addresses (sysfs lists in none), or counts it if there is no
     /// room.
     pub fn add(&mut self, function: Function) {
-        let later = |other: &Function| other.address > function.address;
-        let at = self.functions.iter().rposition(|other| !later(other));
-        let at = at.map_or(0, |before| before.saturating_add(1));
-        if self.functions.insert(at, function).is_err() {
+        if self.functions.push(function).is_err() {
             self.beyond_limit = self.beyond_limit.saturating_add(1);
+            return;
+        }
+        // `Vec::insert` can panic, and says so in the executable.
+        let mut sorted = self.functions.len();
+        while let Some([.., earlier, last]) = self.functions.get_mut(..sorted)
+            && earlier.address > last.address
+        {
+            core::mem::swap(earlier, last);
+            sorted = sorted.saturating_sub(1);
         }
     }
 
@@ -139,7 +145,7 @@ impl Inventory {
     /// Every function with its index.
     pub fn iter(&self) -> impl Iterator<Item = (Index, &Function)> + Clone {
         // MAX_FUNCTIONS is below the range of u16.
-        (0..=u16::MAX).map(Index).zip(&self.functions)
+        (0..).map(Index).zip(&self.functions)
     }
 
     /// The function at an index of this inventory.

@@ -8,6 +8,7 @@ use crate::cmdline::{is_space, parameters, same_name};
 use crate::device_id::{DeviceId, IdPattern};
 use crate::function::{Function, Inventory};
 use crate::kernel_ids;
+use crate::misread::split;
 use crate::plan::Plan;
 use crate::policy::Policy;
 
@@ -86,7 +87,7 @@ fn last<'a>(text: &'a [u8], name: &str, stops: bool) -> (Option<&'a [u8]>, bool)
 /// What the first line for vfio-pci gives it, in a list of modules: a module is loaded once.
 #[must_use]
 pub fn line_of_modules(text: &[u8]) -> &[u8] {
-    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
+    let mut lines = split(text, b'\n').filter_map(|line| {
         let line = line.trim_ascii_start();
         let end = line
             .iter()

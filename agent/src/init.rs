@@ -24,7 +24,7 @@ const RUN_TRIES: u32 = 15_000;
 const RUN_PAUSE: Duration = Duration::from_millis(2);
 
 /// What the kernel itself would try, without and with a root file system (init/main.c).
-const INITS: [&CStr; 5] = [
+static INITS: [&CStr; 5] = [
     c"/init",
     c"/sbin/init",
     c"/etc/init",
@@ -40,7 +40,7 @@ struct Needed {
     sign: &'static CStr,
 }
 
-const NEEDED: [Needed; 3] = [
+static NEEDED: [Needed; 3] = [
     Needed {
         name: c"proc",
         directory: c"/proc",
@@ -60,7 +60,7 @@ const NEEDED: [Needed; 3] = [
 
 /// Does the work and becomes the image's own init. Returns only if there is none.
 pub fn run(start: &Start) -> u8 {
-    let mounted = NEEDED.map(|needed| needed.mount());
+    let mounted = NEEDED.each_ref().map(Needed::mount);
     logger::send_to(Place::KernelLog);
     match sys::fork() {
         Ok(Forked::Child) => sys::exit(command::apply(None, &keep_for_run)),
@@ -86,7 +86,7 @@ pub fn run(start: &Start) -> u8 {
             let _ = rustix::fs::rmdir(needed.directory);
         }
     }
-    for init in INITS {
+    for init in &INITS {
         let _ = start.become_program(init);
     }
     command::NO_INIT

@@ -42,17 +42,17 @@ impl Kind {
     }
 
     fn by_name(name: &[u8]) -> Self {
-        let known = [
-            (&b"dmar"[..], Self::Intel),
-            (b"ivhd", Self::Amd),
-            (b"smmu3.", Self::SmmuV3),
-            (b"smmu.", Self::Smmu),
-            (b"s390", Self::S390),
+        const KNOWN: &[(&[u8], Kind)] = &[
+            (b"dmar", Kind::Intel),
+            (b"ivhd", Kind::Amd),
+            (b"smmu3.", Kind::SmmuV3),
+            (b"smmu.", Kind::Smmu),
+            (b"s390", Kind::S390),
         ];
-        known
-            .into_iter()
+        KNOWN
+            .iter()
             .find(|(prefix, _)| name.starts_with(prefix))
-            .map(|(_, kind)| kind)
+            .map(|(_, kind)| *kind)
             .or_else(|| Address::parse(name).map(|_| Self::Virtio))
             .unwrap_or(Self::Other)
     }

@@ -40,15 +40,17 @@ impl<'w, 'f> Json<'w, 'f> {
     }
 
     /// Opens an object or a list.
-    pub fn open(&mut self, bracket: &'static str) {
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn open(&mut self, bracket: u8) {
         self.first = true;
-        self.output.bytes(bracket.as_bytes());
+        self.output.bytes(&[bracket]);
     }
 
     /// Closes it.
-    pub fn close(&mut self, bracket: &'static str) {
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn close(&mut self, bracket: u8) {
         self.first = false;
-        self.output.bytes(bracket.as_bytes());
+        self.output.bytes(&[bracket]);
     }
 
     /// Sets the comma in front of an element that is written in several calls.

@@ -9,6 +9,7 @@ use core::fmt;
 use crate::address::Slot;
 use crate::cmdline::is_space;
 use crate::device_id::{ANY, IdPattern};
+use crate::misread::split;
 
 /// A value of this many bytes or more is rejected whole (`static char ids[1024]`).
 pub const VALUE_LIMIT: usize = 1024;
@@ -60,10 +61,7 @@ impl fmt::Display for Quirk {
 
 /// The items of a value, in order, without the empty ones that the kernel skips.
 pub fn items(value: &[u8]) -> impl Iterator<Item = Item<'_>> {
-    value
-        .split(|byte| *byte == b',')
-        .filter(|item| !item.is_empty())
-        .map(item)
+    split(value, b',').filter(|item| !item.is_empty()).map(item)
 }
 
 fn item(text: &[u8]) -> Item<'_> {

@@ -47,10 +47,15 @@ fn same_letters(name: &[u8], known: &[u8]) -> bool {
     }) && known.next().is_none()
 }
 
+/// The items of a list that has no effect, perhaps with a name in front.
+fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| matches!(byte, b',' | b'='))
+}
+
 /// Whether a list that has no effect may have excluded something.
 #[must_use]
 pub fn excludes(list: &[u8]) -> bool {
-    let mut items = list.split(|byte| matches!(byte, b',' | b'='));
+    let mut items = items(list);
     items.any(|item| item.starts_with(b"!"))
 }
 
@@ -58,7 +63,7 @@ pub fn excludes(list: &[u8]) -> bool {
 #[must_use]
 pub fn torn_off<'a>(parameter: &Parameter<'a>) -> Option<&'a [u8]> {
     let text = parameter.name;
-    let mut items = text.split(|byte| matches!(byte, b',' | b'='));
+    let mut items = items(text);
     let item = items.find(|item| !item.is_empty())?;
     let whole = |item: kernel_ids::Item<'_>| item.pattern.is_some() && item.quirk.is_none();
     let is_item = item.starts_with(b"!")

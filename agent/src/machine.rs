@@ -15,7 +15,7 @@ use crate::sys::{self, Forked};
 const MODPROBE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where initramfs images keep modprobe; the kernel's own choice is asked first.
-const MODPROBES: [&CStr; 4] = [
+static MODPROBES: [&CStr; 4] = [
     c"/sbin/modprobe",
     c"/usr/sbin/modprobe",
     c"/bin/modprobe",
@@ -88,7 +88,8 @@ impl Host for Machine {
             .filter(|choice| self.is_program(choice))
             .or_else(|| {
                 MODPROBES
-                    .into_iter()
+                    .iter()
+                    .copied()
                     .find(|candidate| self.is_program(candidate))
             })
             .ok_or(LoadError::NoModprobe)?;

@@ -57,6 +57,12 @@ pub(crate) fn field<'a, T>(
     }
 }
 
+/// The parts of a text between one `byte` and the next. It is one function for all bytes, where each
+/// closure given to `slice::split` makes another one.
+pub(crate) fn split(text: &[u8], byte: u8) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
+    text.split(move |other| *other == byte)
+}
+
 /// The text before and behind the first `byte`.
 pub(crate) fn split_once(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|other| *other == byte)?;

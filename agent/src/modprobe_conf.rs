@@ -12,10 +12,11 @@ use heapless::Vec;
 use crate::cmdline::same_name;
 use crate::host::{Path, Root, last_component, path};
 use crate::kernel_ids;
-use crate::text::{Text, clip};
+use crate::misread::split;
+use crate::text::{Text, clip, one_of};
 use crate::variant::matches;
 
-const DIRECTORIES: [&str; 5] = [
+static DIRECTORIES: [&str; 5] = [
     "etc/modprobe.d",
     "run/modprobe.d",
     "usr/local/lib/modprobe.d",
@@ -51,6 +52,17 @@ pub struct Line {
     pub forbids: bool,
 }
 
+/// What the first word of a line has kmod do.
+#[derive(Clone, Copy)]
+enum Command {
+    /// Hand parameters to a module.
+    Options,
+    /// Run something in place of loading it.
+    Install,
+    /// Something that does not matter here.
+    Other,
+}
+
 impl Line {
     fn new(file: &Path, text: &[u8], program: &[u8]) -> Self {
         Self {
@@ -80,9 +92,9 @@ impl ModprobeConf {
 
     /// Takes in the text of a file.
     fn take(&mut self, file: &Path, text: &mut [u8]) {
-        for line in join(text).split(|byte| *byte == b'\n') {
+        for line in split(join(text), b'\n') {
             // To kmod a line is a C string.
-            let line = line.split(|byte| *byte == 0).next().unwrap_or(line);
+            let line = split(line, 0).next().unwrap_or(line);
             if line.first() != Some(&b'#') {
                 self.line(file, line);
             }
@@ -93,21 +105,30 @@ impl ModprobeConf {
         let (command, rest) = word(line);
         let (module, rest) = word(rest);
         let ours = same_name(module, b"vfio_pci");
-        let counts = match command {
-            b"options" if ours && !rest.is_empty() => {
+        const KNOWN: &[(&str, Command)] = &[
+            ("options", Command::Options),
+            ("install", Command::Install),
+            ("alias", Command::Other),
+            ("blacklist", Command::Other),
+            ("remove", Command::Other),
+            ("softdep", Command::Other),
+            ("weakdep", Command::Other),
+        ];
+        let counts = match one_of(command, KNOWN) {
+            Some(Command::Options) if ours && !rest.is_empty() => {
                 let mut put = |text: &[u8]| self.options.extend_from_slice(text).is_err();
                 self.cut |= put(rest) || put(b" ");
                 true
             }
-            b"options" => !begins_like_ours(module),
-            b"install" if !rest.is_empty() && is_pattern_of_ours(module) => {
+            Some(Command::Options) => !begins_like_ours(module),
+            Some(Command::Install) if !rest.is_empty() && is_pattern_of_ours(module) => {
                 self.install
                     .get_or_insert_with(|| Line::new(file, line, word(rest).0));
                 true
             }
-            b"alias" | b"blacklist" | b"install" | b"remove" | b"softdep" | b"weakdep" => true,
+            Some(_) => true,
             // To kmod it is none, but a person means a comment.
-            _ => command.starts_with(b"#"),
+            None => command.starts_with(b"#"),
         };
         let about_us = begins_like_ours(command) || begins_like_ours(module) || is_id(command);
         if about_us && !counts {
@@ -170,7 +191,7 @@ fn join(text: &mut [u8]) -> &[u8] {
 /// The directories are listed again for each file: there are few, and no limit to their number.
 fn next_file(root: &dyn Root, last: &Path) -> Option<(&'static str, Path)> {
     let mut next: Option<(&'static str, Path)> = None;
-    for directory in DIRECTORIES {
+    for directory in &DIRECTORIES {
         // Most images have one or two of the directories.
         let _ = root.list(directory, &mut |name| {
             let name: Path = clip(format_args!("{}", Text(name)));

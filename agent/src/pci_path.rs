@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::address::{self, Address, Slot};
 use crate::host::{DEVICES, Root, attribute, path};
-use crate::misread::{Fault, Misread, field, split_once};
+use crate::misread::{Fault, Misread, field, split, split_once};
 
 /// The most steps of a path that a person may write; the deepest real ones have seven.
 const MAX_STEPS: usize = 32;
@@ -89,7 +89,7 @@ impl fmt::Display for PciPath<'_> {
 
 /// What stands between the slashes; nothing before the first.
 fn steps(rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    rest.split(|byte| *byte == b'/').skip(1)
+    split(rest, b'/').skip(1)
 }
 
 fn read_step(step: &[u8]) -> Result<(u8, u8), Misread<'_>> {
@@ -134,7 +134,7 @@ fn way<'b>(
         .windows(4)
         .rposition(|window| window == b"/pci")?
         .checked_add(1)?;
-    let below = target.get(start..)?.split(|byte| *byte == b'/').skip(1);
+    let below = split(target.get(start..)?, b'/').skip(1);
     Some(below.filter_map(Address::parse))
 }
 

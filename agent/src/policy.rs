@@ -5,11 +5,12 @@ use core::fmt;
 use crate::cmdline::{Parameter, switch};
 use crate::handed::Handed;
 use crate::kernel_ids;
+use crate::misread::split;
 use crate::modprobe_conf::Line;
 use crate::problem::{Instead, Problem, Severity};
 use crate::selector::{self, Selector, Source, Target};
 pub use crate::sources::Sources;
-use crate::text::{NAME_LEN, Name, name};
+use crate::text::{NAME_LEN, Name, name, one_of};
 use heapless::Vec;
 
 /// The most selectors of one policy; more of them is an error and binds nothing.
@@ -170,16 +171,19 @@ impl<'a> Policy<'a> {
         };
         match word {
             Word::Bind => self.list(parameter, Source::Bind),
-            Word::Group => match value {
-                Some(b"endpoints") => self.group = GroupPolicy::Endpoints,
-                Some(b"strict") => self.group = GroupPolicy::Strict,
-                Some(b"listed") => self.group = GroupPolicy::Listed,
-                _ => {
-                    // The narrowest one: whoever wrote a word wanted something to be left alone.
-                    self.group = GroupPolicy::Strict;
+            Word::Group => {
+                const KNOWN: &[(&str, GroupPolicy)] = &[
+                    ("endpoints", GroupPolicy::Endpoints),
+                    ("strict", GroupPolicy::Strict),
+                    ("listed", GroupPolicy::Listed),
+                ];
+                let group = value.and_then(|value| one_of(value, KNOWN));
+                // The narrowest one: whoever wrote a word wanted something to be left alone.
+                self.group = group.unwrap_or(GroupPolicy::Strict);
+                if group.is_none() {
                     self.problem(bad("endpoints, strict or listed", Instead::Uses("strict")));
                 }
-            },
+            }
             Word::Driver => match value {
                 Some(b"auto") => {
                     (self.auto, self.driver) = (true, driver_name(VFIO_PCI.as_bytes()))
@@ -189,14 +193,15 @@ impl<'a> Policy<'a> {
                 }
                 _ => self.problem(bad("the name of a driver", Instead::BindsNothing)),
             },
-            Word::OnFail => match value {
-                Some(b"native") => self.on_failure = OnFailure::Native,
-                Some(b"hold") => self.on_failure = OnFailure::Hold,
-                _ => {
-                    self.on_failure = OnFailure::Native;
+            Word::OnFail => {
+                const KNOWN: &[(&str, OnFailure)] =
+                    &[("native", OnFailure::Native), ("hold", OnFailure::Hold)];
+                let on_failure = value.and_then(|value| one_of(value, KNOWN));
+                self.on_failure = on_failure.unwrap_or(OnFailure::Native);
+                if on_failure.is_none() {
                     self.problem(bad("native or hold", Instead::Uses("native")));
                 }
-            },
+            }
             Word::DryRun => match switch(value) {
                 Ok(on) => self.dry_run = on,
                 Err(_) => {
@@ -221,10 +226,7 @@ impl<'a> Policy<'a> {
     }
 
     fn list(&mut self, parameter: Parameter<'a>, source: Source) {
-        let items = parameter
-            .value
-            .unwrap_or_default()
-            .split(|byte| *byte == b',');
+        let items = split(parameter.value.unwrap_or_default(), b',');
         let mut empty = true;
         for text in items.filter(|text| !text.is_empty()) {
             empty = false;
@@ -277,9 +279,9 @@ impl<'a> Policy<'a> {
     }
 
     fn select(&mut self, selector: Selector<'a>) {
-        let full = Problem::TooManySelectors;
-        if self.selectors.push(selector).is_err() && !self.problems.contains(&full) {
-            self.problem(full);
+        let told = |problem: &Problem<'_>| matches!(problem, Problem::TooManySelectors);
+        if self.selectors.push(selector).is_err() && !self.problems.iter().any(told) {
+            self.problem(Problem::TooManySelectors);
         }
     }
 }
@@ -307,7 +309,7 @@ pub(crate) fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
         name: word,
         ..*parameter
     };
-    let known = [
+    const KNOWN: &[(&str, Word)] = &[
         ("bind", Word::Bind),
         ("group", Word::Group),
         ("driver", Word::Driver),
@@ -317,8 +319,8 @@ pub(crate) fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
         ("force", Word::Force),
         ("unprotected", Word::Unprotected),
     ];
-    if let Some((_, word)) = known.into_iter().find(|(name, _)| word.is(name)) {
-        return Some(word);
+    if let Some((_, word)) = KNOWN.iter().find(|(name, _)| word.is(name)) {
+        return Some(*word);
     }
     // The one parameter of the kernel's own module vfio (drivers/vfio/container.c).
     let kernels = word.is("enable_unsafe_noiommu_mode") && in_initrd.is_none();

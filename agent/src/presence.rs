@@ -46,7 +46,9 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
             policy.problem(Problem::Lost(text));
         } else if source == Source::Bind
             // Its name has been told to be that of several devices.
-            && !policy.problems.contains(&Problem::Ambiguous(text, true))
+            && !policy.problems.iter().any(|problem| {
+                matches!(problem, Problem::Ambiguous(name, true) if *name == text)
+            })
         {
             let near = nearest(selector, inventory).map(|f| (f.address, f.id));
             policy.problem(Problem::ExcludesNothing(text, near));

@@ -29,13 +29,13 @@ pub const FILE: &str = "report.json";
 /// Writes the whole report.
 pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut Output<'_>) {
     let mut json = Json::new(output);
-    json.open("{");
+    json.open(b'{');
     json.field("schema", Value::Number(SCHEMA));
     json.text("agent", &env!("CARGO_PKG_VERSION"));
     json.text("kernel", &Text(kernel));
     json.text("state", &record.state);
     json.key("iommu");
-    json.open("{");
+    json.open(b'{');
     json.text("kind", &record.iommu);
     json.field("groups", Value::Number(record.groups.into()));
     json.field(
@@ -45,14 +45,14 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
             .as_ref()
             .map_or(Value::Null, |advice| Value::Text(advice)),
     );
-    json.close("}");
+    json.close(b'}');
     write_policy(record.policy, record.inventory, &mut json);
     json.key("functions");
     write_functions(record, root, &mut json);
     json.key("groups");
     write_groups(record, root, &mut json);
     json.key("unasked");
-    json.open("[");
+    json.open(b'[');
     for unasked in &record.outcomes.unasked {
         let Unasked {
             address,
@@ -61,20 +61,20 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
         } = unasked;
         json.element(&Value::Text(&format_args!("{address} {driver} {fate}")));
     }
-    json.close("]");
+    json.close(b']');
     json.count("functions_seen", record.inventory.len());
     json.count("functions_beyond_limit", record.inventory.beyond_limit);
     json.count("functions_unreadable", record.inventory.unreadable);
     json.count("groups_beyond_limit", record.outcomes.more_groups);
     json.field("exit", Value::Number(record.exit().into()));
     json.field("elapsed_us", Value::Number(record.elapsed_us));
-    json.close("}");
+    json.close(b'}');
     json.finish();
 }
 
 fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, '_>) {
     json.key("policy");
-    json.open("{");
+    json.open(b'{');
     let driver = if policy.auto { "auto" } else { &policy.driver };
     json.text("driver", &driver);
     json.text("group", &policy.group);
@@ -82,31 +82,31 @@ fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, 
     json.field("dry_run", Value::Truth(policy.dry_run));
     json.field("listed", Value::Truth(policy.listed));
     json.key("selectors");
-    json.open("[");
+    json.open(b'[');
     for selector in &policy.selectors {
         json.next();
         write_selector(selector, inventory, json);
     }
-    json.close("]");
-    for (key, severity) in [("errors", Severity::Error), ("warnings", Severity::Warning)] {
+    json.close(b']');
+    for (key, severity) in &[("errors", Severity::Error), ("warnings", Severity::Warning)] {
         json.key(key);
-        json.open("[");
-        for problem in policy.problems.iter().filter(|p| p.severity() == severity) {
+        json.open(b'[');
+        for problem in policy.problems.iter().filter(|p| p.severity() == *severity) {
             json.element(&Value::Text(problem));
         }
-        json.close("]");
+        json.close(b']');
     }
     json.count("problems_beyond_limit", policy.more_problems);
-    json.close("}");
+    json.close(b'}');
 }
 
 fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Json<'_, '_>) {
-    json.open("{");
+    json.open(b'{');
     json.text("text", &Text(selector.text));
     json.text("source", &selector.source);
     json.field("excludes", Value::Truth(selector.excludes));
     json.key("matches");
-    json.open("[");
+    json.open(b'[');
     let mut matches = false;
     for (_, function) in inventory.iter() {
         if selector.matches(function.address, &function.id) {
@@ -114,7 +114,7 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
             json.element(&Value::Text(&function.address));
         }
     }
-    json.close("]");
+    json.close(b']');
     let near = if matches {
         None
     } else {
@@ -122,11 +122,11 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     };
     let near = near.map_or(Value::Null, |near| Value::Text(&near.address));
     json.field("nearest", near);
-    json.close("}");
+    json.close(b'}');
 }
 
 fn write_functions(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
-    json.open("[");
+    json.open(b'[');
     for (step, outcome) in record.plan.steps.iter().zip(&record.outcomes.steps) {
         let Some(function) = record.inventory.get(step.function) else {
             continue;
@@ -134,7 +134,7 @@ fn write_functions(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>
         json.next();
         write_function(record, root, (step, outcome, function), json);
     }
-    json.close("]");
+    json.close(b']');
 }
 
 fn write_function(
@@ -156,7 +156,7 @@ fn write_function(
         Why::Selected(_) => "selected",
         Why::Sibling(_) => "sibling",
     };
-    json.open("{");
+    json.open(b'{');
     json.text("address", address);
     json.field(
         "path",
@@ -182,7 +182,7 @@ fn write_function(
         (None, Decision::Leave(leave)) => json.text("reason", leave),
         (None, Decision::Bind) => json.text("reason", &""),
     }
-    json.close("}");
+    json.close(b'}');
 }
 
 fn driver_name(driver: &Option<Name>) -> Value<'_> {
@@ -192,10 +192,10 @@ fn driver_name(driver: &Option<Name>) -> Value<'_> {
 }
 
 fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
-    json.open("[");
+    json.open(b'[');
     for status in &record.outcomes.groups {
         json.next();
-        json.open("{");
+        json.open(b'{');
         json.field("group", Value::Number(status.group.into()));
         json.field("viable", status.viable.map_or(Value::Null, Value::Truth));
         let came_late = |address: &Address| record.inventory.unseen(*address) == Unseen::Late;
@@ -207,7 +207,7 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
         json.field("late", late);
         json.field("unseen", unseen);
         json.key("blockers");
-        json.open("[");
+        json.open(b'[');
         if status.viable == Some(false) {
             blockers(
                 root,
@@ -219,8 +219,8 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
                 },
             );
         }
-        json.close("]");
-        json.close("}");
+        json.close(b']');
+        json.close(b'}');
     }
-    json.close("]");
+    json.close(b']');
 }

@@ -23,9 +23,9 @@ use nom::{
 use crate::address::{self, Address, Slot};
 use crate::device_id::{ANY, DeviceId, IdPattern};
 use crate::host::NAME_MAX;
-use crate::misread::{Fault, Misread, field, split_once};
+use crate::misread::{Fault, Misread, field, split, split_once};
 use crate::pci_path::PciPath;
-use crate::text::Text;
+use crate::text::{Text, one_of};
 
 /// A selector: which functions, and whether to take or to leave them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -260,21 +260,41 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
     })
 }
 
+/// What a name that stands before a colon means.
+#[derive(Clone, Copy)]
+enum Key {
+    Class,
+    Serial,
+    Virtual,
+    Slot,
+    Label,
+    Acpi,
+}
+
 fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
     let named = |name| Ok(Target::Named(name, None));
     let fault = |fault| Err(Misread { at: body, fault });
-    match split_once(body, b':') {
-        Some((b"class", class)) => return class_pattern(class).map(Target::Id),
-        Some((b"dsn", number)) => return named(Name::Serial(serial(number)?)),
-        Some((b"vf", _)) => return fault(Fault::Unsupported("vf:")),
-        Some((key @ (b"slot" | b"label" | b"acpi"), name)) => {
+    const KNOWN: &[(&str, Key)] = &[
+        ("class", Key::Class),
+        ("dsn", Key::Serial),
+        ("vf", Key::Virtual),
+        ("slot", Key::Slot),
+        ("label", Key::Label),
+        ("acpi", Key::Acpi),
+    ];
+    let split = split_once(body, b':');
+    match split.and_then(|(key, value)| Some((one_of(key, KNOWN)?, value))) {
+        Some((Key::Class, class)) => return class_pattern(class).map(Target::Id),
+        Some((Key::Serial, number)) => return named(Name::Serial(serial(number)?)),
+        Some((Key::Virtual, _)) => return fault(Fault::Unsupported("vf:")),
+        Some((key, name)) => {
             let printable = |byte: &u8| matches!(byte, b' '..=b'~');
             if name.is_empty() || name.len() > NAME_MAX || !name.iter().all(printable) {
                 return fault(Fault::Expected("a name of at most 96 printable letters"));
             }
             return match key {
-                b"label" => named(Name::Label(name)),
-                b"acpi" => named(Name::Acpi(name)),
+                Key::Label => named(Name::Label(name)),
+                Key::Acpi => named(Name::Acpi(name)),
                 // It becomes a component of a path.
                 _ if name.contains(&b'/') || name.starts_with(b".") => {
                     fault(Fault::Expected("the name of a slot"))
@@ -282,7 +302,7 @@ fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
                 _ => named(Name::Slot(name)),
             };
         }
-        _ => {}
+        None => {}
     }
     if body.contains(&b'/') {
         return named(Name::Path(PciPath::parse(body)?));
@@ -319,7 +339,7 @@ fn serial(text: &[u8]) -> Result<u64, Misread<'_>> {
     const WHAT: &str = "eight bytes, `00-11-22-33-44-55-66-77`";
     let mut number = 0u64;
     let mut count = 0usize;
-    for byte in text.split(|byte| *byte == b'-') {
+    for byte in split(text, b'-') {
         number = (number << 8) | u64::from(field(byte, WHAT, address::hex_byte)?);
         count = count.saturating_add(1);
     }
@@ -342,7 +362,7 @@ enum Shape {
 /// Two digits before the first colon, a dot, or three fields of which the second has two digits
 /// make an address; everything else with a colon is an ID.
 fn shape(body: &[u8]) -> Shape {
-    let mut fields = body.split(|byte| *byte == b':');
+    let mut fields = split(body, b':');
     let lengths = [fields.next(), fields.next(), fields.next()].map(|f| f.map(<[u8]>::len));
     match lengths {
         [_, None, _] => Shape::Other,
@@ -364,7 +384,7 @@ fn id_pattern(body: &[u8]) -> Result<IdPattern, Misread<'_>> {
     ];
     // Unlike vfio_pci.ids, a class without a mask counts in full: whoever writes it means it.
     let mut values = [ANY, ANY, ANY, ANY, 0, 0xff_ffff];
-    let mut texts = body.split(|byte| *byte == b':');
+    let mut texts = split(body, b':');
     let mut count = 0usize;
     for ((value, what), text) in values.iter_mut().zip(FIELDS).zip(texts.by_ref()) {
         let parser = if count < 4 { id_field } else { address::class };

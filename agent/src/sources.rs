@@ -4,6 +4,7 @@ use crate::cmdline::{Parameter, line_of_file, parameters};
 use crate::handed::{self, Handed};
 use crate::kernel_ids;
 use crate::lookalike;
+use crate::misread::split;
 use crate::modprobe_conf::ModprobeConf;
 use crate::policy::{Policy, Word, own_word};
 use crate::problem::{Place, Problem};
@@ -81,7 +82,7 @@ impl<'a> Policy<'a> {
 
     /// Takes in a file of ours, line by line.
     fn file(&mut self, text: &'a [u8], seen: &mut Seen<'a>) {
-        for line in text.split(|byte| *byte == b'\n') {
+        for line in split(text, b'\n') {
             for parameter in line_of_file(line) {
                 // Whatever stands there was meant for us.
                 seen.list = seen.list.or(Some(Source::Bind));

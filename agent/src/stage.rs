@@ -1,6 +1,7 @@
 //! Where a run takes place: in an initramfs, where nothing is in use yet, or in the real root.
 
 use crate::host::Root;
+use crate::misread::split;
 
 /// systemd's own sign of an initramfs (`in_initrd`), in all that dracut makes and in mkinitcpio's with
 /// systemd.
@@ -27,7 +28,7 @@ pub fn is_initramfs(root: &dyn Root) -> bool {
 /// - TYPE ...` (proc_pid_mountinfo(5)).
 fn root_type(mounts: &[u8]) -> Option<&[u8]> {
     let on_root = |line: &&[u8]| line.split(is_blank).nth(4) == Some(b"/");
-    let line = mounts.split(|byte| *byte == b'\n').rfind(on_root)?;
+    let line = split(mounts, b'\n').rfind(on_root)?;
     // The kernel escapes blanks in names, so that no other field is a lone dash.
     line.split(is_blank)
         .skip_while(|field| *field != b"-")

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use heapless::String;
 use heapless::string::StringView;
+
 /// Bytes that came from outside (a command line, a link's target), made safe to show.
 ///
 /// Invalid UTF-8 is shown as U+FFFD and control characters as `\xNN`, so that no message can
@@ -33,6 +34,14 @@ impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{self}`")
     }
+}
+
+/// What `known` has for a word. A `match` on words becomes a comparison for each letter of each of
+/// them, several times as large as a table that is a constant.
+pub fn one_of<T: Copy>(word: &[u8], known: &[(&str, T)]) -> Option<T> {
+    let mut known = known.iter();
+    let found = known.find(|(other, _)| word == other.as_bytes());
+    found.map(|(_, meaning)| *meaning)
 }
 
 /// The longest driver name kept, in bytes; a longer one ends in `…`. The kernel's own have 25.

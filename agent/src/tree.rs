@@ -43,6 +43,12 @@ impl Tree {
         }
     }
 
+    /// Where the policy's files are read from instead of their own places.
+    #[must_use]
+    pub fn given(&self) -> Option<&Path> {
+        self.given.as_ref()
+    }
+
     fn open_file(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         open_at(&self.directory, path, flags)
     }
