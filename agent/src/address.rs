@@ -49,6 +49,7 @@ impl Slot {
     ///
     /// # Errors
     /// The first field that is not what it should be.
+    #[inline(never)] // Inlined, it makes the executable larger.
     pub fn parse(body: &[u8]) -> Result<Self, Misread<'_>> {
         let has_domain = body.iter().filter(|byte| **byte == b':').count() > 1;
         let (domain, body) = match split_once(body, b':').filter(|_| has_domain) {

@@ -79,6 +79,7 @@ impl Tree {
     ///
     /// # Errors
     /// What the system answered to the first call that failed.
+    #[inline(never)] // Inlined, it makes the executable larger.
     pub fn replace(
         &self,
         directory: &str,
@@ -157,6 +158,7 @@ impl Root for Tree {
         })
     }
 
+    #[inline(never)] // Inlined, it makes the executable larger.
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
         let directory = self.open_file(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut buffer = [MaybeUninit::uninit(); 8192];
