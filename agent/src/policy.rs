@@ -271,6 +271,7 @@ impl<'a> Policy<'a> {
                 target: Target::Id(pattern),
                 expected: None,
                 everywhere: false,
+                confirmed: false,
             });
         }
     }

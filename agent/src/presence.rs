@@ -1,5 +1,8 @@
-//! What is to be left alone and is not where it was said to be: a typing error, a card that gave the
-//! root bus another number, or another machine. None of them may widen what is taken.
+//! Whether what selectors name is where it was said to be: a typing error, a card that gave the root bus
+//! another number, or another machine. None of them may widen what is taken.
+//!
+//! What is to be taken is all that a selector names, if one function of the device has the `@ID`, and
+//! nothing otherwise. What is to be left alone:
 //!
 //! - With `@ID`, what has that ID is left alone wherever it is.
 //! - Without, an exclusion may have meant anything: nothing is bound.
@@ -12,16 +15,20 @@ use crate::problem::Problem;
 use crate::selector::{Name, Selector, Source, Target};
 use crate::unmatched::nearest;
 
-/// Looks for all that is to be left alone, after [`crate::resolve`] has found out the places.
+/// Looks for all that selectors name, after [`crate::resolve`] has found out the places.
 #[inline(never)] // Inlined, it makes the executable larger.
 pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
     for at in 0..policy.selectors.len() {
-        let Some(selector) = policy.selectors.get_mut(at).filter(|s| s.excludes) else {
+        let Some(selector) = policy.selectors.get_mut(at) else {
             continue;
         };
         let all = || inventory.iter().map(|(_, function)| function);
         let here = || all().filter(|f| selector.points_at(f.address, &f.id));
         let right = here().any(|f| selector.expects(&f.id));
+        if !selector.excludes {
+            selector.confirmed = right && selector.names_one();
+            continue;
+        }
         if right || comes_later(selector, inventory) {
             continue;
         }

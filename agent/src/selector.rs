@@ -43,6 +43,9 @@ pub struct Selector<'a> {
     /// Whether it means whatever has the expected ID as well: [`crate::presence`] says so where the
     /// place has something else.
     pub everywhere: bool,
+    /// Whether a function of the device that it names has the expected ID, and so all that it names are
+    /// meant: [`crate::presence`] finds out.
+    pub confirmed: bool,
 }
 
 /// The parameter a selector came from.
@@ -101,15 +104,14 @@ impl Selector<'_> {
     /// a function from being taken, never from being left alone.
     #[must_use]
     pub fn matches(&self, address: Address, id: &DeviceId) -> bool {
-        let there = self.points_at(address, id) && (self.excludes || self.expects(id));
-        there || (self.everywhere && self.expects(id))
+        let right = self.excludes || self.confirmed || self.expects(id);
+        (self.points_at(address, id) && right) || (self.everywhere && self.expects(id))
     }
 
-    /// Whether it names this one function, and something else sits there than expected.
+    /// Whether it names this function or its device, and something else sits there than expected.
     #[must_use]
     pub fn is_disappointed(&self, address: Address, id: &DeviceId) -> bool {
-        let single = self.slot().is_some_and(|slot| slot.function.is_some());
-        single && self.points_at(address, id) && !self.expects(id)
+        self.names_one() && self.points_at(address, id) && !self.matches(address, id)
     }
 
     pub(crate) fn points_at(&self, address: Address, id: &DeviceId) -> bool {
@@ -254,6 +256,7 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
         target: target(body)?,
         expected,
         everywhere: false,
+        confirmed: false,
     })
 }
 
@@ -613,13 +616,22 @@ mod tests {
                 "{text}"
             );
         }
-        let disappointed = |text: &str| {
-            let selector = parse(text.as_bytes()).unwrap();
-            selector.is_disappointed(there, &id(0x1002))
-        };
-        assert!(disappointed("42:00.0@10de:1b80"));
-        // Of a whole device, one function may well have another ID.
-        assert!(!disappointed("42:00@10de:1b80"));
+        for (text, confirmed, disappointed) in [
+            ("42:00.0@10de:1b80", false, true),
+            ("42:00@10de:1b80", false, true),
+            // Of a whole device, one function may well have another ID.
+            ("42:00@10de:1b80", true, false),
+            ("43:00@10de:1b80", false, false),
+            ("*:1b80@10de:1b80", false, false),
+        ] {
+            let selector = Selector {
+                confirmed,
+                ..parse(text.as_bytes()).unwrap()
+            };
+            let is_disappointed = selector.is_disappointed(there, &id(0x1002));
+            assert_eq!(is_disappointed, disappointed, "{text}, {confirmed}");
+            assert_eq!(selector.matches(there, &id(0x1002)), confirmed, "{text}");
+        }
     }
 
     fn named() -> impl Strategy<Value = std::string::String> {

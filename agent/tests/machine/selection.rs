@@ -198,6 +198,50 @@ fn something_else_in_its_place_is_refused_with_both_ids() {
 }
 
 #[test]
+fn an_id_behind_a_device_asks_whether_one_of_its_functions_has_it() {
+    for device in [
+        "05:00",
+        "0000:05:00.*",
+        "slot:7",
+        "dsn:00-11-22-ff-ff-33-44-55",
+    ] {
+        let machine = || {
+            let machine = machine();
+            write(&machine, "sys/bus/pci/slots/7/address", "0000:05:00\n");
+            let file = format!("sys/bus/pci/devices/{DISK}/config");
+            write(&machine, &file, config(0x0011_22ff_ff33_4455));
+            machine
+        };
+        for id in ["144d:a808", "144d:a809", "144d:*"] {
+            let line = format!("vfio.bind={device}@{id} vfio.group=listed");
+            let result = run(&machine(), &line);
+            assert_eq!(result.bound, [DISK, "0000:05:00.1"], "{line}");
+            assert_eq!(result.exit, EXIT_DONE, "{line}");
+        }
+        let line = format!("vfio.bind={device}@10de:1b80,03:00.0 vfio.group=listed");
+        let machine = machine();
+        let result = run(&machine, &line);
+        assert_eq!(result.bound, [NIC], "{line}");
+        let others = [0xa808, 0xa809].map(|id| Refusal::OtherId(0x144d, id));
+        assert_eq!(result.refusals, others, "{line}");
+        assert_eq!(result.exit, EXIT_NOT_BOUND, "{line}");
+    }
+    // Who names one of them without an ID gets none of them as a sibling: half a group is of no use.
+    let result = run(&machine(), "vfio.bind=05:00@10de:1b80,05:00.1");
+    assert_eq!(result.bound, [""; 0]);
+    // A class and an ID are no place: the ID behind them only narrows.
+    for (line, bound) in [
+        (
+            "vfio.bind=class:02@144d:a808,05:00.1",
+            &[DISK, "0000:05:00.1"][..],
+        ),
+        ("vfio.bind=8086:*@8086:1572,!03:00", &[TWIN]),
+    ] {
+        assert_eq!(run(&machine(), line).bound, bound, "{line}");
+    }
+}
+
+#[test]
 fn what_is_protected_keeps_its_whole_group() {
     let conf = "etc/vfio-bind/protected.conf";
     let other: vfio_bind::address::Address =
