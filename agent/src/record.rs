@@ -106,8 +106,10 @@ impl Record<'_> {
             self.outcomes.groups.iter().any(|status| {
                 status.viable == Some(false) || status.refused || status.late.is_some()
             });
-        let unmatched =
-            unmatched(self.policy, self.inventory).any(|u| u.selector.source != Source::KernelIds);
+        // Where nothing is asked for, nobody has looked.
+        let unmatched = self.state != State::NothingAsked
+            && unmatched(self.policy, self.inventory)
+                .any(|u| u.selector.source != Source::KernelIds);
         // What was not looked at may be what was asked for, or share its group.
         let unseen = self.inventory.beyond_limit > 0
             || self.inventory.unreadable > 0

@@ -297,6 +297,10 @@ fn what_is_protected_is_no_reason_to_do_anything() {
         record.exit()
     });
     assert!(quiet);
+    // Nor to look at the machine, so that nobody knows whether it is there.
+    for line in ["vfio.protect=05:00.0", "vfio.protect=144d:a808 vfio.force"] {
+        assert_eq!(run(&machine, line).exit, EXIT_DONE, "{line}");
+    }
     // A typing error in it may hide the disk.
     write(
         &machine,
