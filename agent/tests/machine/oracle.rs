@@ -250,7 +250,7 @@ impl<'a> Oracle<'a> {
         item.id.is_none() && !self.comes_later(item) && !self.nodes.iter().any(is_there)
     }
 
-    /// "A name that two share means neither": two functions, or two devices with one serial number.
+    /// "A serial number that two devices share means neither, nor does another name of two functions".
     fn is_shared(&self, target: &Target) -> bool {
         let several = |mut owners: Vec<(u32, u8, u8, u8)>| {
             owners.dedup();
@@ -306,7 +306,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// "Only if that sits there now".
+    /// "Only if that sits there now, in one function of a device".
     fn sits_there(&self, item: &Item) -> bool {
         let there = |id| {
             self.nodes
@@ -338,7 +338,7 @@ impl<'a> Oracle<'a> {
             || self.binds.iter().any(|item| self.selects(item, node))
     }
 
-    /// "Named by address, path, slot, serial number, label or ACPI node".
+    /// "One by one (address, path, slot, serial number, label or ACPI node)".
     fn is_named_alone(&self, node: &Node) -> bool {
         let alone = |item: &&&Item| !matches!(item.target, Target::Id(..) | Target::Class(..));
         self.binds
@@ -347,7 +347,7 @@ impl<'a> Oracle<'a> {
             .any(|item| self.selects(item, node))
     }
 
-    /// "Unless they are named by address or by whole ID".
+    /// "Unless they are named by whole ID or one by one".
     fn may_be_taken(&self, node: &Node) -> bool {
         let whole = |ids: &[Option<u32>; 4]| ids[0].is_some() && ids[1].is_some();
         let by_kernel = || self.ids.iter().any(|id| whole(&id.0) && node.is_like(id));
@@ -381,7 +381,7 @@ impl<'a> Oracle<'a> {
             && !self.is_excluded(node)
     }
 
-    /// "A function that is not the one that `@ID` names".
+    /// "What is not what `@ID` names"; "behind an ID or a class it narrows".
     fn is_another(&self, node: &Node) -> bool {
         let another = |item: &&Item| {
             let a_place = !matches!(item.target, Target::Id(..) | Target::Class(..));
