@@ -170,7 +170,7 @@ fn a_connection_that_hangs_costs_its_rows_and_little_time() {
     repository.set(Fault::Hangs("_s390x.deb"));
     let started = std::time::Instant::now();
     let (words, count, _) = run(&repository.client(cache.path()), &["moon"]);
-    assert!(started.elapsed().as_secs() < 40, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 90, "{:?}", started.elapsed());
     assert_eq!(words[..2], ["passed", "passed"]);
     assert!(
         words[2].starts_with(&format!("NOT RUN: {reason}")),

@@ -166,7 +166,7 @@ impl Repository {
             main: address.to_owned(),
             security: None,
             keyring: Some(self.keyring()),
-            timeout: 1,
+            timeout: 3,
         };
         Debian::at(archives, Cache::at(cache).unwrap())
     }
