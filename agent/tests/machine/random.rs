@@ -29,7 +29,7 @@ fn pick(excludes: f64) -> impl Strategy<Value = Pick> {
         prop::bool::weighted(excludes),
         0u8..16,
         any::<Index>(),
-        prop::bool::weighted(0.06),
+        prop::bool::weighted(0.08),
     );
     (form, rest).prop_map(
         |((near, function, kind, form), (excludes, id, other, moved))| Pick {
@@ -59,7 +59,8 @@ impl Pick {
                 0 => place.function ^= 7,
                 1 => place.bus ^= 0x80,
                 2 => place.domain ^= 1,
-                _ => place.domain ^= 0x1_0000,
+                // As one that vmd brings later.
+                _ => place.domain ^= 0x1_0001,
             }
         }
         let name = |name: &Option<String>| match self.moved {
@@ -68,11 +69,14 @@ impl Pick {
         };
         let named = match self.kind {
             0..3 => Some(Target::Device(place)),
-            3..6 if self.moved => node
-                .path
-                .as_deref()
-                .map(|path| Target::Path(path.replace("/0", "/1"))),
-            3..6 => node.path.clone().map(Target::Path),
+            3..6 => node.path.as_deref().map(|path| {
+                let (_, rest) = path.split_once(':').unwrap();
+                Target::Path(match self.form % 4 {
+                    _ if !self.moved => path.to_owned(),
+                    0 | 1 => path.replace("/0", "/1"),
+                    _ => format!("{:04x}:{rest}", place.domain),
+                })
+            }),
             6 => node
                 .serial
                 .map(|serial| Target::Serial(serial + u64::from(self.moved))),

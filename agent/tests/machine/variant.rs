@@ -226,7 +226,7 @@ fn a_driver_that_cannot_be_loaded_is_asked_for_once_and_hinders_no_other() {
         let line = "vfio.bind=03:00.2,03:00.3,42:00.0";
         assert_eq!(drive(&machine, line), EXIT_NOT_BOUND, "{missing}");
         let by_vfio = |address: &&str| machine.driver(address).is_some_and(|d| d.contains("vfio"));
-        assert!(taken.iter().all(&by_vfio), "{missing}");
+        assert!(taken.iter().all(by_vfio), "{missing}");
         assert!(!kept.iter().any(by_vfio), "{missing}");
         let events = machine.take_events().into_iter();
         let loads: Vec<_> = events
