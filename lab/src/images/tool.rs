@@ -147,16 +147,12 @@ impl Tool {
     #[must_use]
     pub fn small_cases(&self) -> &'static [Case] {
         match self {
-            Self::InitramfsTools(_) => &[
-                Case::Asked,
-                Case::Configured,
-                Case::WithoutUs,
-                Case::Crashing,
-                Case::Again,
-            ],
+            Self::InitramfsTools(_) => &[Case::Asked, Case::Configured, Case::WithoutUs],
+            Self::Dracut(_, false) | Self::Mkinitcpio(..) => &[Case::Asked, Case::Configured],
             // It takes a minute for an image.
             Self::Mkosi => &[],
-            _ => &[Case::Asked, Case::Configured],
+            // They carry the same files as the others of their kind.
+            Self::Dracut(_, true) | Self::Cpio => &[Case::Asked],
         }
     }
 

@@ -49,16 +49,14 @@ pub fn small(seed: u64) -> Vec<Scenario> {
     all
 }
 
-const SMALL: [&str; 24] = [
+const SMALL: [&str; 21] = [
     // Early.
     "gpu-by-address",
     "native-first",
-    "first-process",
     // What is asked for, by each kind of name.
     "added-up",
     "path-on-other-buses",
     "class",
-    "gpu-by-kernel-ids",
     "variant",
     // Whole groups, also where the kernel makes them late.
     "behind-a-bridge",
@@ -73,7 +71,6 @@ const SMALL: [&str; 24] = [
     "iommu-absent",
     "no-vfio-native",
     "malformed",
-    "vanished",
     "framebuffer-6.1",
     // Truth.
     "listed-blocked",
