@@ -1,7 +1,9 @@
 //! Tests on machines made of directories.
 
+mod agreement;
 mod apply;
 mod architecture;
+mod asked;
 mod crash;
 mod display;
 mod exclusion;
@@ -9,9 +11,11 @@ mod executable;
 mod faults;
 mod grouping;
 mod list;
+mod oracle;
 mod plan;
 mod property;
 mod protection;
+mod random;
 mod real;
 mod recorded;
 mod report;

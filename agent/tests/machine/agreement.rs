@@ -1,0 +1,265 @@
+//! The planner against [`oracle`], by random policies on the captured machines.
+//!
+//! `VFIO_BIND_CASES=100000 cargo test -p vfio-bind-agent --test machine agreement` tries more of them. Where
+//! the two differ, README.md says which is right, and a table test of the planner gets one more row.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use rustix::io::Errno;
+use vfio_bind::host::Root;
+use vfio_bind::plan::Decision;
+use vfio_bind::run;
+
+use crate::asked::Policy;
+use crate::oracle::{EMPTY_SLOT, Node, expected};
+use crate::plan::MACHINES;
+use crate::random::drafted;
+use crate::support::{Card, Machine, topology, write};
+
+/// What was read of a machine, or which way a link leads.
+type Cache = RefCell<BTreeMap<String, Result<Vec<u8>, Errno>>>;
+
+/// A machine with every kind of name.
+struct Real {
+    machine: Machine,
+    nodes: Vec<Node>,
+    /// Nothing changes in it.
+    files: Cache,
+    links: Cache,
+}
+
+impl Real {
+    fn new(name: &str) -> Self {
+        let machine = Machine::from_topology(name);
+        let cards = topology(name);
+        let vacant = format!("sys/bus/pci/slots/{EMPTY_SLOT}/address");
+        write(&machine, &vacant, "0000:fe:1f\n");
+        let mut ways = BTreeMap::new();
+        for (at, card) in cards.iter().enumerate() {
+            let (domain, rest) = card.address.split_once(':').unwrap();
+            let bus = u32::from_str_radix(&rest[..2], 16).unwrap();
+            let leads = |other: &&Card| {
+                other.bridge
+                    && other.address.starts_with(domain)
+                    && other
+                        .buses
+                        .is_some_and(|(first, _)| u32::from(first) == bus && bus > 0)
+            };
+            let above = cards
+                .iter()
+                .find(leads)
+                .map(|bridge| format!("{}/{}", ways[&bridge.address], bridge.address));
+            let way = above.unwrap_or_else(|| format!("{domain}:{bus:02x}"));
+            machine.put_behind(&card.address, &way);
+            ways.insert(card.address.clone(), way);
+            name_it(&machine, at, &card.address);
+        }
+        let nodes = cards
+            .iter()
+            .map(|card| Node::read(&machine, &card.address))
+            .collect();
+        Self {
+            machine,
+            nodes,
+            files: Cache::default(),
+            links: Cache::default(),
+        }
+    }
+}
+
+/// Gives a function a name of some kind; some names are those of two devices.
+fn name_it(machine: &Machine, at: usize, address: &str) {
+    let own = |file: &str| format!("sys/bus/pci/devices/{address}/{file}");
+    let number = if at % 8 < 4 { at / 8 } else { 100 + at };
+    match at % 4 {
+        0 => {
+            let mut config = vec![0; 0x110];
+            config[0x100..0x104].copy_from_slice(&0x0001_0003u32.to_le_bytes());
+            config[0x104..0x108].copy_from_slice(&(number as u32 / 2).to_le_bytes());
+            config[0x108..0x10c].copy_from_slice(&0x0011_2233u32.to_le_bytes());
+            write(machine, &own("config"), config);
+        }
+        1 if address.ends_with(".0") => {
+            let device = address.strip_suffix(".0").unwrap();
+            write(
+                machine,
+                &format!("sys/bus/pci/slots/{at}/address"),
+                format!("{device}\n"),
+            );
+        }
+        2 => write(
+            machine,
+            &own("label"),
+            format!("Onboard LAN {}\n", number / 2),
+        ),
+        _ => write(
+            machine,
+            &own("firmware_node/path"),
+            format!("\\_SB_.PCI0.D{number:03X}\n"),
+        ),
+    }
+}
+
+/// A machine's tree with other files in some places.
+struct Image<'m> {
+    real: &'m Real,
+    files: BTreeMap<String, String>,
+}
+
+/// As much as there is room for, of what is in the cache or gets there.
+fn from_cache<'b>(
+    cache: &Cache,
+    path: &str,
+    buffer: &'b mut [u8],
+    read: impl FnOnce() -> Result<Vec<u8>, Errno>,
+) -> Result<&'b [u8], Errno> {
+    let mut cache = cache.borrow_mut();
+    if !cache.contains_key(path) {
+        cache.insert(path.to_owned(), read());
+    }
+    let content = cache[path].as_deref().map_err(|errno| *errno)?;
+    Ok(copy(content, buffer))
+}
+
+fn copy<'b>(content: &[u8], buffer: &'b mut [u8]) -> &'b [u8] {
+    let length = content.len().min(buffer.len());
+    buffer[..length].copy_from_slice(&content[..length]);
+    &buffer[..length]
+}
+
+impl Root for Image<'_> {
+    fn read_at<'b>(
+        &self,
+        path: &str,
+        offset: u32,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Errno> {
+        let Real { machine, files, .. } = self.real;
+        match self.files.get(path) {
+            Some(text) => Ok(copy(&text.as_bytes()[offset as usize..], buffer)),
+            None if path.starts_with("etc/") || path == "proc/iomem" => Err(Errno::NOENT),
+            None if offset > 0 => machine.read_at(path, offset, buffer),
+            None => from_cache(files, path, buffer, || {
+                machine.read(path, &mut [0; 4096]).map(<[u8]>::to_vec)
+            }),
+        }
+    }
+
+    fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+        let Real { machine, links, .. } = self.real;
+        from_cache(links, path, buffer, || {
+            machine.link(path, &mut [0; 4096]).map(<[u8]>::to_vec)
+        })
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.files.contains_key(path) || self.real.machine.exists(path)
+    }
+
+    fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        let inside = self
+            .files
+            .keys()
+            .filter_map(|file| file.strip_prefix(path)?.strip_prefix('/'));
+        let names: Vec<_> = inside.collect();
+        match path.starts_with("etc/") {
+            true => names.iter().for_each(|name| each(name.as_bytes())),
+            false => self.real.machine.list(path, each)?,
+        }
+        Ok(())
+    }
+}
+
+/// What the agent would take, and its exit status.
+fn planned(image: &Image<'_>, line: &str) -> (BTreeSet<String>, u8) {
+    let mut planned = BTreeSet::new();
+    let exit = run::rehearse(image, line.as_bytes(), &mut |record| {
+        let bound = record
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.decision == Decision::Bind);
+        planned.extend(bound.map(|step| {
+            record
+                .inventory
+                .get(step.function)
+                .unwrap()
+                .address
+                .to_string()
+        }));
+        record.exit()
+    });
+    (planned, exit)
+}
+
+/// Compares the two, and says what is compared where they differ.
+fn compare(
+    real: &Real,
+    display: Option<&str>,
+    framebuffer: bool,
+    policy: &Policy,
+) -> Result<usize, String> {
+    let mut files: BTreeMap<_, _> = policy
+        .files()
+        .into_iter()
+        .map(|(file, text)| (file.to_owned(), text))
+        .collect();
+    if let Some(address) = display {
+        match framebuffer {
+            true => files.insert(
+                "proc/iomem".to_owned(),
+                format!("c0000000-c0ffffff : {address}\n  c0000000-c02fffff : BOOTFB\n"),
+            ),
+            false => files.insert(
+                format!("sys/bus/pci/devices/{address}/boot_vga"),
+                "1\n".to_owned(),
+            ),
+        };
+    }
+    let image = Image { real, files };
+    let (planned, expected) = (
+        planned(&image, &policy.line()),
+        expected(&real.nodes, display, policy),
+    );
+    match planned == expected {
+        true => Ok(expected.0.len()),
+        false => Err(format!(
+            "`{}` with {:?}\nthe agent would take {:?}\nREADME says {:?}",
+            policy.line(),
+            image.files,
+            planned,
+            expected
+        )),
+    }
+}
+
+fn cases() -> u32 {
+    std::env::var("VFIO_BIND_CASES").map_or(2000, |text| text.parse().unwrap())
+}
+
+thread_local! {
+    static REAL: Vec<Real> = MACHINES.iter().map(|name| Real::new(name)).collect();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #[test]
+    fn what_is_taken_is_what_readme_says(
+        machine in 0..MACHINES.len(),
+        display in prop::option::weighted(0.7, any::<Index>()),
+        framebuffer in any::<bool>(),
+        drafted in drafted(),
+    ) {
+        REAL.with(|machines| {
+            let real = &machines[machine];
+            let displays: Vec<_> = real.nodes.iter().filter(|node| node.class >> 8 == 0x0300).collect();
+            let display = display.filter(|_| !displays.is_empty()).map(|index| &*index.get(&displays).address);
+            let compared = compare(real, display, framebuffer, &drafted.policy(&real.nodes));
+            prop_assert!(compared.is_ok(), "{}: {}", MACHINES[machine], compared.unwrap_err());
+            Ok(())
+        })?;
+    }
+}
