@@ -419,6 +419,13 @@ mod tests {
         assert!(!read(b"vfio.driver=vfio_pci").auto && read(b"").auto);
         let last = read(b"vfio.driver=mlx5_vfio_pci vfio.driver=auto");
         assert!(last.auto && last.driver == "vfio-pci");
+        let last = read(
+            b"vfio.onfail=hold vfio.group=listed vfio.force vfio.dry_run \
+             vfio.onfail=native vfio.group=endpoints vfio.force=0 vfio.dry_run=0",
+        );
+        assert_eq!(last.on_failure, OnFailure::Native);
+        assert_eq!(last.group, GroupPolicy::Endpoints);
+        assert!(!last.force && !last.dry_run && last.problems.is_empty());
     }
 
     #[test]

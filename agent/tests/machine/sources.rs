@@ -32,8 +32,8 @@ fn machine(files: &[(&str, &str)]) -> Machine {
     machine
 }
 
-/// What a run came to.
-struct Came {
+/// A run, once it is over.
+struct Ran {
     exit: u8,
     state: State,
     bound: Vec<String>,
@@ -41,10 +41,10 @@ struct Came {
     unasked: Vec<(String, Fate)>,
 }
 
-fn run(machine: &Machine, line: &str) -> Came {
-    let mut came = None;
+fn run(machine: &Machine, line: &str) -> Ran {
+    let mut ran = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
-        came = Some(Came {
+        ran = Some(Ran {
             exit: record.exit(),
             state: record.state,
             bound: bound(record),
@@ -58,7 +58,7 @@ fn run(machine: &Machine, line: &str) -> Came {
         });
         record.exit()
     });
-    came.unwrap()
+    ran.unwrap()
 }
 
 fn loads(machine: &Machine) -> Vec<String> {
@@ -124,10 +124,10 @@ const OVERREACHES: &[Overreach] = &[
 fn no_source_hands_vfio_pci_what_the_plan_leaves_alone() {
     for (files, line) in OVERREACHES {
         let machine = machine(files);
-        let came = run(&machine, line);
+        let ran = run(&machine, line);
         let case = format!("{files:?} {line}");
-        assert_eq!(came.bound, [DISK], "{case}");
-        assert_eq!(came.unasked, [], "{case}");
+        assert_eq!(ran.bound, [DISK], "{case}");
+        assert_eq!(ran.unasked, [], "{case}");
         assert_eq!(
             (machine.driver(GPU), machine.driver(TWIN)),
             (None, None),
@@ -176,8 +176,8 @@ fn where_all_is_refused_nobody_gives_vfio_pci_the_ids_later() {
         ),
     ] {
         let machine = machine(files);
-        let came = run(&machine, line);
-        assert_eq!((came.exit, came.state), (exit, state), "{line}");
+        let ran = run(&machine, line);
+        assert_eq!((ran.exit, ran.state), (exit, state), "{line}");
         assert_eq!(machine.take_events(), [EMPTY], "{line}");
         // It is there with its list by now.
         run(&machine, line);
@@ -213,14 +213,10 @@ fn ids_that_take_what_the_plan_takes_stay() {
         ),
     ] {
         let machine = machine(files);
-        let came = run(&machine, line);
-        assert_eq!(
-            came.exit, EXIT_DONE,
-            "{files:?} {line}: {:?}",
-            came.problems
-        );
-        assert!(came.bound.contains(&GPU.to_owned()), "{files:?} {line}");
-        assert!(came.bound.contains(&TWIN.to_owned()), "{files:?} {line}");
+        let ran = run(&machine, line);
+        assert_eq!(ran.exit, EXIT_DONE, "{files:?} {line}: {:?}", ran.problems);
+        assert!(ran.bound.contains(&GPU.to_owned()), "{files:?} {line}");
+        assert!(ran.bound.contains(&TWIN.to_owned()), "{files:?} {line}");
         assert_eq!(loads(&machine), ["modprobe vfio-pci"], "{files:?} {line}");
     }
 }
@@ -263,10 +259,10 @@ const BESIDE: &str = "vfio.bind=01:00.0 vfio_pci.ids=1234:1111 vfio.bind=!1234:1
 #[test]
 fn what_vfio_pci_took_unasked_goes_back() {
     let machine = deaf(&[GPU, TWIN]);
-    let mut came = run(&machine, BESIDE);
+    let mut ran = run(&machine, BESIDE);
     let mut events = machine.take_events();
     // A driver's directory has no order.
-    came.unasked.sort_by_key(|(address, _)| address.clone());
+    ran.unasked.sort_by_key(|(address, _)| address.clone());
     events[2..].sort();
     assert_eq!(
         events,
@@ -278,9 +274,9 @@ fn what_vfio_pci_took_unasked_goes_back() {
         ]
     );
     let returned = [GPU, TWIN].map(|address| (address.to_owned(), Fate::Returned));
-    assert_eq!(came.unasked, returned);
-    assert_eq!(came.exit, EXIT_NOT_BOUND);
-    assert_eq!(came.bound, [DISK]);
+    assert_eq!(ran.unasked, returned);
+    assert_eq!(ran.exit, EXIT_NOT_BOUND);
+    assert_eq!(ran.bound, [DISK]);
     machine.load_native(GPU, "bochs-drm");
     let drivers = [GPU, TWIN, DISK].map(|address| machine.driver(address));
     assert_eq!(
@@ -303,13 +299,13 @@ fn what_cannot_go_back_or_must_not_is_told() {
         if !value.is_empty() {
             machine.set_override(TWIN, value);
         }
-        let came = run(&machine, &format!("{BESIDE}{options}"));
+        let ran = run(&machine, &format!("{BESIDE}{options}"));
         assert_eq!(
-            came.unasked,
+            ran.unasked,
             [(TWIN.to_owned(), fate)],
             "{options:?} {value}"
         );
-        assert_eq!(came.exit, EXIT_NOT_BOUND, "{options:?} {value}");
+        assert_eq!(ran.exit, EXIT_NOT_BOUND, "{options:?} {value}");
         assert_eq!(machine.driver(TWIN).as_deref(), Some("vfio-pci"));
     }
 }
@@ -320,7 +316,46 @@ fn what_a_vfio_driver_had_before_is_not_touched() {
         Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3),
         Card::new(TWIN, 0x1234, 0x1111, 0x03_0000, 16).on("vfio-pci"),
     ]);
-    let came = run(&machine, "vfio.bind=01:00.0");
-    assert_eq!((came.exit, came.unasked), (EXIT_DONE, vec![]));
+    let ran = run(&machine, "vfio.bind=01:00.0");
+    assert_eq!((ran.exit, ran.unasked), (EXIT_DONE, vec![]));
     assert_eq!(machine.driver(TWIN).as_deref(), Some("vfio-pci"));
+}
+
+#[test]
+fn of_files_with_one_name_the_first_directory_counts_and_of_the_others_the_last_name() {
+    const DISKS: &str = "options vfio-pci ids=1b36:0010\n";
+    const CARDS: &str = "options vfio-pci ids=1234:1111\n";
+    let cards = &[GPU, TWIN][..];
+    for (files, expected) in [
+        (
+            [("etc", "vfio.conf", CARDS), ("run", "vfio.conf", DISKS)],
+            cards,
+        ),
+        (
+            [("lib", "vfio.conf", DISKS), ("usr/lib", "vfio.conf", CARDS)],
+            cards,
+        ),
+        (
+            [
+                ("lib", "vfio.conf", CARDS),
+                ("usr/local/lib", "vfio.conf", DISKS),
+            ],
+            &[DISK],
+        ),
+        ([("etc", "a.conf", DISKS), ("lib", "b.conf", CARDS)], cards),
+        (
+            [("lib", "a.conf", CARDS), ("etc", "b.conf", DISKS)],
+            &[DISK],
+        ),
+        (
+            [("etc", "a.conf", CARDS), ("etc", "b.conf.old", DISKS)],
+            cards,
+        ),
+    ] {
+        let machine = machine(&[]);
+        for (directory, name, text) in files {
+            write(&machine, &format!("{directory}/modprobe.d/{name}"), text);
+        }
+        assert_eq!(run(&machine, "quiet").bound, expected, "{files:?}");
+    }
 }

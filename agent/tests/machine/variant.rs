@@ -210,3 +210,29 @@ fn a_driver_that_cannot_be_loaded_gives_the_function_back() {
     assert_eq!(machine.driver(NIC).as_deref(), Some("mlx5_core"));
     assert_eq!(machine.driver_override(NIC), "");
 }
+
+#[test]
+fn a_driver_that_cannot_be_loaded_is_asked_for_once_and_hinders_no_other() {
+    const SECOND: &str = "0000:03:00.3";
+    for (missing, kept, taken) in [
+        ("mlx5_vfio_pci", &[NIC, SECOND][..], &[GPU][..]),
+        ("vfio-pci", &[GPU], &[NIC, SECOND]),
+    ] {
+        let machine = machine().with(Trouble {
+            missing: vec![missing],
+            ..Trouble::default()
+        });
+        machine.insert(&Card::new(SECOND, 0x15b3, 0x101e, 0x02_0000, 4).on("mlx5_core"));
+        let line = "vfio.bind=03:00.2,03:00.3,42:00.0";
+        assert_eq!(drive(&machine, line), EXIT_NOT_BOUND, "{missing}");
+        let by_vfio = |address: &&str| machine.driver(address).is_some_and(|d| d.contains("vfio"));
+        assert!(taken.iter().all(by_vfio), "{missing}");
+        assert!(!kept.iter().any(by_vfio), "{missing}");
+        let events = machine.take_events().into_iter();
+        let loads: Vec<_> = events
+            .filter(|event| event.starts_with("modprobe"))
+            .collect();
+        let expected = ["modprobe mlx5_vfio_pci", "modprobe vfio-pci"];
+        assert_eq!(loads, expected, "{missing}");
+    }
+}
