@@ -575,14 +575,14 @@ fn without_groups(machine: Machine, groups: Groups) -> Machine {
     machine
 }
 
-/// What one run with one fault came to.
-struct Came {
+/// A run with one fault, once it is over.
+struct FaultedRun {
     calls: Vec<(Kind, String)>,
     exit: u8,
     violations: Vec<String>,
 }
 
-fn perform(case: Case, on_fail: OnFail, at: usize, fault: Fault) -> Came {
+fn perform(case: Case, on_fail: OnFail, at: usize, fault: Fault) -> FaultedRun {
     let machine = machine_of(&case);
     let mut run = Run {
         case,
@@ -645,7 +645,7 @@ fn perform(case: Case, on_fail: OnFail, at: usize, fault: Fault) -> Came {
         }
         text
     });
-    Came {
+    FaultedRun {
         violations: told.collect(),
         calls: run.host.log.take(),
         exit: run.exit,
@@ -1018,15 +1018,15 @@ fn every_call(
             {
                 continue;
             }
-            let came = perform(case, on_fail, at, fault);
-            found.extend(came.violations);
+            let run = perform(case, on_fail, at, fault);
+            found.extend(run.violations);
             runs += 1;
             let most = clean.calls.len() * 2 + 40;
-            if came.calls.len() > most {
+            if run.calls.len() > most {
                 found.push(format!(
                     "{}: {fault:?} at {at}: {} calls",
                     case.name,
-                    came.calls.len()
+                    run.calls.len()
                 ));
             }
         }
