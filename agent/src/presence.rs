@@ -55,11 +55,11 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
 }
 
 /// Whether what a selector names cannot be there yet, and that is no news: the inside of a slot without
-/// a card, and a domain that vmd makes when it takes its controller.
+/// a card, unless an ID says which one it had, and a domain that vmd makes when it takes its controller.
 #[must_use]
 pub fn comes_later(selector: &Selector<'_>, inventory: &Inventory) -> bool {
     if let Target::Named(Name::Slot(_), place) = selector.target {
-        return place.is_some();
+        return place.is_some() && selector.expected.is_none();
     }
     let domain = match selector.target {
         Target::Named(Name::Path(path), _) => Some(path.domain()),

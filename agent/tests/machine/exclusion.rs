@@ -105,6 +105,51 @@ fn with_an_id_it_excludes_what_has_that_id() {
 }
 
 #[test]
+fn a_slot_with_an_id_is_no_other_place() {
+    for (slot, selector, there, bound) in [
+        // Another card sits there: the one that is meant has moved.
+        (
+            "0000:02:00",
+            "slot:4@8086:1572",
+            "8086:10d3 is there now",
+            &["0000:03:00.0"][..],
+        ),
+        (
+            "0000:09:00",
+            "slot:4@8086:10d3",
+            "nothing is there now",
+            &[NIC, "0000:01:00.1"],
+        ),
+    ] {
+        let told = |word: &str| {
+            let (_, id) = selector.split_once('@').unwrap();
+            format!("{word}{selector}: {there}; every {id} of this machine is left alone")
+        };
+        let with_slot = || {
+            let machine = machine();
+            let file = "sys/bus/pci/slots/4/address";
+            write(&machine, file, format!("{slot}\n"));
+            machine
+        };
+        for word in ["vfio.bind=!", "vfio.protect="] {
+            let taken = take(
+                &with_slot(),
+                &format!("vfio.bind=class:02 {word}{selector}"),
+            );
+            assert_eq!(taken.bound, bound, "{word}{selector}");
+            let errors = taken.errors;
+            assert!(errors.contains(&told(word)), "{word}{selector}: {errors:?}");
+        }
+        let machine = with_slot();
+        machine.record(&format!("vfio.protect={selector}  # /\n"));
+        let taken = take(&machine, "vfio.bind=class:02");
+        assert_eq!(taken.bound, bound, "recorded {selector}");
+        let told = format!("{}; build the image anew", told("protected.conf: "));
+        assert!(taken.warnings.contains(&told), "{:?}", taken.warnings);
+    }
+}
+
+#[test]
 fn what_is_known_to_be_empty_is_no_mistake() {
     let machine = machine();
     write(&machine, "sys/bus/pci/slots/9/address", "0000:09:00\n");
