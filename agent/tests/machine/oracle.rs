@@ -231,12 +231,12 @@ impl<'a> Oracle<'a> {
         this
     }
 
-    /// "A slot without a card is no mistake, nor is a domain that vmd brings later".
+    /// "A slot without a card is no mistake where no ID is given", nor "a domain that vmd brings later".
     fn comes_later(&self, item: &Item) -> bool {
         let domain = match &item.target {
             Target::Function(place) | Target::Device(place) => place.domain,
             Target::Path(path) => hex(path.split(':').next().unwrap()),
-            Target::Slot(name) => return name == EMPTY_SLOT,
+            Target::Slot(name) => return name == EMPTY_SLOT && item.id.is_none(),
             _ => return false,
         };
         domain > 0xffff

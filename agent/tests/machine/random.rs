@@ -29,7 +29,7 @@ fn pick(excludes: f64) -> impl Strategy<Value = Pick> {
         prop::bool::weighted(excludes),
         0u8..16,
         any::<Index>(),
-        prop::bool::weighted(0.06),
+        prop::bool::weighted(0.08),
     );
     (form, rest).prop_map(
         |((near, function, kind, form), (excludes, id, other, moved))| Pick {
@@ -59,7 +59,8 @@ impl Pick {
                 0 => place.function ^= 7,
                 1 => place.bus ^= 0x80,
                 2 => place.domain ^= 1,
-                _ => place.domain ^= 0x1_0000,
+                // As one that vmd brings later.
+                _ => place.domain ^= 0x1_0001,
             }
         }
         let name = |name: &Option<String>| match self.moved {
@@ -68,19 +69,22 @@ impl Pick {
         };
         let named = match self.kind {
             0..3 => Some(Target::Device(place)),
-            3..6 if self.moved => node
-                .path
-                .as_deref()
-                .map(|path| Target::Path(path.replace("/0", "/1"))),
-            3..6 => node.path.clone().map(Target::Path),
+            3..6 => node.path.as_deref().map(|path| {
+                let (_, rest) = path.split_once(':').unwrap();
+                Target::Path(match self.form % 4 {
+                    _ if !self.moved => path.to_owned(),
+                    0 | 1 => path.replace("/0", "/1"),
+                    _ => format!("{:04x}:{rest}", place.domain),
+                })
+            }),
             6 => node
                 .serial
                 .map(|serial| Target::Serial(serial + u64::from(self.moved))),
-            7 => name(&node.slot).map(Target::Slot),
+            7 | 16 => name(&node.slot).map(Target::Slot),
             8 => name(&node.label).map(Target::Label),
             9 => name(&node.acpi).map(Target::Acpi),
             10..14 => Some(self.by_id(node)),
-            14..16 => {
+            14 | 15 => {
                 let digits = [2, 4, 6][self.form as usize % 3];
                 Some(Target::Class(node.class >> (24 - 4 * digits), digits))
             }
@@ -111,6 +115,7 @@ impl Pick {
             3 => Target::Id([vendor, None, None, None], None),
             4 => Target::Id([vendor, device, subvendor, subdevice], None),
             5 => Target::Id([vendor, None, subvendor, None], None),
+            6 if self.form > 8 => Target::Id([None; 4], Some((node.class, 0xff_ffff))),
             6 => Target::Id([vendor, device, None, None], Some((node.class, 0xff_ffff))),
             _ => {
                 let mask = if self.form < 8 { 0xff_ff00 } else { 0xff_0000 };
