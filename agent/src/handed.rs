@@ -127,6 +127,7 @@ mod tests {
         let begin = |length| std::format!("vfio_pci.ids=1:1 {}", "a".repeat(length - 17));
         let fits = std::format!("{} vfio_pci.ids=3:3", begin(KMOD_LINE - 17));
         let cut = std::format!("{} vfio_pci.ids=3:3", begin(KMOD_LINE));
+        let full = std::format!("ids={}", "1:1,".repeat(256));
         let too_long = std::format!("ids={}2:2", "1:1,".repeat(256));
         for (options, modules, line, ids) in [
             ("ids=1:1 ids=2:2", "", "quiet", &[2][..]),
@@ -138,6 +139,8 @@ mod tests {
             ("\"ids=1:1\" xids=2:2", "", "vfio.ids=2:2 ids=2:2", &[1]),
             ("ids=,", " ids", "vfio_pci.ids=1234", &[]),
             (&too_long, "", "quiet", &[]),
+            (&full, "", "quiet", &[]),
+            (&full[..full.len() - 1], "", "quiet", &[1]),
             ("", "", &fits, &[3]),
             ("", "", &cut, &[1]),
         ] {

@@ -192,3 +192,34 @@ fn a_machine_beyond_the_limit_is_told_of() {
     });
     assert_eq!((beyond, exit), (5, 1));
 }
+
+#[test]
+fn what_belongs_to_the_machine_is_taken_where_it_is_named_and_never_swept_up() {
+    // In one group with the audio controller, the SMBus and the SPI controller.
+    const ISA: &str = "0000:00:1f.0";
+    let machine = Machine::from_topology("intel-z390-desktop-peg-group");
+    for selector in [
+        "class:06",
+        "class:060100",
+        "*:*:*:*:060100",
+        "8086:*:*:*:060100",
+        "*:a305",
+        "8086:*:1458:*:060100:ffff00",
+    ] {
+        let line = format!("vfio.bind={selector}");
+        assert!(!bound(&machine, &line).contains(ISA), "{line}");
+        let told = format!(
+            "{ISA}: it belongs to the machine itself; name it by address or whole ID to take it"
+        );
+        assert!(refusals(&machine, &line).contains(&told), "{line}");
+    }
+    for word in [
+        "vfio.bind=00:1f.0",
+        "vfio.bind=8086:a305",
+        "vfio.bind=8086:a305:*:*:060100",
+        "vfio_pci.ids=8086:a305",
+    ] {
+        let line = format!("{word} vfio.group=listed");
+        assert_eq!(bound(&machine, &line), set(&[ISA]), "{line}");
+    }
+}

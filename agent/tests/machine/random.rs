@@ -80,11 +80,11 @@ impl Pick {
             6 => node
                 .serial
                 .map(|serial| Target::Serial(serial + u64::from(self.moved))),
-            7 => name(&node.slot).map(Target::Slot),
+            7 | 16 => name(&node.slot).map(Target::Slot),
             8 => name(&node.label).map(Target::Label),
             9 => name(&node.acpi).map(Target::Acpi),
             10..14 => Some(self.by_id(node)),
-            14..16 => {
+            14 | 15 => {
                 let digits = [2, 4, 6][self.form as usize % 3];
                 Some(Target::Class(node.class >> (24 - 4 * digits), digits))
             }
@@ -115,6 +115,7 @@ impl Pick {
             3 => Target::Id([vendor, None, None, None], None),
             4 => Target::Id([vendor, device, subvendor, subdevice], None),
             5 => Target::Id([vendor, None, subvendor, None], None),
+            6 if self.form > 8 => Target::Id([None; 4], Some((node.class, 0xff_ffff))),
             6 => Target::Id([vendor, device, None, None], Some((node.class, 0xff_ffff))),
             _ => {
                 let mask = if self.form < 8 { 0xff_ff00 } else { 0xff_0000 };

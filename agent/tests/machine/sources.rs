@@ -351,6 +351,13 @@ fn of_files_with_one_name_the_first_directory_counts_and_of_the_others_the_last_
             [("etc", "a.conf", CARDS), ("etc", "b.conf.old", DISKS)],
             cards,
         ),
+        (
+            [
+                ("etc", "a.conf", CARDS),
+                ("etc", "b.conf", "options vfio-pci disable_vga=1\n"),
+            ],
+            cards,
+        ),
     ] {
         let machine = machine(&[]);
         for (directory, name, text) in files {
