@@ -342,7 +342,7 @@ fn driver_name(text: &[u8]) -> Name {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     extern crate std;
     use super::*;
     use crate::problem::Place;
@@ -362,7 +362,7 @@ mod tests {
         })
     }
 
-    fn selectors(policy: &Policy<'_>) -> Vec<String> {
+    pub(crate) fn selectors(policy: &Policy<'_>) -> Vec<String> {
         let sign = |s: &Selector<'_>| if s.excludes { "!" } else { "" };
         policy
             .selectors
@@ -371,7 +371,7 @@ mod tests {
             .collect()
     }
 
-    fn problems(policy: &Policy<'_>) -> Vec<String> {
+    pub(crate) fn problems(policy: &Policy<'_>) -> Vec<String> {
         policy.problems.iter().map(ToString::to_string).collect()
     }
 

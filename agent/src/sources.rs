@@ -195,23 +195,8 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::policy::GroupPolicy;
-    use crate::selector::Selector;
+    use crate::policy::tests::{problems, selectors};
     use std::format;
-    use std::string::{String, ToString};
-    use std::vec::Vec;
-
-    fn selectors(policy: &Policy<'_>) -> Vec<String> {
-        let sign = |s: &Selector<'_>| if s.excludes { "!" } else { "" };
-        policy
-            .selectors
-            .iter()
-            .map(|s| format!("{}{}", sign(s), s.target))
-            .collect()
-    }
-
-    fn problems(policy: &Policy<'_>) -> Vec<String> {
-        policy.problems.iter().map(ToString::to_string).collect()
-    }
 
     #[test]
     fn later_sources_add_selectors_and_replace_ids() {

@@ -18,7 +18,7 @@ use lab::tools::SHELLCHECK;
 use qemu_tests::architecture::Architecture;
 
 use crate::build::cargo::{self, Executable};
-use crate::build::workspace;
+use crate::build::{toolchain, workspace};
 
 /// The targets of the agent besides those with the GNU C library: the same freestanding executable.
 const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
@@ -151,17 +151,19 @@ pub fn passed_tests(text: &str) -> usize {
 
 /// Whether the agent runs where there is nothing, and is small.
 fn agent(path: &Path, architecture: Architecture) -> Result<String> {
-    let size = elf::check_agent(path, architecture)?;
-    Ok(format!("static, {:.1} KiB", size as f64 / 1024.0))
+    elf::check_agent(path, architecture).map(kibibytes)
+}
+
+fn kibibytes(size: usize) -> String {
+    format!("static, {:.1} KiB", size as f64 / 1024.0)
 }
 
 /// Whether it does so where it is built for musl. Its limit is counted with this machine's own compiler;
 /// Debian's, which builds this one where rustc has no libraries, makes 4 KiB more of it on x86_64.
 fn musl(target: &str, debian: &Debian) -> Result<String> {
-    let architecture = crate::build::toolchain::architecture(Some(target))?;
+    let architecture = toolchain::architecture(Some(target))?;
     let path = Executable::agent(Some(target)).build(debian)?;
-    let size = elf::check_static(&path, architecture)?;
-    Ok(format!("static, {:.1} KiB", size as f64 / 1024.0))
+    elf::check_static(&path, architecture).map(kibibytes)
 }
 
 /// What becomes of a run when an archive gives something else than it promised. It wants apt, and an

@@ -115,17 +115,21 @@ fn what_crypttab_opens_at_boot() {
         let system = system();
         system.mount("8:17 /media/key vfat /dev/sdb1");
         system.write("etc/crypttab", &format!("{line}\n"));
-        let found = system.protected();
-        assert_eq!(found.unresolved, [""; 0], "{line}");
-        let second = found
-            .lines
-            .iter()
-            .any(|line| line.starts_with(SATA_LINES[1]));
-        assert_eq!(second, wanted, "{line}: {:?}", found.lines);
+        expect_second(&system, wanted, line);
     }
     let system = system();
     system.write("etc/crypttab", "data UUID=77 none luks\n");
     expect_problem(&system.protected(), &["crypttab data: ", "UUID=77"]);
+}
+
+/// Asserts whether the second disk is protected, and that nothing is left open.
+#[track_caller]
+fn expect_second(system: &System, wanted: bool, line: &str) {
+    let found = system.protected();
+    assert_eq!(found.unresolved, [""; 0], "{line}");
+    let mut lines = found.lines.iter();
+    let second = lines.any(|line| line.starts_with(SATA_LINES[1]));
+    assert_eq!(second, wanted, "{line}: {:?}", found.lines);
 }
 
 #[test]
@@ -153,13 +157,7 @@ fn what_the_command_line_and_initramfs_tools_name() {
     ] {
         let system = system();
         system.write("proc/cmdline", &format!("{line}\n"));
-        let found = system.protected();
-        assert_eq!(found.unresolved, [""; 0], "{line}");
-        let second = found
-            .lines
-            .iter()
-            .any(|line| line.starts_with(SATA_LINES[1]));
-        assert_eq!(second, wanted, "{line}: {:?}", found.lines);
+        expect_second(&system, wanted, line);
     }
     let system = system();
     system.write("proc/cmdline", "resume=UUID=77\n");

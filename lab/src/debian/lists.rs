@@ -76,16 +76,15 @@ impl Lists {
         if lists.is_fresh(&sources)? {
             return Ok(lists);
         }
-        let failure = lists.renew(&sources)?;
-        let there: Vec<_> = lists.suites()?;
+        let Some(failure) = lists.renew(&sources)? else {
+            return Ok(lists);
+        };
+        let there = lists.suites()?;
         let usable: Vec<_> = sources
             .iter()
             .filter(|source| there.contains(&source.suite))
             .cloned()
             .collect();
-        let Some(failure) = failure else {
-            return Ok(lists);
-        };
         // The first is the release itself, and additions are what was asked for.
         let wanted = [&sources[0].suite, release];
         if !wanted

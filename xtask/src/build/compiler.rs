@@ -26,8 +26,6 @@ const LIBRARIES: &str = "libstd-rust-web-dev";
 const SOURCE: &str = "rust-web-src";
 /// The script that starts the compiler.
 const SCRIPT: &str = "rustc";
-/// The file with the version of what is in a folder.
-const VERSION: &str = "version";
 
 /// What the compiler is to have for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +150,6 @@ fn base(host: Architecture, version: &str, lists: &Lists, debian: &Debian) -> Re
         packages.extend([LIBRARIES, COMPILER].map(|name| format!("{name}={version}")));
         lists.unpack(&packages, root)?;
         write_script(&root.join(SCRIPT), &start(host))?;
-        fs::write(root.join(VERSION), version).context("write(version)")?;
         try_out(root, host.triple())
     })
 }

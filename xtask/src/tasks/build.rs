@@ -19,15 +19,18 @@ use crate::install;
 pub fn agent(target: Option<&str>, debian: &Debian) -> Result<bool> {
     let architecture = toolchain::architecture(target)?;
     let path = Executable::agent(target).build(debian)?;
-    let size = elf::check_static(&path, architecture)?;
+    // Another compiler may have built one for musl: see the checks.
+    let musl = target.is_some_and(|target| target.contains("musl"));
+    let check = if musl {
+        elf::check_static
+    } else {
+        elf::check_agent
+    };
+    let size = check(&path, architecture)?;
     let limit = elf::agent_limit(architecture);
     say(format_args!(
         "the agent for {architecture} is static and has {size} of {limit} bytes"
     ));
-    if !target.is_some_and(|target| target.contains("musl")) {
-        // Another compiler may have built that one: see the checks.
-        elf::check_agent(&path, architecture)?;
-    }
     println!("{}", path.display());
     Ok(true)
 }
