@@ -106,7 +106,7 @@ pub fn settings(target: Option<&str>, libc: Libc, archive: &Debian) -> Result<Se
         let folder = target_folder()?.join("cross");
         variables.push(("CARGO_TARGET_DIR".to_owned(), folder.into()));
         if libraries == Libraries::Source {
-            settings.arguments = vec!["-Zbuild-std=core", "-Zbuild-std-features=optimize_for_size"];
+            settings.arguments = vec!["-Zbuild-std=core"];
         }
     }
     if Architecture::host() != Some(architecture) {
