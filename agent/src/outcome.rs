@@ -93,6 +93,8 @@ pub enum Failure {
     Vanished,
     /// Another member of its group could not be bound, so that binding this one is of no use.
     Sibling(Address),
+    /// The time of the run was over before it was done.
+    Late,
 }
 
 impl Failure {
@@ -117,6 +119,7 @@ impl Failure {
                 )
             }
             Self::Vanished => f.write_str("it has vanished"),
+            Self::Late => f.write_str("no time was left; what took so long is told as well"),
             Self::Sibling(address) => {
                 write!(f, "{address} of the same IOMMU group could not be bound")
             }

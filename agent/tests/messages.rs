@@ -58,6 +58,8 @@ fn why_a_function_could_not_be_bound() {
         Failure::NotBound = Failure::NotBound =>
             "vfio-pci did not take it; the kernel log says why above this line",
         Failure::Vanished = Failure::Vanished => "it has vanished",
+        Failure::Late = Failure::Late =>
+            "no time was left; what took so long is told as well",
         Failure::Sibling(_) = Failure::Sibling(address) =>
             "0000:42:00.1 of the same IOMMU group could not be bound",
     );

@@ -53,9 +53,6 @@ install() {
     for conf in "${dracutsysrootdir-}"/{usr/lib,usr/local/lib,etc}/modprobe.d/*.conf; do
         if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci' "$conf"; then
             inst_simple "${conf#"${dracutsysrootdir-}"}"
-            # A reason for the unit to run.
-            mkdir -p "$initdir/etc/vfio-bind"
-            : > "$initdir/etc/vfio-bind/modprobe-ids"
         fi
     done
 
