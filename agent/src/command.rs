@@ -118,8 +118,8 @@ pub fn apply(given: Option<&CStr>, within: Duration, keep: &Keep<'_>) -> u8 {
     };
     if !ours {
         error!(
-            "this is not the machine's own root (a container, a chroot, or no /proc), and what it \
-             would take may be in use: nothing is done"
+            "this is not the machine's own root, or not for this user to see (a container, a chroot, no \
+             /proc, an ordinary user): what it would take may be in use, so nothing is done"
         );
         return EXIT_NOT_BOUND;
     }
