@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::{Card, Machine, bound, problems, unmatched, write};
+use vfio_bind::address::Address;
 use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 use vfio_bind::refusal::Refusal;
@@ -174,10 +175,17 @@ fn what_matches_nothing_is_told_with_what_comes_nearest() {
         ),
         ("0a:00.0@144d:a808", "; nearest is 0000:05:00.0 (144d:a808)"),
         ("0a:00.0", ""),
+        ("0002:03:00.1", "; nearest is 0000:03:00.0 (8086:1572)"),
+        ("0002:04:00.7", "; nearest is 0000:04:00.0 (8086:1572)"),
+        ("0a:00.0@144d:*", ""),
         ("slot:9", ""),
+        ("slot:8", ""),
+        ("slot:8@8086:*", ""),
         ("00:1c.0/01.0", ""),
     ] {
-        let result = run(&machine(), &format!("vfio.bind={selector}"));
+        let machine = machine();
+        write(&machine, "sys/bus/pci/slots/8/address", "0000:0b:00\n");
+        let result = run(&machine, &format!("vfio.bind={selector}"));
         let expected = format!("vfio.bind={selector} matches no function of this machine{told}");
         assert_eq!(result.unmatched, [expected]);
         assert_eq!(result.exit, EXIT_NOT_BOUND);
@@ -193,8 +201,15 @@ fn something_else_in_its_place_is_refused_with_both_ids() {
         result.refusals[0].to_string(),
         "8086:1572 sits there now, which is not what the selector names"
     );
+    assert_eq!(result.unmatched, [""; 0], "one row says it all");
     assert_eq!(result.exit, EXIT_NOT_BOUND);
     assert_eq!(machine.take_events(), [""; 0]);
+
+    // It is protected as well: that has a row, too.
+    let result = run(&machine, "vfio.bind=04:00.0@10de:1b80 vfio.protect=04:00.0");
+    let twin = Address::parse(TWIN.as_bytes()).unwrap();
+    assert_eq!(result.refusals, [Refusal::Protected(twin)]);
+    assert_eq!(result.unmatched, [""; 0]);
 }
 
 #[test]
