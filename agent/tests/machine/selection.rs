@@ -119,6 +119,23 @@ fn every_name_finds_its_place() {
 }
 
 #[test]
+fn a_path_may_begin_at_any_bridge_of_the_way() {
+    for (path, found) in [
+        ("00:1c.0/00.0/00.0", true),
+        ("02:00.0/00.0", true),
+        ("02:00.0/00.1", false),
+        ("02:01.0/00.0", false),
+        ("00:1c.0/00.0", false),
+        ("00:1c.0/02:00.0/00.0", false),
+    ] {
+        let machine = Machine::new(&[Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3)]);
+        machine.put_behind(NIC, "0000:00/0000:00:1c.0/0000:02:00.0");
+        let result = run(&machine, &format!("vfio.bind={path}"));
+        assert_eq!(result.bound.len(), usize::from(found), "{path}");
+    }
+}
+
+#[test]
 fn a_name_of_two_devices_means_neither() {
     let line = "vfio.bind=dsn:00-11-22-ff-ff-33-44-55,0000:05:00.1";
     let both = |line: &str| {
