@@ -5,6 +5,7 @@ use core::fmt;
 use crate::address::Address;
 use crate::cmdline::parameters;
 use crate::host::{LoadError, Root};
+use crate::text::Plain;
 
 /// The IOMMU driver, by the names in `/sys/class/iommu`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,6 +154,7 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RemoveParameter(parameter) => {
+                let parameter = Plain(parameter);
                 write!(f, "the kernel command line says {parameter}; remove it")
             }
             Self::IntelParameter => f.write_str(

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::address::Address;
+use crate::text::Hex;
 
 /// Why a function that was asked for is not bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,7 +102,9 @@ impl fmt::Display for Refusal {
             ),
             Self::OtherId(vendor, device) => write!(
                 f,
-                "{vendor:04x}:{device:04x} sits there now, which is not what the selector names"
+                "{}:{} sits there now, which is not what the selector names",
+                Hex(*vendor, 4),
+                Hex(*device, 4)
             ),
             Self::KernelHasIt => f.write_str(
                 "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select \

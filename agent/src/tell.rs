@@ -6,14 +6,14 @@ use crate::device_id::DeviceId;
 use crate::errno::Answer;
 use crate::function::{Function, Unseen};
 use crate::handed;
-use crate::host::{DRIVERS, Root, driver_of};
+use crate::host::{Root, driver_of};
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::Decision;
 use crate::problem::Severity;
 use crate::record::{Record, State};
 use crate::refusal::Leave;
 use crate::selector::Source;
-use crate::text::Name;
+use crate::text::{Dec, Name, Plain};
 use crate::unasked::Unasked;
 use crate::unmatched::unmatched;
 
@@ -64,6 +64,7 @@ fn tell_problems(record: &Record<'_>) {
     }
     let more = record.policy.more_problems;
     if more > 0 {
+        let more = Dec(more as u64);
         error!("the policy has {more} more problems; nothing is bound");
     }
 }
@@ -112,7 +113,7 @@ fn tell_steps(record: &Record<'_>) {
 }
 
 fn tell_left(address: crate::address::Address, id: &DeviceId, leave: Leave) {
-    warn!("{address} ({}): {leave}", id.kind());
+    warn!("{address} ({}): {leave}", Plain(id.kind()));
 }
 
 fn ending(fate: Fate, outcome: &Outcome) -> impl fmt::Display + '_ {
@@ -126,20 +127,20 @@ fn ending(fate: Fate, outcome: &Outcome) -> impl fmt::Display + '_ {
     })
 }
 
-fn driver(name: Option<&Name>) -> &str {
-    name.map_or("(none)", |name| name.as_str())
+fn driver(name: Option<&Name>) -> Plain<'_> {
+    Plain(name.map_or("(none)", |name| name))
 }
 
 fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
-    let group = status.group;
+    let group = Dec(status.group.into());
     if let Some(address) = status.late {
-        let why = match record.inventory.unseen(address) {
+        let why = Plain(match record.inventory.unseen(address) {
             Unseen::Late => "appeared while the others were bound and is not; run `vfio-bind bind`",
             Unseen::Unread => "could not be read, as was told, and is not bound with the others",
             Unseen::Beyond => {
                 "lies beyond the functions that are looked at, and is not bound with the others"
             }
-        };
+        });
         error!("group {group}: {address} {why}");
     }
     match status.viable {
@@ -147,14 +148,15 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
         None => info!("group {group}: VFIO does not say whether it is viable"),
         Some(false) => {
             let mut named = false;
-            blockers(root, record.inventory, group, &mut |function, driver| {
+            let (inventory, number) = (record.inventory, status.group);
+            blockers(root, inventory, number, &mut |function, driver| {
                 named = true;
                 let address = function.address;
-                let instead = if function.bridge {
+                let instead = Plain(if function.bridge {
                     "it is a bridge, so"
                 } else {
                     "select it too, or"
-                };
+                });
                 error!(
                     "group {group} is not usable: {driver} has {address}; {instead} keep that \
                      driver from loading"
@@ -207,38 +209,37 @@ fn tell_unasked(record: &Record<'_>, root: &dyn Root) {
     }
     if let Some(errno) = record.outcomes.vfio_unseen {
         let answer = Answer(errno);
-        error!("list({DRIVERS}): {answer}; what vfio drivers took besides is not known");
+        error!("list(sys/bus/pci/drivers): {answer}; what vfio drivers took besides is not known");
     }
 }
 
 fn tell_limits(record: &Record<'_>) {
     let beyond = record.inventory.beyond_limit;
     if beyond > 0 {
-        error!(
-            "{beyond} PCI functions beyond the first {} were not looked at",
-            record.inventory.len()
-        );
+        let (beyond, seen) = (Dec(beyond as u64), Dec(record.inventory.len() as u64));
+        error!("{beyond} PCI functions beyond the first {seen} were not looked at");
     }
     let groups = record.outcomes.more_groups;
     if groups > 0 {
+        let groups = Dec(groups as u64);
         warn!("VFIO was not asked about {groups} more groups");
     }
 }
 
 fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
     fmt::from_fn(move |f| {
-        let wanted = record.plan.bound().count();
+        let wanted = Dec(record.plan.bound().count() as u64);
         let there = record
             .outcomes
             .steps
             .iter()
             .filter(|outcome| matches!(outcome.fate, Fate::Bound | Fate::Already))
             .count();
-        let driver = if record.plan.variants.is_empty() {
+        let driver = Plain(if record.plan.variants.is_empty() {
             &record.policy.driver
         } else {
             "their vfio drivers"
-        };
+        });
         let us = record.elapsed_us;
         if record.state == State::DryRun {
             write!(
@@ -247,6 +248,7 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             )
         } else {
             let (ms, part) = (us.div_euclid(1000), us.rem_euclid(1000).div_euclid(100));
+            let (there, ms, part) = (Dec(there as u64), Dec(ms), Dec(part));
             write!(
                 f,
                 "{there} of {wanted} functions on {driver} after {ms}.{part} ms"
