@@ -23,8 +23,29 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
             tell_group(record, root, *status);
         }
         tell_unasked(record, root);
+        tell_protected(record);
+    }
+    if record.state == State::Applied && record.policy.heard {
+        info!(
+            "`vfio: unknown parameter` in the kernel log is harmless: the kernel hands vfio.X to the module \
+             vfio, too"
+        );
     }
     tell_rest(record);
+}
+
+/// What is left alone because somebody said so, and where.
+fn tell_protected(record: &Record<'_>) {
+    for (_, function) in record.inventory.iter() {
+        let mut protecting = record
+            .policy
+            .selectors
+            .iter()
+            .filter(|s| s.source.protects());
+        if let Some(by) = protecting.find(|s| s.matches(function.address, &function.id)) {
+            info!("{}: protected ({by})", function.address);
+        }
+    }
 }
 
 /// Logs what is wrong with the policy or the machine, and the sum of it all.
@@ -48,6 +69,9 @@ pub fn tell_rest(record: &Record<'_>) {
         State::Off => info!("vfio.bind=off: nothing is bound in this boot"),
         State::NoIommu => tell_no_iommu(record),
         State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
+        State::NothingAsked if record.policy.has_errors() => {
+            error!("nothing is bound: what is asked for was not understood");
+        }
         State::NothingAsked => info!("nothing is asked for"),
         State::Applied | State::DryRun => info!("{}", summary(record)),
     }
