@@ -167,10 +167,7 @@ impl<'a> Builds<'a> {
         let policy = root.join("etc/vfio-bind/policy.conf");
         if variant == Variant::Configured {
             let conf = root.join("etc/modprobe.d/vfio.conf");
-            // An archive has no builder to ask: its owner puts the list into the policy.
-            let list = if *tool == Tool::Cpio { PROTECTED } else { "" };
-            let text = format!("{POLICY}{list}");
-            files::write(&policy, text.as_bytes(), 0o644)?;
+            files::write(&policy, POLICY.as_bytes(), 0o644)?;
             files::write(&conf, MODPROBE.as_bytes(), 0o644)?;
             tool.list_hook_last(&root)?;
         }
@@ -204,11 +201,17 @@ impl<'a> Builds<'a> {
         Ok(Built { path, time })
     }
 
-    /// Appends what `cargo xtask cpio` makes to an image.
+    /// Appends what `cargo xtask cpio` makes to an image, as `cat` does. An archive has no builder to
+    /// ask: with a policy goes what its owner has asked for.
     fn append_archive(&self, image: &Path, policy: Option<&Path>) -> Result<()> {
-        let path = image.with_extension("archive");
-        appended::write(&path, &self.rig.agent(ARCHITECTURE)?, policy)?;
-        appended::pad(image)?;
+        let [path, list] = ["archive", "list"].map(|end| image.with_extension(end));
+        files::write(&list, PROTECTED.as_bytes(), 0o644)?;
+        let content = appended::Content {
+            agent: &self.rig.agent(ARCHITECTURE)?,
+            policy,
+            protected: policy.map(|_| list.as_path()),
+        };
+        appended::write(&path, content)?;
         let append = || -> std::io::Result<()> {
             let mut out = fs::OpenOptions::new().append(true).open(image)?;
             std::io::copy(&mut fs::File::open(&path)?, &mut out).map(drop)

@@ -27,7 +27,8 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::Program;
-use crate::tools::{self, MKE2FS, TAR, UNSHARE};
+use crate::tools::{self, LZ4, MKE2FS, TAR, UNSHARE, XZ, ZSTD};
+use crate::unpacked;
 use crate::vm::Boot;
 pub use build::Builds;
 pub use root::Recipe;
@@ -44,7 +45,7 @@ const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergen
 const ARCHITECTURE: Architecture = Architecture::X86_64;
 
 /// The programs of this machine that builds of images need.
-pub const TOOLS: [tools::Tool; 3] = [MKE2FS, TAR, UNSHARE];
+pub const TOOLS: [tools::Tool; 6] = [MKE2FS, TAR, UNSHARE, LZ4, ZSTD, XZ];
 
 /// Which images to boot.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +132,19 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
                 is_cargo: false,
                 wants: wants(&tool),
                 run: Box::new(move || boot(rig, builds, &tool, case, &name)),
+            });
+        }
+    }
+    if tools.contains(&Tool::Cpio) {
+        for case in unpacked::Case::all(choice.small) {
+            let mut parts = rig.machine_parts(None, ARCHITECTURE);
+            parts.push(Part::ImageTools);
+            tasks.push(Task {
+                name: case.name(),
+                is_boot: true,
+                is_cargo: false,
+                wants: parts,
+                run: Box::new(move || unpacked::boot(rig, case)),
             });
         }
     }

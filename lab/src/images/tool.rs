@@ -280,7 +280,8 @@ impl Tool {
         }
     }
 
-    /// The command that builds an image for `release` at [`IMAGE`], uncompressed.
+    /// The command that builds an image for `release` at [`IMAGE`]; uncompressed where we have a hook, for
+    /// cases look into it and change it.
     #[must_use]
     pub fn command(&self, release: Release<'_>) -> Vec<String> {
         let words: Vec<&str> = match self {
@@ -299,12 +300,13 @@ impl Tool {
                 words.push("/tmp/image");
                 words
             }
-            Self::InitramfsTools(_) | Self::Cpio => vec![
+            Self::InitramfsTools(_) => vec![
                 "sh",
                 "-c",
                 "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
                 release,
             ],
+            Self::Cpio => vec!["mkinitramfs", "-o", "/tmp/image", release],
             Self::Mkosi => super::mkosi::command(release),
             Self::Mkinitcpio(..) => vec![
                 "sh",
