@@ -19,6 +19,7 @@ mod random;
 mod real;
 mod recorded;
 mod report;
+mod rescue;
 mod selection;
 mod snapshots;
 mod sources;

@@ -6,6 +6,7 @@ mod mkinitcpio;
 mod mkosi;
 mod repack;
 mod root;
+mod told;
 mod tool;
 
 use std::fs;
@@ -135,6 +136,15 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             });
         }
     }
+    for (tool, name) in told::tools().filter(|(tool, _)| tools.contains(tool) && !choice.small) {
+        tasks.push(Task {
+            name: name.clone(),
+            is_boot: false,
+            is_cargo: false,
+            wants: wants(&tool),
+            run: Box::new(move || told::check(builds, &tool).map(|()| Row::passed(&name))),
+        });
+    }
     if tools.contains(&Tool::Cpio) {
         for case in unpacked::Case::all(choice.small) {
             let mut parts = rig.machine_parts(None, ARCHITECTURE);
@@ -180,7 +190,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     disk::make(&disk, &init, &case.orders(&name), system.as_ref())?;
     let twin_disk = again.then(|| disk.with_extension("twin.ext4"));
     twin_disk.as_deref().map_or(Ok(()), disk::empty)?;
-    let mut cmdline = format!("{PARAMETERS} {}", case.cmdline());
+    let mut cmdline = format!("{PARAMETERS} {} {}", case.cmdline(), tool.words(case));
     if *tool == Tool::Cpio && case != Case::WithoutUs {
         cmdline = format!("rdinit={RDINIT} {cmdline}");
     }
