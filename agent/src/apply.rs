@@ -139,12 +139,30 @@ impl<'a, H: Host> Work<'a, H> {
         self.jobs.iter_mut().filter(|job| job.failure.is_none())
     }
 
-    fn set_overrides(&mut self) {
-        for job in &mut self.jobs {
-            job.failure = replace_override(self.host, job)
-                .err()
-                .map(|errno| failure(self.host, job.address(), Act::Override, errno));
+    /// Takes a step with each job that nothing has gone wrong with, as long as there is time. Where one
+    /// is stuck, the rest of its group need not be tried, nor be waited for.
+    fn each_sound(&mut self, step: impl Fn(&H, &mut Job<'a>)) {
+        for at in 0..self.jobs.len() {
+            let Some(job) = self.jobs.get_mut(at).filter(|job| job.failure.is_none()) else {
+                continue;
+            };
+            if self.host.is_late() {
+                job.failure = Some(Failure::Late);
+                continue;
+            }
+            step(self.host, job);
+            if job.is_stuck() {
+                self.fail_whole_groups();
+            }
         }
+    }
+
+    fn set_overrides(&mut self) {
+        self.each_sound(|host, job| {
+            job.failure = replace_override(host, job)
+                .err()
+                .map(|errno| failure(host, job.address(), Act::Override, errno));
+        });
     }
 
     /// Done before vfio-pci may suspend the function: the kernel must not write to it then.
@@ -209,13 +227,16 @@ impl<'a, H: Host> Work<'a, H> {
     /// Takes functions from other drivers. Where the driver to be bound is missing, only
     /// `vfio.onfail=hold` wants that.
     fn unbind(&mut self) {
-        let (host, hold) = (self.host, self.policy.on_failure == OnFailure::Hold);
-        for at in 0..self.jobs.len() {
-            let Some(job) = self.jobs.get_mut(at).filter(|job| job.failure.is_none()) else {
-                continue;
-            };
+        let hold = self.policy.on_failure == OnFailure::Hold;
+        if !hold {
+            for job in self.sound_jobs() {
+                job.failure = job.missing;
+            }
+            self.fail_whole_groups();
+        }
+        self.each_sound(|host, job| {
             let taken = match driver_of(host, job.address()) {
-                Ok(Some(driver)) if driver != *job.driver && (hold || job.missing.is_none()) => {
+                Ok(Some(driver)) if driver != *job.driver => {
                     unbind(host, job.address(), DRIVER_LIMIT)
                         .map_err(|errno| failure(host, job.address(), Act::Unbind, errno))
                 }
@@ -223,22 +244,17 @@ impl<'a, H: Host> Work<'a, H> {
                 Err(errno) => Err(failure(host, job.address(), Act::Look, errno)),
             };
             job.failure = taken.err().or(job.missing);
-            if job.is_stuck() {
-                // The rest of its group need not be taken, nor be waited for.
-                self.fail_whole_groups();
-            }
-        }
+        });
     }
 
     fn probe(&mut self) {
-        let host = self.host;
-        for job in self.sound_jobs() {
+        self.each_sound(|host, job| {
             if driver_of(host, job.address()) == Ok(None) {
                 job.failure = probe(host, job.address(), DRIVER_LIMIT)
                     .err()
                     .map(|errno| Failure::System(Act::Probe, errno));
             }
-        }
+        });
     }
 
     fn check(&mut self) {
@@ -433,9 +449,8 @@ pub(crate) fn put_address(
 /// What open or read answered; `ETIMEDOUT` where the lock is held.
 pub fn current_override(host: &impl Host, address: Address) -> Result<Name, Errno> {
     let path = attribute(address, "driver_override");
-    host.read_within(&path, LOCK_LIMIT)?;
     let mut buffer = [0; 256];
-    let text = host.read(&path, &mut buffer)?;
+    let text = host.read_within(&path, &mut buffer, LOCK_LIMIT)?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     Ok(if text == b"(null)" {
         Name::new()

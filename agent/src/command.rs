@@ -2,6 +2,7 @@
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};
+use core::time::Duration;
 
 use rustix::io::Errno;
 use vfio_bind::cmdline::MAX_LEN;
@@ -15,17 +16,22 @@ use vfio_bind::{error, policy, report, rescue, run, stage, tell, warn};
 use crate::init;
 use crate::logger::{self, Place};
 use crate::machine::Machine;
+use crate::place;
 use crate::sys::{self, Start};
 
 const USAGE: &str = "\
-usage: vfio-bind-agent                                        in an initramfs: bind what the kernel command line asks for
-       vfio-bind-agent apply --with DIR                       anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
+usage: vfio-bind-agent [apply [--within SECONDS]]             in an initramfs: bind what the kernel command line asks for
+       vfio-bind-agent apply --with DIR [--within SECONDS]    anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
        vfio-bind-agent give-back   in an initramfs that finds no root: disks go back
        vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
        rdinit=/usr/bin/vfio-bind-agent   as the first process: bind, then become the image's /init
        vfio-bind-agent --help | --version
 exit status: 0 done or nothing to do, 1 a function is not bound, 2 an error in what was asked
 ";
+
+/// How long a run may take where its caller says nothing. What is not done by then is given back, which
+/// takes seconds at most.
+pub const USUAL_TIME: Duration = Duration::from_secs(60);
 
 /// The exit status of a first process that found no init to become.
 pub const NO_INIT: u8 = EXIT_NOT_BOUND;
@@ -42,13 +48,17 @@ enum Command {
 
 /// Runs the command that the arguments ask for; returns the exit status.
 pub fn main(start: &Start) -> u8 {
-    let mut arguments = start.arguments().skip(1);
-    // The kernel gives `rdinit=` no arguments.
-    if rustix::process::getpid().is_init() {
-        return init::run(start);
+    sys::settle_in();
+    // Its arguments are those of the image's init: the kernel hands on what its command line has
+    // behind `--`.
+    if rustix::process::getpid().is_init()
+        && let Some(status) = init::run(start)
+    {
+        return status;
     }
+    let mut arguments = start.arguments().skip(1);
     let Some(word) = arguments.next().map(CStr::to_bytes) else {
-        return apply(None, &|write| write());
+        return apply(None, USUAL_TIME, &|write| write());
     };
     const KNOWN: &[(&str, Command)] = &[
         ("apply", Command::Apply),
@@ -62,13 +72,11 @@ pub fn main(start: &Start) -> u8 {
         ("-V", Command::Version),
     ];
     match one_of(word, KNOWN) {
-        Some(Command::Apply) => match (arguments.next(), arguments.next()) {
-            (Some(option), Some(directory)) if option == c"--with" => {
-                apply(Some(directory), &|write| write())
-            }
-            _ => refuse(&Misuse::NoValue("apply --with")),
+        Some(Command::Apply) => match ApplyOptions::read(arguments) {
+            Ok(options) => apply(options.with, options.within, &|write| write()),
+            Err(misuse) => refuse(&misuse),
         },
-        Some(Command::GiveBack) => work(None, None),
+        Some(Command::GiveBack) => work(None, USUAL_TIME, None),
         Some(Command::Init) => refuse(&Misuse::NotFirst),
         Some(Command::Plan) => match PlanOptions::read(arguments) {
             Ok(options) => plan(&options),
@@ -88,16 +96,19 @@ pub type Keep<'a> = dyn Fn(&dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> 
 /// Does what the policy asks for. `keep` decides when the report is written.
 ///
 /// Outside an initramfs it wants a list of what is in use now, in the directory `given`: a list that
-/// an image carries, or none, knows nothing of a disk that was mounted since.
-pub fn apply(given: Option<&CStr>, keep: &Keep<'_>) -> u8 {
-    work(given, Some(keep))
+/// an image carries, or none, knows nothing of a disk that was mounted since. What is not done `within`
+/// that time is given back.
+pub fn apply(given: Option<&CStr>, within: Duration, keep: &Keep<'_>) -> u8 {
+    work(given, within, Some(keep))
 }
 
 /// The same, or where nothing is to be kept [`give_back`].
-fn work(given: Option<&CStr>, keep: Option<&Keep<'_>>) -> u8 {
+fn work(given: Option<&CStr>, within: Duration, keep: Option<&Keep<'_>>) -> u8 {
     let started = sys::clock_us();
-    let machine = Machine::open(given);
-    let early = given.is_none()
+    let machine = Machine::open(given, within);
+    let ours = place::is_in_machines_root();
+    let early = ours
+        && given.is_none()
         && machine
             .as_ref()
             .is_ok_and(|machine| stage::is_initramfs(machine));
@@ -114,6 +125,13 @@ fn work(given: Option<&CStr>, keep: Option<&Keep<'_>>) -> u8 {
             return EXIT_NOT_BOUND;
         }
     };
+    if !ours {
+        error!(
+            "this is not the machine's own root, or not for this user to see (a container, a chroot, no \
+             /proc, an ordinary user): what it would take may be in use, so nothing is done"
+        );
+        return EXIT_NOT_BOUND;
+    }
     if given.is_some() {
         if let Err(errno) = machine.read(policy::PROTECTED, &mut [0; 1]) {
             error!(
@@ -217,6 +235,44 @@ fn give_back(machine: &Machine, line: &[u8]) -> u8 {
     exit
 }
 
+/// What `apply` was given.
+struct ApplyOptions<'a> {
+    with: Option<&'a CStr>,
+    within: Duration,
+}
+
+impl<'a> ApplyOptions<'a> {
+    fn read(mut arguments: impl Iterator<Item = &'a CStr>) -> Result<Self, Misuse<'a>> {
+        let mut options = Self {
+            with: None,
+            within: USUAL_TIME,
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.to_bytes() {
+                b"--with" => {
+                    options.with = Some(arguments.next().ok_or(Misuse::NoValue("--with"))?);
+                }
+                b"--within" => {
+                    let seconds = arguments.next().and_then(seconds);
+                    options.within = seconds.ok_or(Misuse::NoSeconds)?;
+                }
+                other => return Err(Misuse::Unknown(other)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// A number of seconds from 1 to 9999.
+fn seconds(text: &CStr) -> Option<Duration> {
+    let number = text.to_bytes();
+    let digits = (1..=4).contains(&number.len()) && number.iter().all(u8::is_ascii_digit);
+    let seconds = number
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + u64::from(digit & 0xf));
+    (digits && seconds > 0).then_some(Duration::from_secs(seconds))
+}
+
 /// What `plan` was given.
 struct PlanOptions<'a> {
     line: Option<&'a [u8]>,
@@ -228,6 +284,7 @@ enum Misuse<'a> {
     NotFirst,
     Unknown(&'a [u8]),
     NoValue(&'static str),
+    NoSeconds,
 }
 
 impl<'a> PlanOptions<'a> {
@@ -307,6 +364,7 @@ fn refuse(misuse: &Misuse<'_>) -> u8 {
         }
         Misuse::NotFirst => error!("init is for the first process of an image; use rdinit="),
         Misuse::NoValue(option) => error!("{option} wants a value; see --help"),
+        Misuse::NoSeconds => error!("--within wants a number of seconds, 1 to 9999"),
     }
     EXIT_POLICY
 }

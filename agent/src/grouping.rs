@@ -107,7 +107,7 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
         let told = failure.told(STUB);
         error!("{address}: {told}; {STUB} may keep it, and its IOMMU group may not be known");
         unknown = unknown.saturating_add(1);
-        if errno == Errno::TIMEDOUT {
+        if errno == Errno::TIMEDOUT || host.is_late() {
             break;
         }
     }

@@ -9,7 +9,7 @@ use crate::device_id::{DeviceId, IdPattern};
 use crate::function::{Function, Inventory};
 use crate::kernel_ids;
 use crate::misread::split;
-use crate::plan::Plan;
+use crate::plan::{Decision, Plan};
 use crate::policy::Policy;
 
 /// The list of modules in an image of initramfs-tools, and the file that it is made of: `load_modules` of
@@ -107,7 +107,16 @@ pub fn overreach<'a>(
     inventory: &'a Inventory,
     plan: &Plan,
 ) -> Option<&'a Function> {
-    let bound = |index| plan.bound().any(|step| step.function == index);
+    // The steps are in the order of the inventory.
+    let bound = |index| {
+        let found = plan
+            .steps
+            .binary_search_by_key(&index, |step| step.function);
+        found
+            .ok()
+            .and_then(|at| plan.steps.get(at))
+            .is_some_and(|step| step.decision == Decision::Bind)
+    };
     let mut all = inventory.iter();
     all.find(|(index, function)| {
         function.is_endpoint() && policy.handed.takes(&function.id) && !bound(*index)

@@ -56,12 +56,21 @@ pub trait Host: Root {
     /// What open or write answered; `ETIMEDOUT` at the limit.
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno>;
 
-    /// Reads a file and drops what it says, but gives up after `limit`: to show some attributes
-    /// takes the device lock, too.
+    /// Reads the start of a file, 256 bytes at most, but gives up after `limit`: to show some
+    /// attributes takes the device lock, too.
     ///
     /// # Errors
     /// What open or read answered; `ETIMEDOUT` at the limit.
-    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno>;
+    fn read_within<'b>(
+        &self,
+        path: &str,
+        buffer: &'b mut [u8],
+        limit: Duration,
+    ) -> Result<&'b [u8], Errno>;
+
+    /// Whether the time is over that this run was given: nothing new is begun then, and what is not
+    /// done is undone. Each call is short from then on.
+    fn is_late(&self) -> bool;
 
     /// Loads a module with modprobe, so that modprobe.d counts.
     ///

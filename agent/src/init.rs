@@ -7,6 +7,7 @@ use core::time::Duration;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
 use vfio_bind::errno::Answer;
 use vfio_bind::error;
 use vfio_bind::record::EXIT_DONE;
@@ -14,10 +15,15 @@ use vfio_bind::record::EXIT_DONE;
 use crate::command;
 use crate::logger::{self, Place};
 use crate::machine::{pause, wait};
+use crate::place;
 use crate::sys::{self, Forked, Start};
 
-/// How long the work may take before the boot goes on without it.
+/// How long the work may take, and how long it is waited for before the boot goes on without it.
+const WORK_TIME: Duration = command::USUAL_TIME;
 const WORK_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long its end is waited for then: one that hangs in the kernel has none.
+const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often it is looked for the /run that the image's init mounts: for 30 seconds.
 const RUN_TRIES: u32 = 15_000;
@@ -36,37 +42,69 @@ static INITS: [&CStr; 5] = [
 struct Needed {
     name: &'static CStr,
     directory: &'static CStr,
-    /// What stands in it once it is mounted.
-    sign: &'static CStr,
 }
 
 static NEEDED: [Needed; 3] = [
     Needed {
         name: c"proc",
         directory: c"/proc",
-        sign: c"/proc/cmdline",
     },
     Needed {
         name: c"sysfs",
         directory: c"/sys",
-        sign: c"/sys/bus",
     },
+    // An image may have a /dev of its own, with a few nodes and without those of vfio.
     Needed {
         name: c"devtmpfs",
         directory: c"/dev",
-        sign: c"/dev/kmsg",
     },
 ];
 
-/// Does the work and becomes the image's own init. Returns only if there is none.
-pub fn run(start: &Start) -> u8 {
+/// Does the work and becomes the image's own init, where this is the first process that the kernel
+/// started. Returns only if it is not, or if there is no init.
+pub fn run(start: &Start) -> Option<u8> {
     let mounted = NEEDED.each_ref().map(Needed::mount);
-    logger::send_to(Place::KernelLog);
+    let first = is_first(&mounted);
+    if first {
+        logger::send_to(Place::KernelLog);
+        work();
+    }
+    for (needed, mounted) in NEEDED.iter().zip(mounted).rev() {
+        needed.unmount(mounted);
+    }
+    if !first {
+        return None;
+    }
+    if rustix::fs::access(INITS[0], rustix::fs::Access::EXEC_OK).is_err() {
+        error!("access(/init): it is not there or not executable; trying what the kernel tries");
+    }
+    for init in &INITS {
+        let _ = start.become_program(init);
+    }
+    Some(command::NO_INIT)
+}
+
+/// Whether this process 1 is the machine's, and not that of a container, whose kernel has a PID
+/// namespace of its own for it. `rdinit=` and `init=` are the only ways to be it.
+fn is_first(mounted: &[Mounted; 3]) -> bool {
+    match place::is_first_namespace() {
+        Ok(first) => first,
+        // A container may not mount; a kernel without a procfs cannot, and has no namespaces to show.
+        Err(_) => matches!(mounted, [Mounted::Refused(Errno::NODEV), ..]),
+    }
+}
+
+fn work() {
     match sys::fork() {
-        Ok(Forked::Child) => sys::exit(command::apply(None, &keep_for_run)),
+        Ok(Forked::Child) => sys::exit(command::apply(None, WORK_TIME, &keep_for_run)),
         Ok(Forked::Parent(child)) => match wait(child, WORK_LIMIT) {
             Ok(Some(_)) => {}
-            Ok(None) => error!("gave up after {} s; the boot goes on", WORK_LIMIT.as_secs()),
+            Ok(None) => {
+                error!("gave up after {} s; the boot goes on", WORK_LIMIT.as_secs());
+                // What it would do now, it would do without /sys and beside the native drivers.
+                let _ = rustix::process::kill_process(child, Signal::KILL);
+                let _ = wait(child, KILL_LIMIT);
+            }
             Err(errno) => error!("wait: {}; the boot goes on", Answer(errno)),
         },
         Err(errno) => error!(
@@ -74,55 +112,48 @@ pub fn run(start: &Start) -> u8 {
             Answer(errno)
         ),
     }
-    if rustix::fs::access(INITS[0], rustix::fs::Access::EXEC_OK).is_err() {
-        error!("access(/init): it is not there or not executable; trying what the kernel tries");
-    }
-    for (needed, mounted) in NEEDED.iter().zip(mounted).rev() {
-        if mounted.is_some() {
-            // Detached: what the child left running may still look at it.
-            let _ = unmount(needed.directory, UnmountFlags::DETACH);
-        }
-        if mounted == Some(Directory::Made) {
-            let _ = rustix::fs::rmdir(needed.directory);
-        }
-    }
-    for init in &INITS {
-        let _ = start.become_program(init);
-    }
-    command::NO_INIT
 }
 
-/// Whether a directory was there to mount on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Directory {
-    Found,
-    Made,
+/// What became of the wish to have a file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mounted {
+    /// It was there before.
+    Before,
+    /// It is now, on a directory that was there.
+    Now,
+    /// It is now, on a directory that was not.
+    OnNew,
+    /// What mount answered. The work finds out what it lacks and says so.
+    Refused(Errno),
 }
 
 impl Needed {
-    /// Mounts it unless it is mounted; tells whether that was so, and whether the directory is new.
-    fn mount(&self) -> Option<Directory> {
-        if rustix::fs::access(self.sign, rustix::fs::Access::EXISTS).is_ok() {
-            return None;
+    fn mount(&self) -> Mounted {
+        if place::is_mounted(self.directory) {
+            return Mounted::Before;
         }
-        let directory = match rustix::fs::mkdir(self.directory, Mode::from_raw_mode(0o755)) {
-            Ok(()) => Directory::Made,
-            Err(_) => Directory::Found,
-        };
-        match mount(
-            self.name,
-            self.directory,
-            self.name,
-            MountFlags::empty(),
-            None,
-        ) {
-            Ok(()) => Some(directory),
-            // The work finds out what it lacks and says so.
-            Err(_) if directory == Directory::Found => None,
-            Err(_) => {
-                let _ = rustix::fs::rmdir(self.directory);
-                None
+        let made = rustix::fs::mkdir(self.directory, Mode::from_raw_mode(0o755)).is_ok();
+        let flags = MountFlags::empty();
+        match mount(self.name, self.directory, self.name, flags, None) {
+            Ok(()) if made => Mounted::OnNew,
+            Ok(()) => Mounted::Now,
+            Err(errno) => {
+                if made {
+                    let _ = rustix::fs::rmdir(self.directory);
+                }
+                Mounted::Refused(errno)
             }
+        }
+    }
+
+    /// Leaves all as it was.
+    fn unmount(&self, mounted: Mounted) {
+        if matches!(mounted, Mounted::Now | Mounted::OnNew) {
+            // Detached: what the child left running may still look at it.
+            let _ = unmount(self.directory, UnmountFlags::DETACH);
+        }
+        if mounted == Mounted::OnNew {
+            let _ = rustix::fs::rmdir(self.directory);
         }
     }
 }
@@ -130,7 +161,7 @@ impl Needed {
 /// Writes the report once the image's init has mounted /run: what is written before would be
 /// hidden below it. The caller does not wait for that.
 fn keep_for_run(write: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
-    if is_mounted(c"/run") {
+    if place::is_mounted(c"/run") {
         return write();
     }
     if let Forked::Parent(_) = sys::fork()? {
@@ -138,16 +169,10 @@ fn keep_for_run(write: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
     }
     for _ in 0..RUN_TRIES {
         pause(RUN_PAUSE);
-        if is_mounted(c"/run") {
+        if place::is_mounted(c"/run") {
             let _ = write();
             break;
         }
     }
     sys::exit(EXIT_DONE)
-}
-
-/// Whether something is mounted on a directory of the root.
-fn is_mounted(directory: &CStr) -> bool {
-    let device = |path: &CStr| rustix::fs::stat(path).map(|stat| stat.st_dev);
-    matches!((device(directory), device(c"/")), (Ok(this), Ok(root)) if this != root)
 }

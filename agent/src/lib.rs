@@ -32,6 +32,7 @@ pub mod device_id;
 pub mod errno;
 pub mod function;
 pub mod grouping;
+mod groups;
 pub mod handed;
 pub mod host;
 pub mod iommu;

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::time::Duration;
 
 use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{Timespec, nanosleep};
 use vfio_bind::host::{Host, LoadError, Loading, Root, path};
@@ -13,6 +14,14 @@ use crate::sys::{self, Forked};
 
 /// How long modprobe may take: slow storage and a large module under emulation need seconds.
 const MODPROBE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a call may take for which no time is left: it is not stuck, and should come to pass.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// How long undoing may take at that pace, and how long a call may take then: of 2,048 functions that
+/// are all stuck, six seconds.
+const UNDO_LIMIT: Duration = Duration::from_secs(15);
+const HARDLY: Duration = Duration::from_millis(1);
 
 /// Where initramfs images keep modprobe; the kernel's own choice is asked first.
 static MODPROBES: [&CStr; 4] = [
@@ -25,13 +34,17 @@ static MODPROBES: [&CStr; 4] = [
 /// The machine this program runs on.
 pub struct Machine {
     tree: Tree,
+    /// When what is not begun is not begun any more, in microseconds of the clock.
+    end: u64,
 }
 
 impl Machine {
     /// Opens the root directory; the policy's files are taken from `given` where that is a directory.
-    pub fn open(given: Option<&CStr>) -> Result<Self, Errno> {
+    /// What is done to it may take as long as `within`.
+    pub fn open(given: Option<&CStr>, within: Duration) -> Result<Self, Errno> {
         let tree = Tree::open(c"/")?;
         Ok(Self {
+            end: sys::clock_us().saturating_add(within.as_micros() as u64),
             tree: match given {
                 Some(directory) => tree.with_policy_in(directory.to_bytes()),
                 None => tree,
@@ -70,11 +83,32 @@ impl Root for Machine {
 
 impl Host for Machine {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
-        within(limit, &|| self.tree.write(path, data))
+        within(self.limit(limit), &|| self.tree.write(path, data))
     }
 
-    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno> {
-        within(limit, &|| self.tree.read(path, &mut [0; 256]).map(drop))
+    fn read_within<'b>(
+        &self,
+        path: &str,
+        buffer: &'b mut [u8],
+        limit: Duration,
+    ) -> Result<&'b [u8], Errno> {
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        // What a pipe holds (4 KiB at least) is written without waiting for its reader.
+        let room = buffer.len();
+        within(self.limit(limit), &|| {
+            let mut shown = [0; 256];
+            let shown = shown.get_mut(..room.min(256)).unwrap_or_default();
+            let shown = self.tree.read(path, shown)?;
+            rustix::io::write(&writer, shown).map(drop)
+        })?;
+        // Where nothing was shown, there would be nothing to read.
+        drop(writer);
+        let length = rustix::io::read(&reader, &mut *buffer)?;
+        Ok(buffer.get(..length).unwrap_or_default())
+    }
+
+    fn is_late(&self) -> bool {
+        sys::clock_us() >= self.end
     }
 
     fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError> {
@@ -112,7 +146,8 @@ impl Host for Machine {
                 sys::exec(modprobe, &arguments)
             }
         };
-        let Some(status) = wait(child, MODPROBE_LIMIT).map_err(LoadError::Spawn)? else {
+        let Some(status) = wait(child, self.limit(MODPROBE_LIMIT)).map_err(LoadError::Spawn)?
+        else {
             let _ = rustix::process::kill_process(child, Signal::KILL);
             return Err(LoadError::TimedOut);
         };
@@ -133,10 +168,29 @@ impl Host for Machine {
 }
 
 impl Machine {
+    /// How long a call may take that may take `limit`.
+    fn limit(&self, limit: Duration) -> Duration {
+        clamp(limit, sys::clock_us(), self.end)
+    }
+
     fn is_program(&self, path: &CStr) -> bool {
         use rustix::fs::{Access, access};
         access(path, Access::EXEC_OK).is_ok()
     }
+}
+
+/// How long a call may take that may take `limit`, in a run that ends at `end`. Behind that time only
+/// what undoes is called, of which each takes as long as what the kernel does at once; where even that
+/// has gone on for [`UNDO_LIMIT`], as long as it takes to leave it to a child.
+fn clamp(limit: Duration, now: u64, end: u64) -> Duration {
+    let left = Duration::from_micros(end.saturating_sub(now));
+    let undoing = Duration::from_micros(now.saturating_sub(end));
+    let least = if undoing < UNDO_LIMIT {
+        AT_ONCE
+    } else {
+        HARDLY
+    };
+    limit.min(left.max(least))
 }
 
 /// The program that the kernel itself would run to load a module, without its line end.

@@ -8,6 +8,7 @@ mod command;
 mod init;
 mod logger;
 mod machine;
+mod place;
 #[expect(
     unsafe_code,
     reason = "start-up, memory functions, fork and ioctl have no safe form"

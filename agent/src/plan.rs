@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use crate::address::Address;
 use crate::function::{Function, Index, Inventory, MAX_FUNCTIONS};
+use crate::groups::{GroupView, Groups, Members};
 use crate::handed;
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
 use crate::refusal::{Leave, Refusal};
@@ -117,7 +118,7 @@ enum Mark {
 impl Mark {
     fn protected(self, by: Address) -> Self {
         let asked = match self {
-            Self::Selected { selector, .. } => Some(selector),
+            Self::Selected { selector, .. } | Self::OtherId(selector) => Some(selector),
             Self::Protected { .. } => return self,
             _ => None,
         };
@@ -187,8 +188,10 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
         has_groups: inventory.has_groups(),
         forbidden: policy.forbids_binding(),
     };
+    let mut groups = Groups::of(inventory);
     for (index, function) in inventory.iter() {
-        if let Some((why, decision)) = planner.decide(index, function) {
+        let group = groups.look(index, |members| planner.look_at(members));
+        if let Some((why, decision)) = planner.decide(index, function, group) {
             // There is a step for each function at most, and both have the same limit.
             let _ = plan.steps.push(Step {
                 function: index,
@@ -224,15 +227,12 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn members(&self, group: u32) -> impl Iterator<Item = (&Function, Mark)> {
-        self.inventory
-            .iter()
-            .zip(&self.marks)
-            .filter(move |((_, function), _)| function.group == Some(group))
-            .map(|((_, function), mark)| (function, *mark))
-    }
-
-    fn decide(&self, index: Index, function: &Function) -> Option<(Why, Decision)> {
+    fn decide(
+        &self,
+        index: Index,
+        function: &Function,
+        group: GroupView,
+    ) -> Option<(Why, Decision)> {
         let mark = self.marks.get(index.position())?;
         if matches!(mark, Mark::Excluded | Mark::Protected { .. })
             && function.driver.as_deref() == Some(VFIO_PCI)
@@ -243,7 +243,8 @@ impl Planner<'_> {
         }
         match mark {
             Mark::Selected { selector, .. } => {
-                let decision = match self.refusal(function, *mark) {
+                let refusal = self.refusal(function, *mark).or(group.refusal);
+                let decision = match refusal {
                     Some(refusal) => Decision::Refuse(refusal),
                     None => Decision::Bind,
                 };
@@ -264,12 +265,12 @@ impl Planner<'_> {
                 Why::Selected(*selector),
                 Decision::Refuse(Refusal::OtherId(function.id.vendor, function.id.device)),
             )),
-            Mark::Untouched if function.is_endpoint() => self.decide_sibling(function),
+            Mark::Untouched if function.is_endpoint() => self.decide_sibling(function, group),
             _ => None,
         }
     }
 
-    /// Why a selected function may not be bound.
+    /// Why a selected function may not be bound, apart from what shares its group.
     fn refusal(&self, function: &Function, mark: Mark) -> Option<Refusal> {
         let specific = matches!(mark, Mark::Selected { specific: true, .. });
         if function.bridge {
@@ -285,8 +286,9 @@ impl Planner<'_> {
         } else {
             match function.group {
                 None if self.inventory.awaits_group(function) => Some(Refusal::LateGroup),
+                None if self.policy.igfx_off && function.id.is_display() => Some(Refusal::Igfx),
                 None => Some(Refusal::NoGroup),
-                Some(group) => self.group_refusal(group),
+                Some(_) => None,
             }
         }
     }
@@ -299,13 +301,34 @@ impl Planner<'_> {
         !known && function.id.stores() && !matches!(mark, Mark::Selected { alone: true, .. })
     }
 
-    /// Why no member of a group may be bound.
-    fn group_refusal(&self, group: u32) -> Option<Refusal> {
-        let find = |wanted: &dyn Fn(&Function, Mark) -> bool| {
-            let mut members = self.members(group);
-            let found = members.find(|(function, mark)| wanted(function, *mark));
-            found.map(|(function, _)| function.address)
+    fn look_at(&self, members: Members<'_>) -> GroupView {
+        let refusal = self.group_refusal(&members);
+        let bound = |function: &Function, mark| {
+            matches!(mark, Mark::Selected { .. }) && self.refusal(function, mark).is_none()
         };
+        GroupView {
+            refusal,
+            cause: refusal.map_or_else(|| self.find(&members, &bound), |_| None),
+        }
+    }
+
+    /// The first member of a group that is as wanted.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn find(
+        &self,
+        members: &Members<'_>,
+        wanted: &dyn Fn(&Function, Mark) -> bool,
+    ) -> Option<Address> {
+        members.clone().find_map(|index| {
+            let function = self.inventory.get(index)?;
+            let mark = self.marks.get(index.position())?;
+            wanted(function, *mark).then_some(function.address)
+        })
+    }
+
+    /// Why no member of a group may be bound.
+    fn group_refusal(&self, members: &Members<'_>) -> Option<Refusal> {
+        let find = |wanted: &dyn Fn(&Function, Mark) -> bool| self.find(members, wanted);
         let unasked_vmd = |function: &Function, mark: Mark| {
             // In an initramfs vmd has not taken it yet; the driver tells of models to come.
             (function.id.is_vmd() || function.driver.as_deref() == Some("vmd"))
@@ -341,11 +364,8 @@ impl Planner<'_> {
     }
 
     /// What becomes of an endpoint that nobody named, if its group is bound at all.
-    fn decide_sibling(&self, function: &Function) -> Option<(Why, Decision)> {
-        let group = function.group?;
-        let (cause, _) = self.members(group).find(|(member, mark)| {
-            matches!(mark, Mark::Selected { .. }) && self.refusal(member, *mark).is_none()
-        })?;
+    fn decide_sibling(&self, function: &Function, group: GroupView) -> Option<(Why, Decision)> {
+        let cause = group.cause?;
         let decision = if function.id.is_system() {
             Decision::Leave(Leave::System)
         } else if self.policy.group == GroupPolicy::Listed {
@@ -353,7 +373,7 @@ impl Planner<'_> {
         } else {
             Decision::Bind
         };
-        Some((Why::Sibling(cause.address), decision))
+        Some((Why::Sibling(cause), decision))
     }
 
     /// The items of `vfio_pci.ids=` that match a function, with their places in the policy.

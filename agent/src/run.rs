@@ -44,6 +44,8 @@ trait Hands {
     fn without_ids(&self, policy: &Policy<'_>) -> Option<Result<(), LoadError>>;
     /// As [`grouping::make`].
     fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool;
+    /// As [`variant::load`].
+    fn load_variants(&self, plan: &mut Plan);
     /// As [`apply::apply`].
     fn apply(
         &self,
@@ -66,6 +68,10 @@ impl<H: Host> Hands for H {
 
     fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool {
         grouping::make(self, inventory, plan)
+    }
+
+    fn load_variants(&self, plan: &mut Plan) {
+        variant::load(self, plan);
     }
 
     fn apply(
@@ -162,6 +168,9 @@ fn run(
         }
         if policy.auto {
             variant::choose(root, &inventory, &mut drafted);
+            if let Some(hands) = hands.filter(|_| inventory.has_groups()) {
+                hands.load_variants(&mut drafted);
+            }
         }
         outcomes.rehearse(&inventory, &drafted);
         (!inventory.has_groups()).then_some(if inventory.is_empty() {

@@ -6,6 +6,7 @@ use core::ptr;
 
 use log::Log;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use syscalls::{Sysno, syscall};
@@ -50,6 +51,26 @@ pub fn set_logger(logger: &'static dyn Log) -> bool {
         unsafe { log::set_logger_racy(logger) }.is_ok()
     } else {
         log::set_logger(logger).is_ok()
+    }
+}
+
+/// Makes up for what whoever started this program left undone or set otherwise: closed standard
+/// descriptors, whose numbers the files that are opened next would get, and ended children that are
+/// not kept for [`wait`](crate::machine::wait) because SIGCHLD is ignored.
+pub fn settle_in() {
+    const SIGCHLD: usize = 17;
+    /// A `struct sigaction` of zeros is `SIG_DFL` with no flag and no mask, whatever the order of its
+    /// fields (include/linux/signal_types.h).
+    const DEFAULT: [usize; 4] = [0; 4];
+    const SET_SIZE: usize = 8;
+    // SAFETY: the kernel reads the action and writes nothing, as there is no place for the old one.
+    let _ = unsafe { syscall!(Sysno::rt_sigaction, SIGCHLD, DEFAULT.as_ptr(), 0, SET_SIZE) };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    // A path alone can be neither read nor written, and the directory is always there.
+    while let Ok(place) = rustix::fs::open(c"/", flags, Mode::empty())
+        && place.as_raw_fd() <= 2
+    {
+        core::mem::forget(place);
     }
 }
 
@@ -184,8 +205,8 @@ pub fn stderr() -> BorrowedFd<'static> {
 }
 
 /// # Safety
-/// `fd` is a standard descriptor. Nothing in this program closes those. If one was closed before
-/// the start, a write to it fails or reaches a file that this program has open for reading.
+/// `fd` is a standard descriptor. [`settle_in`] has opened it where it was closed, and nothing in this
+/// program closes it.
 unsafe fn standard(fd: i32) -> BorrowedFd<'static> {
     // SAFETY: the caller vouches for it.
     unsafe { BorrowedFd::borrow_raw(fd) }

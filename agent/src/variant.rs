@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use crate::device_id::DeviceId;
 use crate::function::Inventory;
-use crate::host::{Path, Root, path};
+use crate::host::{Host, Loading, Path, Root, driver_directory, path};
 use crate::misread::split_once;
 use crate::plan::{Decision, MAX_VARIANTS, Plan};
 use crate::policy::VFIO_PCI;
@@ -53,7 +53,7 @@ pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
             continue;
         }
         let driver = match aliases.best(&function.id) {
-            Ok(Some(driver)) => driver,
+            Ok(Some(module)) => registered(root, &module).unwrap_or(module),
             Ok(None) => continue,
             Err(errno) => {
                 let answer = crate::errno::Answer(errno);
@@ -72,6 +72,49 @@ pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
         }
         step.variant = u8::try_from(at).ok();
     }
+}
+
+/// Loads the modules of the drivers that were [chosen](choose), for only then it shows what they call
+/// their drivers: xe_vfio_pci's is xe-vfio-pci. Functions whose module does not load, or registers none,
+/// are left to vfio-pci. This takes nothing from anybody: a driver of that kind matches by its override
+/// only.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn load(host: &impl Host, plan: &mut Plan) {
+    for at in (0..MAX_VARIANTS).rev() {
+        let Some(variant) = plan.variants.get_mut(at) else {
+            continue;
+        };
+        if host.exists(&driver_directory(variant)) {
+            continue;
+        }
+        let answer = host.load_module(variant, Loading::default());
+        if let Some(driver) = registered(host, variant) {
+            *variant = driver;
+            continue;
+        }
+        match answer {
+            Err(error) => warn!("{variant}: {error}; {VFIO_PCI} is used"),
+            Ok(()) => warn!("{variant} is loaded and has no PCI driver; {VFIO_PCI} is used"),
+        }
+        let this = u8::try_from(at).ok();
+        for step in plan.steps.iter_mut().filter(|step| step.variant == this) {
+            step.variant = None;
+        }
+    }
+}
+
+/// The PCI driver that a module has registered: a link of `/sys/module/M/drivers`, which is named for
+/// the bus and the driver (`module_add_driver` in drivers/base/module.c).
+fn registered(root: &dyn Root, module: &str) -> Option<Name> {
+    let mut found = None;
+    let drivers = path(format_args!("sys/module/{module}/drivers"));
+    // Where there is no such directory there is no such driver.
+    let _ = root.list(&drivers, &mut |entry| {
+        if let Some(driver) = entry.strip_prefix(b"pci:") {
+            found = Some(name(driver));
+        }
+    });
+    found
 }
 
 /// The index of the running kernel's modules.
@@ -99,7 +142,7 @@ impl<'a> Aliases<'a> {
         Some(Self { root, file, start })
     }
 
-    /// The best driver for a function; `None` where that is vfio-pci.
+    /// The module of the best driver for a function; `None` where that is vfio-pci.
     ///
     /// # Errors
     /// What open or read answered; `EBADMSG` where the index is not what its header promises.
@@ -125,9 +168,7 @@ impl<'a> Aliases<'a> {
         };
         search.visit(self.start, &mut Vec::new())?;
         let best = search.best.map(|(_, driver)| driver);
-        // The module vfio_pci has the driver vfio-pci; the others are called alike
-        // (`.name = KBUILD_MODNAME`).
-        Ok(best.filter(|driver| driver != "vfio_pci" && driver != VFIO_PCI))
+        Ok(best.filter(|module| module != "vfio_pci"))
     }
 }
 

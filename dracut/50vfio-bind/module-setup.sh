@@ -71,11 +71,6 @@ vfio_bind_policy() {
         return 0
     fi
     inst_multiple "${found[@]}"
-    if [[ ${found[*]} == *modprobe.d* ]]; then
-        # A reason for the unit to run.
-        mkdir -p "$initdir/etc/vfio-bind"
-        : > "$initdir/etc/vfio-bind/modprobe-ids"
-    fi
 }
 
 install() {

@@ -84,6 +84,33 @@ pub struct AgentOrder {
     pub label: String,
     /// Mounted over `/proc/cmdline` for this run; the kernel's own where absent.
     pub cmdline: Option<String>,
+    /// What is given to it.
+    pub arguments: Vec<String>,
+    /// Where it is started; as a hook is where absent.
+    pub place: Option<Place>,
+}
+
+/// An odd place to start a program in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// As process 1 of a PID namespace, with everything else as it is: `unshare -pf`.
+    Namespace,
+    /// The same, with mounts and a /proc of its own: `unshare -mpf --mount-proc`.
+    Container,
+    /// In a mount namespace where sysfs cannot be written to.
+    ReadOnly,
+    /// As an ordinary user.
+    User,
+    /// The same, who may start no process.
+    UserAlone,
+    /// In a directory with nothing but the agent.
+    Chroot,
+    /// Without standard descriptors, SIGCHLD ignored, no arguments at all, in a directory that is gone.
+    Destitute,
+    /// With as many open files as it is given anyway.
+    NoFiles,
+    /// With room for eight files, and 4 MiB of address space.
+    Narrow,
 }
 
 /// One thing the guest saw.
@@ -157,6 +184,8 @@ pub struct AgentRun {
     pub report: Option<String>,
     /// Its lines in the kernel log, without the kernel's own prefix.
     pub log: Vec<String>,
+    /// What it printed, on both of its outputs.
+    pub output: Vec<String>,
     /// Writes into sysfs that inotify saw while it ran, in order, as `ADDRESS/FILE` or
     /// `drivers/NAME/FILE`. Files of drivers that appeared during the run are not watched.
     pub writes: Vec<String>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::architecture::Architecture;
 use crate::machine::{self, Board, Device, Iommu, Machine};
-use crate::protocol::{AgentOrder, Orders, Step};
+use crate::protocol::{AgentOrder, Orders, Place, Step};
 use crate::report::Outcome;
 
 /// The label of the snapshot before the agent's first run.
@@ -82,6 +82,12 @@ pub struct Run {
     pub label: String,
     /// In place of the kernel's command line.
     pub cmdline: Option<String>,
+    /// What is given to the agent.
+    pub arguments: &'static [&'static str],
+    /// Where it is started; as a hook is where absent.
+    pub place: Option<Place>,
+    /// Pieces of what it must print, each anywhere.
+    pub prints: Vec<&'static str>,
     /// Slots that are switched before it, in order: on or off.
     pub switched: Vec<(&'static str, bool)>,
     /// The exit status.
@@ -106,6 +112,8 @@ pub struct Run {
     pub loads: bool,
     /// Whether it leaves a record, and words in the log.
     pub traces: bool,
+    /// Whether it leaves a record where it leaves words in the log.
+    pub records: bool,
 }
 
 impl Run {
@@ -115,6 +123,9 @@ impl Run {
         Self {
             label: label.to_owned(),
             cmdline: None,
+            arguments: &[],
+            place: None,
+            prints: Vec::new(),
             switched: Vec::new(),
             exit: 0,
             state: "applied",
@@ -127,7 +138,36 @@ impl Run {
             writes: true,
             loads: false,
             traces: true,
+            records: true,
         }
+    }
+
+    /// With arguments.
+    #[must_use]
+    pub fn given(mut self, arguments: &'static [&'static str]) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// Started in an odd place.
+    #[must_use]
+    pub fn from(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// With `piece` in what it prints.
+    #[must_use]
+    pub fn prints(mut self, piece: &'static str) -> Self {
+        self.prints.push(piece);
+        self
+    }
+
+    /// With no record, and nothing written: it says in the log, or in what it prints, why.
+    #[must_use]
+    pub fn recordless(mut self) -> Self {
+        self.records = false;
+        self.quiet()
     }
 
     /// With another command line than the kernel's.
@@ -489,9 +529,12 @@ impl Scenario {
             steps.extend(switches.map(|(slot, on)| Step::Switch((*slot).to_owned(), *on)));
             steps.extend(run.before().map(Step::Snapshot));
             let (label, cmdline) = (run.label.clone(), run.cmdline.clone());
+            let arguments = run.arguments.iter().map(|word| (*word).to_owned());
             steps.push(Step::Agent(AgentOrder {
                 label: label.clone(),
                 cmdline,
+                arguments: arguments.collect(),
+                place: run.place,
             }));
             steps.push(Step::Snapshot(label));
         }

@@ -1,16 +1,14 @@
 //! What is written to a machine, in which order, and what is left behind.
 
-use std::time::Duration;
-
 use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
 use vfio_bind::outcome::Fate;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
 use vfio_bind::run;
 
-const GPU: &str = "0000:42:00.0";
-const AUDIO: &str = "0000:42:00.1";
-const DISK: &str = "0000:01:00.0";
+pub(crate) const GPU: &str = "0000:42:00.0";
+pub(crate) const AUDIO: &str = "0000:42:00.1";
+pub(crate) const DISK: &str = "0000:01:00.0";
 
 /// A GPU with its audio function in group 15, behind a bridge, and a disk in a group of its own.
 fn cards() -> Vec<Card> {
@@ -24,7 +22,7 @@ fn cards() -> Vec<Card> {
     ]
 }
 
-fn native_cards() -> Vec<Card> {
+pub(crate) fn native_cards() -> Vec<Card> {
     cards()
         .into_iter()
         .map(|card| match card.address.as_str() {
@@ -37,22 +35,22 @@ fn native_cards() -> Vec<Card> {
 
 /// What a run left behind, besides the machine itself.
 #[derive(Debug)]
-struct Result {
-    exit: u8,
+pub(crate) struct Result {
+    pub(crate) exit: u8,
     state: State,
     fates: Vec<(String, Fate)>,
-    reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
     viable: Vec<Option<bool>>,
 }
 
 impl Result {
-    fn fate(&self, address: &str) -> Option<Fate> {
+    pub(crate) fn fate(&self, address: &str) -> Option<Fate> {
         let found = self.fates.iter().find(|(other, _)| other == address);
         found.map(|(_, fate)| *fate)
     }
 }
 
-fn run(machine: &Machine, line: &str) -> Result {
+pub(crate) fn run(machine: &Machine, line: &str) -> Result {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
@@ -136,15 +134,15 @@ fn the_container_gets_the_part_that_maps_memory() {
     assert_eq!(modules(&machine), [""; 0]);
 }
 
-fn overrides(machine: &Machine) -> [String; 3] {
+pub(crate) fn overrides(machine: &Machine) -> [String; 3] {
     [GPU, AUDIO, DISK].map(|address| machine.driver_override(address))
 }
 
-fn drivers(machine: &Machine) -> [Option<String>; 3] {
+pub(crate) fn drivers(machine: &Machine) -> [Option<String>; 3] {
     [GPU, AUDIO, DISK].map(|address| machine.driver(address))
 }
 
-fn on(names: [&str; 3]) -> [Option<String>; 3] {
+pub(crate) fn on(names: [&str; 3]) -> [Option<String>; 3] {
     names.map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()))
 }
 
@@ -393,81 +391,6 @@ fn hold_keeps_what_the_driver_refused_and_what_it_took() {
     assert_eq!(drivers(&machine), on(["vfio-pci", "", "nvme"]));
     assert_eq!(result.fate(GPU), Some(Fate::Bound));
     assert_eq!(result.fate(AUDIO), Some(Fate::Held));
-}
-
-fn stalling_cards() -> Machine {
-    let trouble = Trouble {
-        stuck: vec![GPU.to_owned()],
-        ..Trouble::default()
-    };
-    Machine::new(&native_cards()).with(trouble)
-}
-
-#[test]
-fn a_driver_that_does_not_let_go_is_told_and_left() {
-    let machine = stalling_cards();
-    let result = run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = vfio-pci",
-            "modprobe vfio-pci",
-            "0000:42:00.0/driver/unbind = 0000:42:00.0",
-            "0000:42:00.1/driver_override = \\n",
-        ],
-        "its sibling keeps its driver"
-    );
-    assert_eq!(drivers(&machine), on(["", "snd_hda_intel", "nvme"]));
-    assert_eq!(machine.waited(), Duration::from_millis(10_200));
-    assert_eq!(
-        result.reasons,
-        [
-            "its driver did not let go within 10 s and may never; keep that driver from loading",
-            "0000:42:00.0 of the same IOMMU group could not be bound",
-        ]
-    );
-    assert_eq!(result.fate(GPU), Some(Fate::Failed));
-    assert_eq!(result.fate(AUDIO), Some(Fate::Returned));
-    assert_eq!(result.exit, EXIT_NOT_BOUND);
-    machine.let_go();
-    assert_eq!(
-        drivers(&machine),
-        on(["bochs-drm", "snd_hda_intel", "nvme"]),
-        "everything was undone for a driver that is late"
-    );
-    assert_eq!(overrides(&machine), ["", "", ""]);
-}
-
-#[test]
-fn hold_waits_no_longer_and_keeps_the_override() {
-    let machine = stalling_cards();
-    let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
-    assert_eq!(machine.waited(), Duration::from_secs(10));
-    assert_eq!(result.fate(GPU), Some(Fate::Failed), "its driver has it");
-    assert_eq!(result.fate(AUDIO), Some(Fate::Bound));
-    assert_eq!(drivers(&machine), on(["", "vfio-pci", "nvme"]));
-    machine.let_go();
-    assert_eq!(overrides(&machine), ["vfio-pci", "vfio-pci", ""]);
-}
-
-#[test]
-fn a_second_run_does_not_hang_on_a_held_lock() {
-    let machine = stalling_cards();
-    run(&machine, "vfio.bind=42:00.0");
-    let before = machine.waited();
-    machine.take_events();
-    let result = run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.1/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = \\n"
-        ]
-    );
-    assert_eq!(machine.waited() - before, Duration::from_millis(2_100));
-    assert_eq!(result.fate(GPU), Some(Fate::Failed));
-    assert_eq!(result.fate(AUDIO), Some(Fate::Returned));
 }
 
 #[test]

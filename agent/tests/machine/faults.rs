@@ -48,6 +48,8 @@ enum Fault {
     Late(usize),
     /// The device lock is taken for the rest of the run: it and all behind it wait.
     Stuck,
+    /// The time of the run is over from then on.
+    NoTime,
     /// The function leaves the machine just before.
     Vanish(&'static str),
     /// Every native driver is loaded just before.
@@ -240,7 +242,11 @@ impl<'m> Faulty<'m> {
         let refused = self.errno(kind, path);
         let act = || match data {
             Some(data) => self.machine.write_within(path, data, limit),
-            None => self.machine.read_within(path, limit),
+            None => {
+                let mut shown = [0; 256];
+                let read = self.machine.read_within(path, &mut shown, limit);
+                read.map(drop)
+            }
         };
         let answer = match (refused, self.fault) {
             (Err(errno), Fault::Late(_)) => {
@@ -314,8 +320,18 @@ impl Host for Faulty<'_> {
         self.within(path, Some(data), limit)
     }
 
-    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno> {
-        self.within(path, None, limit)
+    fn read_within<'b>(
+        &self,
+        path: &str,
+        buffer: &'b mut [u8],
+        limit: Duration,
+    ) -> Result<&'b [u8], Errno> {
+        self.within(path, None, limit)?;
+        self.machine.read_at(path, 0, buffer)
+    }
+
+    fn is_late(&self) -> bool {
+        self.fault == Fault::NoTime && self.happened()
     }
 
     fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError> {
@@ -1075,6 +1091,12 @@ fn a_write_that_says_it_failed_and_did_not() {
 #[test]
 fn a_driver_that_never_comes_back() {
     all_hold(&|_| vec![Fault::Stuck]);
+}
+
+#[test]
+fn a_run_whose_time_is_over_at_any_call() {
+    all_hold(&|_| vec![Fault::NoTime]);
+    all_hold_ungrouped(&|_| vec![Fault::NoTime]);
 }
 
 #[test]

@@ -89,6 +89,10 @@ pub struct Trouble {
     pub not_viable: Vec<u32>,
     /// vfio-pci takes these by the IDs that kmod hands to it, unless it gets an empty list.
     pub by_ids: Vec<String>,
+    /// Modules that call their driver otherwise, or have none.
+    pub named: Vec<(&'static str, &'static str)>,
+    /// How long the run may take.
+    pub time: Option<Duration>,
     /// vfio-pci is asked before native drivers, as it is where it came first.
     pub ids_first: bool,
     /// An empty list does not get through.
@@ -386,6 +390,23 @@ impl Machine {
         fs::create_dir_all(self.path("sys/bus/pci/drivers").join(driver)).unwrap();
     }
 
+    /// What a module does when it is loaded; gives its driver.
+    fn insert_module(&self, module: &str) -> String {
+        let named = self.trouble.named.iter().find(|(name, _)| *name == module);
+        let driver = named.map_or(module, |(_, driver)| driver).to_owned();
+        let drivers = self
+            .path("sys/module")
+            .join(module.replace('-', "_"))
+            .join("drivers");
+        fs::create_dir_all(&drivers).unwrap();
+        if !driver.is_empty() {
+            self.register(&driver);
+            let target = self.path("sys/bus/pci/drivers").join(&driver);
+            let _ = symlink(target, drivers.join(format!("pci:{driver}")));
+        }
+        driver
+    }
+
     fn attach(&self, address: &str, driver: &str) {
         let target = self.path("sys/bus/pci/drivers").join(driver);
         symlink(&target, self.device(address).join("driver")).unwrap();
@@ -678,11 +699,22 @@ impl Host for Machine {
         if stuck { self.give_up(limit) } else { answer }
     }
 
-    fn read_within(&self, path: &str, limit: Duration) -> Result<(), Errno> {
+    fn read_within<'b>(
+        &self,
+        path: &str,
+        buffer: &'b mut [u8],
+        limit: Duration,
+    ) -> Result<&'b [u8], Errno> {
         if self.waits(path, b"") {
-            return self.give_up(limit);
+            self.give_up(limit)?;
         }
-        self.tree.read(path, &mut [0; 256]).map(drop)
+        self.tree.read(path, buffer)
+    }
+
+    fn is_late(&self) -> bool {
+        self.trouble
+            .time
+            .is_some_and(|time| self.waited.get() >= time)
     }
 
     fn load_module(&self, name: &str, how: Loading) -> Result<(), LoadError> {
@@ -704,13 +736,13 @@ impl Host for Machine {
             }
             return Ok(());
         }
-        self.register(name);
+        let driver = self.insert_module(name);
         if name == "vfio-pci" {
             let given = !how.no_ids || self.trouble.deaf_to_options;
             self.has_ids.set(given);
         }
         for address in self.addresses() {
-            if self.driver_override(&address) == name {
+            if self.driver_override(&address) == driver {
                 self.probe(&address);
             } else if name == "vfio-pci" {
                 self.take_by_id(&address);
@@ -757,7 +789,7 @@ pub fn bound(record: &Record<'_>) -> Vec<String> {
 
 /// What a record says of selectors that match nothing.
 pub fn unmatched(record: &Record<'_>) -> Vec<String> {
-    unmatched::unmatched(record.policy, record.inventory)
+    unmatched::unmatched(record)
         .map(|unmatched| unmatched.to_string())
         .collect()
 }

@@ -212,27 +212,58 @@ fn a_driver_that_cannot_be_loaded_gives_the_function_back() {
 }
 
 #[test]
-fn a_driver_that_cannot_be_loaded_is_asked_for_once_and_hinders_no_other() {
-    const SECOND: &str = "0000:03:00.3";
-    for (missing, kept, taken) in [
-        ("mlx5_vfio_pci", &[NIC, SECOND][..], &[GPU][..]),
-        ("vfio-pci", &[GPU], &[NIC, SECOND]),
-    ] {
+fn what_a_module_calls_its_driver_is_what_counts() {
+    for (driver, expected) in [("mlx5-of-vfio", "mlx5-of-vfio"), ("", "vfio-pci")] {
         let machine = machine().with(Trouble {
-            missing: vec![missing],
+            named: vec![("mlx5_vfio_pci", driver)],
             ..Trouble::default()
         });
-        machine.insert(&Card::new(SECOND, 0x15b3, 0x101e, 0x02_0000, 4).on("mlx5_core"));
-        let line = "vfio.bind=03:00.2,03:00.3,42:00.0";
-        assert_eq!(drive(&machine, line), EXIT_NOT_BOUND, "{missing}");
-        let by_vfio = |address: &&str| machine.driver(address).is_some_and(|d| d.contains("vfio"));
-        assert!(taken.iter().all(by_vfio), "{missing}");
-        assert!(!kept.iter().any(by_vfio), "{missing}");
-        let events = machine.take_events().into_iter();
-        let loads: Vec<_> = events
-            .filter(|event| event.starts_with("modprobe"))
-            .collect();
-        let expected = ["modprobe mlx5_vfio_pci", "modprobe vfio-pci"];
-        assert_eq!(loads, expected, "{missing}");
+        assert_eq!(drive(&machine, "vfio.bind=03:00.2"), EXIT_DONE, "{driver}");
+        assert_eq!(machine.driver(NIC).as_deref(), Some(expected));
+        assert_eq!(machine.driver_override(NIC), expected);
+        // Once more, with the driver there.
+        assert_eq!(drive(&machine, "vfio.bind=03:00.2"), EXIT_DONE, "{driver}");
+        let events = machine.take_events();
+        let overrides = events
+            .iter()
+            .filter(|event| event.contains("driver_override"));
+        assert_eq!(overrides.count(), 1, "{events:?}");
     }
+}
+
+#[test]
+fn a_driver_that_cannot_be_loaded_is_asked_for_once_and_leaves_all_to_vfio_pci() {
+    const SECOND: &str = "0000:03:00.3";
+    let machine = machine().with(Trouble {
+        missing: vec!["mlx5_vfio_pci"],
+        ..Trouble::default()
+    });
+    machine.insert(&Card::new(SECOND, 0x15b3, 0x101e, 0x02_0000, 4).on("mlx5_core"));
+    let line = "vfio.bind=03:00.2,03:00.3,42:00.0";
+    assert_eq!(drive(&machine, line), EXIT_DONE);
+    for address in [NIC, SECOND, GPU] {
+        assert_eq!(machine.driver(address).as_deref(), Some("vfio-pci"));
+    }
+    let events = machine.take_events().into_iter();
+    let loads: Vec<_> = events
+        .filter(|event| event.starts_with("modprobe"))
+        .collect();
+    assert_eq!(loads, ["modprobe mlx5_vfio_pci", "modprobe vfio-pci"]);
+}
+
+#[test]
+fn a_group_of_which_one_driver_is_missing_is_not_taken_from_the_others() {
+    let machine = machine().with(Trouble {
+        missing: vec!["vfio-pci"],
+        ..Trouble::default()
+    });
+    // It shares the group of the NIC, which has a driver of its own to go to.
+    let sibling = "0000:03:00.3";
+    machine.insert(&Card::new(sibling, 0x8086, 0x10d3, 0x02_0000, 3).on("e1000e"));
+    assert_eq!(drive(&machine, "vfio.bind=03:00.2"), EXIT_NOT_BOUND);
+    assert_eq!(machine.driver(NIC).as_deref(), Some("mlx5_core"));
+    assert_eq!(machine.driver(sibling).as_deref(), Some("e1000e"));
+    let events = machine.take_events();
+    let unbound = events.iter().any(|event| event.contains("unbind"));
+    assert!(!unbound, "{events:?}");
 }

@@ -108,11 +108,7 @@ fn check_generic(builds: &Builds<'_>, tool: &Tool) -> Result<()> {
             list.as_deref() == Some(PROTECTED.as_bytes()),
             "with `{owner}` the list is {list:?}"
         );
-        for place in [
-            "etc/vfio-bind/policy.conf",
-            "etc/vfio-bind/modprobe-ids",
-            "etc/modprobe.d/vfio.conf",
-        ] {
+        for place in ["etc/vfio-bind/policy.conf", "etc/modprobe.d/vfio.conf"] {
             let there = content(place)?.is_some();
             ensure!(
                 there == carries,

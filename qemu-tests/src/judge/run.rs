@@ -65,7 +65,16 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
     if !run.writes {
         check_stillness(run, &around, &mut failures);
     }
-    if run.traces {
+    let printed = seen.output.join("\n");
+    for piece in &run.prints {
+        if !printed.contains(piece) {
+            failures.add("what it prints", piece, &printed);
+        }
+    }
+    if run.traces && !run.records {
+        let record = seen.report.clone().unwrap_or_default();
+        failures.equal("its record", String::new(), record);
+    } else if run.traces {
         record::judge(scenario, run, seen, &around, records, &mut failures);
     } else {
         let traces = format!(
@@ -104,7 +113,7 @@ fn check_time(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
 
 /// The log: what must be said is said, in lines that the kernel keeps whole.
 fn check_log(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
-    if run.traces && seen.log.is_empty() {
+    if run.traces && run.records && seen.log.is_empty() {
         failures.add("its log", "at least a line", "none");
     }
     for line in seen.log.iter().filter(|line| line.len() >= LOG_LINE_LIMIT) {

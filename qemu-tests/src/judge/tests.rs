@@ -67,6 +67,7 @@ fn agent_run() -> AgentRun {
         elapsed_ms: 30,
         report: Some(report),
         log: vec!["vfio-bind: 0000:42:00.1: none -> vfio-pci (same group)".to_owned()],
+        output: Vec::new(),
         writes: vec![
             format!("{GPU}/driver_override"),
             format!("{GPU_AUDIO}/driver_override"),

@@ -6,6 +6,7 @@ mod framebuffer;
 mod ids;
 mod malformed;
 mod named;
+mod places;
 mod policy;
 mod selection;
 mod sources;
@@ -29,6 +30,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(takeover::scenarios());
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());
+    all.extend(places::scenarios());
     all.extend(malformed::scenarios());
     all.extend(ids::scenarios(seed));
     all.extend(stall::scenarios());

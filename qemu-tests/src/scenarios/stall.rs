@@ -1,6 +1,6 @@
 //! A driver that never lets go of its function.
 
-use crate::machine::{GPU, GPU_AUDIO};
+use crate::machine::{GPU, GPU_AUDIO, TWIN, TWIN_AUDIO};
 use crate::report::Outcome;
 use crate::scenario::{Run, Scenario};
 
@@ -30,5 +30,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         )
         .preload(preload)
         .unusable(&[GPU_AUDIO]),
+        Scenario::new(
+            "stalled-deadline",
+            "a run that has less time than that gives everything back within it, and says so",
+            "vfio.bind=0000:42:00.0,0000:43:00.0",
+            Run::new("agent")
+                .given(&["apply", "--within", "2"])
+                .outcome(Outcome::Failed, &[GPU])
+                .outcome(Outcome::Returned, &[GPU_AUDIO, TWIN, TWIN_AUDIO])
+                .exit(1)
+                .time(2_000, 7_000)
+                .says("0000:43:00.0: not bound: no time was left"),
+        )
+        .preload(preload),
     ]
 }

@@ -1,6 +1,6 @@
 //! The agent, run as an initramfs hook runs it and watched from outside.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
@@ -12,10 +12,13 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qemu_tests::protocol::{AgentOrder, AgentRun, Ending};
 
 use crate::files;
+use crate::places;
 use crate::watch::Watch;
 
 /// Where the image holds it.
 pub(crate) const AGENT: &str = "/usr/bin/vfio-bind-agent";
+/// Where what it prints goes: a pipe would have to be emptied.
+const OUTPUT: &str = "/run/printed";
 /// Where it leaves its record.
 const REPORT: &str = "/run/vfio-bind/report.json";
 /// How its lines in the kernel log start.
@@ -23,7 +26,7 @@ const LOG_PREFIX: &str = "vfio-bind: ";
 /// A hook that takes longer than this has hung the boot.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs the agent without arguments.
+/// Runs the agent.
 pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     let cmdline = order
         .cmdline
@@ -34,10 +37,18 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     let log = KernelLog::from_now()?;
     let watch = Watch::start()?;
     let started = Instant::now();
-    let ending = match Command::new(AGENT).stdin(Stdio::null()).spawn() {
+    let mut command = match order.place {
+        Some(place) => places::command(place)?,
+        None => Command::new(AGENT),
+    };
+    let output = File::create(OUTPUT).with_context(|| format!("create({OUTPUT})"))?;
+    let errors = output.try_clone().context("dup")?;
+    command.args(&order.arguments).stdin(Stdio::null());
+    let ending = match command.stdout(output).stderr(errors).spawn() {
         Ok(mut child) => finish(&mut child, LIMIT)?,
         Err(error) => Ending::NotStarted(format!("{AGENT}: {error}")),
     };
+    let printed = fs::read(OUTPUT).with_context(|| format!("read({OUTPUT})"))?;
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let writes = watch.finish()?;
     drop(cmdline);
@@ -48,6 +59,10 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         elapsed_ms,
         report,
         log: log.lines()?,
+        output: String::from_utf8_lossy(&printed)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
         writes,
     })
 }

@@ -15,6 +15,7 @@ mod mounted;
 mod mounts;
 mod network;
 mod pci;
+mod places;
 mod program;
 mod slots;
 mod vfio;
@@ -28,6 +29,9 @@ use qemu_tests::protocol::{End, ORDERS_PATH, Orders, Record, Step, Verdict};
 use channel::Channel;
 
 fn main() {
+    if let Some(status) = places::start() {
+        std::process::exit(status);
+    }
     let mut channel = Channel::default();
     let (scenario, outcome) = match start() {
         Ok(orders) => {
