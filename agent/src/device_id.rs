@@ -2,9 +2,7 @@
 
 use core::fmt;
 
-use nom::{IResult, Parser, bytes::complete::tag, sequence::preceded};
-
-use crate::address::hex;
+use crate::digits::hex;
 use crate::text::Hex;
 
 /// The IDs and the class of one function.
@@ -29,8 +27,32 @@ impl DeviceId {
     /// drivers/pci/pci-sysfs.c).
     #[must_use]
     pub fn from_modalias(modalias: &[u8]) -> Option<Self> {
-        let (_, id) = modalias_fields(modalias).ok()?;
-        Some(id)
+        const FORM: [(&str, usize); 7] = [
+            ("pci:v", 8),
+            ("d", 8),
+            ("sv", 8),
+            ("sd", 8),
+            ("bc", 2),
+            ("sc", 2),
+            ("i", 2),
+        ];
+        let mut rest = modalias;
+        let mut fields = [0; FORM.len()];
+        for (field, (key, digits)) in fields.iter_mut().zip(FORM) {
+            let number;
+            (number, rest) = rest
+                .strip_prefix(key.as_bytes())?
+                .split_at_checked(digits)?;
+            *field = hex(number, digits, digits)?;
+        }
+        let [vendor, device, subvendor, subdevice, base, sub, interface] = fields;
+        Some(Self {
+            vendor,
+            device,
+            subvendor,
+            subdevice,
+            class: (base << 16) | (sub << 8) | interface,
+        })
     }
 
     /// Base class and subclass, such as `0300` for a VGA controller.
@@ -97,34 +119,6 @@ impl DeviceId {
             _ => "other",
         }
     }
-}
-
-fn modalias_fields(mut input: &[u8]) -> IResult<&[u8], DeviceId> {
-    const FORM: &[(&str, usize)] = &[
-        ("pci:v", 8),
-        ("d", 8),
-        ("sv", 8),
-        ("sd", 8),
-        ("bc", 2),
-        ("sc", 2),
-        ("i", 2),
-    ];
-    let mut fields = [0; 7];
-    for (field, (key, digits)) in fields.iter_mut().zip(FORM) {
-        (input, *field) = preceded(tag(*key), hex(*digits, *digits)).parse(input)?;
-    }
-    let [vendor, device, subvendor, subdevice, base, sub, interface] = fields;
-    let class = (base << 16) | (sub << 8) | interface;
-    Ok((
-        input,
-        DeviceId {
-            vendor,
-            device,
-            subvendor,
-            subdevice,
-            class,
-        },
-    ))
 }
 
 impl fmt::Display for DeviceId {
