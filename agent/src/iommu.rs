@@ -5,6 +5,7 @@ use core::fmt;
 use crate::address::Address;
 use crate::cmdline::parameters;
 use crate::host::{LoadError, Root};
+use crate::misread::split;
 use crate::text::Plain;
 
 /// The IOMMU driver, by the names in `/sys/class/iommu`.
@@ -85,6 +86,15 @@ pub fn group_count(root: &dyn Root) -> u32 {
     count
 }
 
+/// A parameter of vfio that does without an IOMMU (drivers/vfio/vfio_main.c).
+const NO_IOMMU_MODE: &str = "vfio.enable_unsafe_noiommu_mode";
+
+/// Whether `intel_iommu=` has a word in its list (`intel_iommu_setup` in drivers/iommu/intel/iommu.c).
+pub(crate) fn intel_iommu(line: &[u8], word: &[u8]) -> bool {
+    let mut lists = parameters(line).filter(|p| p.is("intel_iommu") && !p.after_dashes);
+    lists.any(|list| split(list.value.unwrap_or_default(), b',').any(|item| item == word))
+}
+
 /// What turns the IOMMU of this machine on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
@@ -92,6 +102,8 @@ pub enum Advice {
     RemoveParameter(&'static str),
     /// The firmware offers VT-d; the kernel waits for a parameter.
     IntelParameter,
+    /// The same, and the parameter is there.
+    IntelKernel,
     /// The firmware does not offer VT-d.
     IntelFirmware,
     /// The firmware offers AMD-Vi, which the kernel did not start.
@@ -104,6 +116,8 @@ pub enum Advice {
     S390,
     /// A virtio-iommu without its driver, and what loading that came to where it was tried.
     Virtio(Option<Result<(), LoadError>>),
+    /// The kernel is to lend devices without one.
+    NoIommuMode,
     /// Nothing is known about the machine.
     Unknown,
 }
@@ -124,6 +138,9 @@ impl Advice {
         if has(b"IBM/S390") {
             return Self::S390;
         }
+        if parameters(line).any(|p| p.is(NO_IOMMU_MODE) && !p.after_dashes) {
+            return Self::NoIommuMode;
+        }
         for text in ["intel_iommu=off", "amd_iommu=off", "iommu=off"] {
             let name = text.strip_suffix("=off").unwrap_or(text);
             let last = parameters(line)
@@ -135,7 +152,11 @@ impl Advice {
         }
         let table = |name| root.exists(name);
         if table("sys/firmware/acpi/tables/DMAR") {
-            return Self::IntelParameter;
+            return if intel_iommu(line, b"on") {
+                Self::IntelKernel
+            } else {
+                Self::IntelParameter
+            };
         }
         if table("sys/firmware/acpi/tables/IVRS") {
             return Self::AmdKernel;
@@ -159,6 +180,14 @@ impl fmt::Display for Advice {
             }
             Self::IntelParameter => f.write_str(
                 "the firmware offers Intel VT-d; add intel_iommu=on to the kernel command line",
+            ),
+            Self::IntelKernel => f.write_str(
+                "intel_iommu=on is there and the firmware offers Intel VT-d, but the kernel did not \
+                 start it; look for `DMAR` in the kernel log",
+            ),
+            Self::NoIommuMode => f.write_str(
+                "vfio.enable_unsafe_noiommu_mode is not supported: without an IOMMU a device reaches all \
+                 memory; turn the IOMMU on in the firmware setup",
             ),
             Self::IntelFirmware => f.write_str(
                 "turn on VT-d in the firmware setup and add intel_iommu=on to the kernel command line",

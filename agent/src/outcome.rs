@@ -269,6 +269,12 @@ fn late_member(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Add
     late
 }
 
+/// Whether VFIO accepts a driver beside its own in a group, as far as its name tells.
+pub(crate) fn is_harmless(driver: &str) -> bool {
+    ["pci-stub", "pcieport"].contains(&driver)
+        || driver.as_bytes().windows(4).any(|part| part == b"vfio")
+}
+
 /// What keeps a group from being viable: its members with a driver that VFIO does not accept.
 ///
 /// Since 5.19 that is any driver without `driver_managed_dma`; before, any but vfio drivers and
@@ -283,9 +289,7 @@ pub fn blockers(
         let Ok(Some(driver)) = driver_of(root, function.address) else {
             continue;
         };
-        let harmless = ["pci-stub", "pcieport"].contains(&driver.as_str())
-            || driver.as_bytes().windows(4).any(|part| part == b"vfio");
-        if !harmless {
+        if !is_harmless(&driver) {
             each(function, &driver);
         }
     }

@@ -66,7 +66,8 @@ impl<'a> PciPath<'a> {
     pub fn leads_to(&self, root: &dyn Root, address: Address) -> bool {
         let mut buffer = [0; BUFFER];
         way(root, address, &mut buffer).is_some_and(|mut way| {
-            way.next() == Some(self.start)
+            // It may start at any bridge of the way, as the kernel has it; from the root bus on it is sturdy.
+            way.any(|step| step == self.start)
                 && way
                     .map(|step| (step.device, step.function))
                     .eq(self.below())

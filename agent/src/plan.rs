@@ -118,7 +118,7 @@ enum Mark {
 impl Mark {
     fn protected(self, by: Address) -> Self {
         let asked = match self {
-            Self::Selected { selector, .. } => Some(selector),
+            Self::Selected { selector, .. } | Self::OtherId(selector) => Some(selector),
             Self::Protected { .. } => return self,
             _ => None,
         };
@@ -286,6 +286,7 @@ impl Planner<'_> {
         } else {
             match function.group {
                 None if self.inventory.awaits_group(function) => Some(Refusal::LateGroup),
+                None if self.policy.igfx_off && function.id.is_display() => Some(Refusal::Igfx),
                 None => Some(Refusal::NoGroup),
                 Some(_) => None,
             }

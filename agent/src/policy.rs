@@ -84,6 +84,8 @@ pub struct Policy<'a> {
     /// Whether all that the system boots from is known, so that what is not protected is free. Without
     /// such a list what stores is taken only where it is named one by one.
     pub listed: bool,
+    /// `intel_iommu=igfx_off`: Intel's own display gets no IOMMU group.
+    pub igfx_off: bool,
     /// The lists of IDs that vfio-pci may be handed, whether they count here or not.
     pub handed: Handed<'a>,
     /// What modprobe.d has run in place of loading vfio-pci.
@@ -106,6 +108,7 @@ impl Default for Policy<'_> {
             dry_run: false,
             force: false,
             listed: false,
+            igfx_off: false,
             handed: Handed::default(),
             install: None,
             problems: Vec::new(),

@@ -108,8 +108,7 @@ impl Record<'_> {
             });
         // Where nothing is asked for, nobody has looked.
         let unmatched = self.state != State::NothingAsked
-            && unmatched(self.policy, self.inventory)
-                .any(|u| u.selector.source != Source::KernelIds);
+            && unmatched(self).any(|u| u.selector.source != Source::KernelIds);
         // What was not looked at may be what was asked for, or share its group.
         let unseen = self.inventory.beyond_limit > 0
             || self.inventory.unreadable > 0

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use crate::address::Address;
-use crate::text::Hex;
+use crate::outcome::is_harmless;
+use crate::text::{Hex, Plain};
 
 /// Why a function that was asked for is not bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +13,8 @@ pub enum Refusal {
     NoIommu,
     /// Others have a group, this one has none.
     NoGroup,
+    /// The same for a display of Intel's, which a parameter keeps out of the IOMMU.
+    Igfx,
     /// It has none yet; a dry run does not make the kernel give it one.
     LateGroup,
     /// Its header type is not 0.
@@ -58,6 +61,9 @@ impl fmt::Display for Refusal {
             Self::NoGroup => f.write_str(
                 "the kernel gave it no IOMMU group, although other functions have one; vfio-pci \
                  would not take it",
+            ),
+            Self::Igfx => f.write_str(
+                "it has no IOMMU group, as igfx_off on the kernel command line wants it; remove that",
             ),
             Self::LateGroup => f.write_str(
                 "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for \
@@ -117,15 +123,21 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl fmt::Display for Leave {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::System => {
-                "it belongs to the machine itself and stays; if a host driver binds it, the group \
-                 is not usable"
-            }
-            Self::NotListed => {
-                "not listed, so it stays; if a host driver binds it, the group is not usable"
+impl Leave {
+    /// Shows why, and what that means for the group with the driver that the function has: one of the host
+    /// makes it useless to VFIO.
+    pub fn told<'a>(&'a self, driver: Option<&'a str>) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| {
+            f.write_str(match self {
+                Self::System => "it belongs to the machine itself and stays; ",
+                Self::NotListed => "not listed, so it stays; ",
+            })?;
+            match driver.filter(|driver| !is_harmless(driver)) {
+                Some(driver) => {
+                    let driver = Plain(driver);
+                    write!(f, "{driver} has it, and so the group is not usable")
+                }
+                None => f.write_str("if a host driver binds it, the group is not usable"),
             }
         })
     }

@@ -179,7 +179,9 @@ fn write_function(
     match (&outcome.failure, &step.decision) {
         (Some(failure), _) => json.text("reason", &failure.told(record.driver(step))),
         (None, Decision::Refuse(refusal)) => json.text("reason", refusal),
-        (None, Decision::Leave(leave)) => json.text("reason", leave),
+        (None, Decision::Leave(leave)) => {
+            json.text("reason", &leave.told(outcome.driver.as_deref()))
+        }
         (None, Decision::Bind) => json.text("reason", &Plain("")),
     }
     json.close(b'}');

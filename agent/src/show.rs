@@ -6,6 +6,7 @@ use crate::function::{Function, Inventory};
 use crate::outcome::{Fate, Outcome};
 use crate::plan::{Decision, Step};
 use crate::record::Record;
+use crate::text::Counted;
 
 /// Writes the groups that the plan speaks of, with all their endpoints.
 ///
@@ -20,9 +21,9 @@ pub fn show(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
     } = record;
     writeln!(
         output,
-        "{} functions in {} groups, IOMMU: {}; driver {}, group policy {}, on failure {}",
-        inventory.len(),
-        record.groups,
+        "{} in {}, IOMMU: {}; driver {}, group policy {}, on failure {}",
+        Counted(inventory.len(), "function"),
+        Counted(record.groups as usize, "group"),
         record.iommu,
         if policy.auto { "auto" } else { &policy.driver },
         policy.group,
@@ -87,7 +88,7 @@ fn show_member(
         }
         Decision::Bind => write!(output, "{}", outcome.fate)?,
         Decision::Refuse(refusal) => write!(output, "refused: {refusal}")?,
-        Decision::Leave(leave) => write!(output, "stays: {leave}")?,
+        Decision::Leave(leave) => write!(output, "stays: {}", leave.told(driver.as_deref()))?,
     }
     writeln!(output, " ({})", step.reason(record.policy))
 }

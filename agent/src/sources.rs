@@ -2,6 +2,7 @@
 
 use crate::cmdline::{Parameter, line_of_file, parameters};
 use crate::handed::{self, Handed};
+use crate::iommu;
 use crate::kernel_ids;
 use crate::lookalike;
 use crate::misread::split;
@@ -44,6 +45,7 @@ impl<'a> Policy<'a> {
     pub fn read(sources: &Sources<'a>) -> Self {
         let mut policy = Self {
             listed: sources.protected.is_some(),
+            igfx_off: iommu::intel_iommu(sources.line, b"igfx_off"),
             ..Self::default()
         };
         let options = sources.modprobe.map_or(&[][..], |conf| &conf.options);

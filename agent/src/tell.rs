@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use crate::device_id::DeviceId;
 use crate::errno::Answer;
 use crate::function::{Function, Unseen};
 use crate::handed;
@@ -11,9 +10,8 @@ use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::Decision;
 use crate::problem::Severity;
 use crate::record::{Record, State};
-use crate::refusal::Leave;
 use crate::selector::Source;
-use crate::text::{Dec, Name, Plain};
+use crate::text::{Counted, Dec, Name, Plain};
 use crate::unasked::Unasked;
 use crate::unmatched::unmatched;
 
@@ -35,7 +33,7 @@ pub fn tell_rest(record: &Record<'_>) {
         return info!("this kernel saves the memory of one that crashed: nothing is done");
     }
     tell_problems(record);
-    for unmatched in unmatched(record.policy, record.inventory) {
+    for unmatched in unmatched(record) {
         match unmatched.selector.source {
             _ if record.inventory.is_empty() => {}
             Source::KernelIds => info!("{unmatched}"),
@@ -64,8 +62,8 @@ fn tell_problems(record: &Record<'_>) {
     }
     let more = record.policy.more_problems;
     if more > 0 {
-        let more = Dec(more as u64);
-        error!("the policy has {more} more problems; nothing is bound");
+        let more = Counted(more, "more problem");
+        error!("the policy has {more}; nothing is bound");
     }
 }
 
@@ -101,7 +99,10 @@ fn tell_steps(record: &Record<'_>) {
             (Fate::Bound, ..) => info!("{address}: {before} -> {now} ({why})"),
             (Fate::Already, ..) => info!("{address}: on {now} already ({why})"),
             (_, Decision::Refuse(refusal), _) => error!("{address}: refused: {refusal} ({why})"),
-            (_, Decision::Leave(leave), _) => tell_left(*address, id, leave),
+            (_, Decision::Leave(leave), _) => {
+                let leave = leave.told(outcome.driver.as_deref());
+                warn!("{address} ({}): {leave}", Plain(id.kind()));
+            }
             (fate, _, Some(failure)) => {
                 let end = ending(fate, outcome);
                 let failure = failure.told(record.driver(step));
@@ -110,10 +111,6 @@ fn tell_steps(record: &Record<'_>) {
             (fate, _, None) => error!("{address}: {fate}, now {now} ({why})"),
         }
     }
-}
-
-fn tell_left(address: crate::address::Address, id: &DeviceId, leave: Leave) {
-    warn!("{address} ({}): {leave}", Plain(id.kind()));
 }
 
 fn ending(fate: Fate, outcome: &Outcome) -> impl fmt::Display + '_ {
@@ -216,43 +213,59 @@ fn tell_unasked(record: &Record<'_>, root: &dyn Root) {
 fn tell_limits(record: &Record<'_>) {
     let beyond = record.inventory.beyond_limit;
     if beyond > 0 {
-        let (beyond, seen) = (Dec(beyond as u64), Dec(record.inventory.len() as u64));
-        error!("{beyond} PCI functions beyond the first {seen} were not looked at");
+        error!(
+            "not looked at: {} beyond the first {}",
+            Counted(beyond, "PCI function"),
+            Dec(record.inventory.len() as u64)
+        );
     }
     let groups = record.outcomes.more_groups;
     if groups > 0 {
-        let groups = Dec(groups as u64);
-        warn!("VFIO was not asked about {groups} more groups");
+        warn!("VFIO was not asked about {}", Counted(groups, "more group"));
     }
 }
 
+/// How many functions came to which end.
 fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
     fmt::from_fn(move |f| {
-        let wanted = Dec(record.plan.bound().count() as u64);
-        let there = record
-            .outcomes
-            .steps
-            .iter()
-            .filter(|outcome| matches!(outcome.fate, Fate::Bound | Fate::Already))
-            .count();
+        let count = |fate| {
+            let all = record.outcomes.steps.iter();
+            all.filter(|outcome| outcome.fate == fate).count()
+        };
         let driver = Plain(if record.plan.variants.is_empty() {
             &record.policy.driver
         } else {
             "their vfio drivers"
         });
-        let us = record.elapsed_us;
-        if record.state == State::DryRun {
-            write!(
-                f,
-                "dry run: {wanted} functions would go to {driver}, nothing was written"
-            )
+        let (there, end) = if record.state == State::DryRun {
+            (count(Fate::Planned), Plain("would go to"))
         } else {
-            let (ms, part) = (us.div_euclid(1000), us.rem_euclid(1000).div_euclid(100));
-            let (there, ms, part) = (Dec(there as u64), Dec(ms), Dec(part));
-            write!(
-                f,
-                "{there} of {wanted} functions on {driver} after {ms}.{part} ms"
+            (
+                count(Fate::Bound).saturating_add(count(Fate::Already)),
+                Plain("on"),
             )
+        };
+        write!(f, "{} {end} {driver}", Counted(there, "function"))?;
+        for fate in [
+            Fate::Refused,
+            Fate::Left,
+            Fate::Returned,
+            Fate::Held,
+            Fate::Failed,
+        ] {
+            match count(fate) {
+                0 => {}
+                number => write!(f, ", {} {fate}", Dec(number as u64))?,
+            }
         }
+        if record.state == State::DryRun {
+            return f.write_str("; nothing was written");
+        }
+        let us = record.elapsed_us;
+        let (ms, part) = (
+            Dec(us.div_euclid(1000)),
+            Dec(us.div_euclid(100).rem_euclid(10)),
+        );
+        write!(f, ", after {ms}.{part} ms")
     })
 }

@@ -123,6 +123,17 @@ impl<const N: usize> fmt::Debug for Bounded<N> {
     }
 }
 
+/// A number of things, whose name takes an s where they are several.
+pub struct Counted(pub usize, pub &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, name) = *self;
+        let plural = Plain(if number == 1 { "" } else { "s" });
+        write!(f, "{} {}{plural}", Dec(number as u64), Plain(name))
+    }
+}
+
 /// What `known` has for a word. A `match` on words becomes a comparison for each letter of each of
 /// them, several times as large as a table that is a constant.
 pub fn one_of<T: Copy>(word: &[u8], known: &[(&str, T)]) -> Option<T> {

@@ -5,26 +5,25 @@ use core::fmt;
 use crate::address::{Address, Slot};
 use crate::device_id::{DeviceId, IdPattern};
 use crate::function::{Function, Inventory};
-use crate::policy::Policy;
+use crate::plan::Why;
 use crate::presence::comes_later;
+use crate::record::Record;
 use crate::selector::{Selector, Source, Target};
 
 /// The selectors of the owner that match no function, with what comes nearest; exclusions that match
-/// none are [problems](crate::presence).
-pub fn unmatched<'a>(
-    policy: &'a Policy<'a>,
-    inventory: &'a Inventory,
-) -> impl Iterator<Item = Unmatched<'a>> {
-    let means = |selector: &&Selector<'_>| {
+/// none are [problems](crate::presence). Where another ID sits in the place that one names, a step of the
+/// plan says so already.
+pub fn unmatched<'a>(record: &Record<'a>) -> impl Iterator<Item = Unmatched<'a>> {
+    let (inventory, plan) = (record.inventory, record.plan);
+    let means = |selector: &Selector<'_>| {
         let mut all = inventory.iter();
         all.any(|(_, f)| selector.matches(f.address, &f.id))
     };
-    let takes = |s: &&Selector<'_>| !s.excludes || s.source == Source::Protect;
-    policy
-        .selectors
-        .iter()
-        .filter(takes)
-        .filter(move |selector| !means(selector))
+    let told = |at| plan.steps.iter().any(|step| step.why == Why::Selected(at));
+    let takes = |s: &Selector<'_>| !s.excludes || s.source == Source::Protect;
+    let all = (0..=u16::MAX).zip(&record.policy.selectors);
+    all.filter(move |(at, s)| takes(s) && !means(s) && !told(*at))
+        .map(|(_, selector)| selector)
         .filter(|s| !(s.excludes && comes_later(s, inventory)))
         .map(|selector| Unmatched {
             selector,
@@ -33,16 +32,18 @@ pub fn unmatched<'a>(
 }
 
 /// A function that an owner may have meant: what the selector describes in another place, another
-/// function of the device that it names, or, where the machine has no such domain, what has the number
-/// of the bus as its domain (a UID of IBM Z), or the first of all.
+/// function of the device that it names, the same device of another domain, or, where the machine has no
+/// such domain, what has the number of the bus as its domain (a UID of IBM Z), or the first of all.
 pub(crate) fn nearest<'a>(
     selector: &Selector<'_>,
     inventory: &'a Inventory,
 ) -> Option<&'a Function> {
-    let model = selector.expected.or(match selector.target {
-        Target::Id(pattern) if pattern.names_a_model() => Some(pattern),
+    let pattern = selector.expected.or(match selector.target {
+        Target::Id(pattern) => Some(pattern),
         _ => None,
     });
+    // Any function of a vendor, or any at all, is near to nothing.
+    let model = pattern.filter(IdPattern::names_a_model);
     let model = model.map(|pattern| IdPattern {
         vendor: pattern.vendor,
         device: pattern.device,
@@ -56,6 +57,16 @@ pub(crate) fn nearest<'a>(
     let in_domain = |domain| find(&|function| function.address.domain == domain);
     find(&|function| model.is_some_and(|model| model.matches(&function.id)))
         .or_else(|| find(&|function| device.is_some_and(|device| device.matches(function.address))))
+        .or_else(|| {
+            let device = device?;
+            find(&|f| {
+                Slot {
+                    domain: f.address.domain,
+                    ..device
+                }
+                .matches(f.address)
+            })
+        })
         .or_else(|| match (device?, in_domain(device?.domain)) {
             (_, Some(_)) => None,
             (device, None) => in_domain(device.bus.into()).or_else(|| find(&|_| true)),

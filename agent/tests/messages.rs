@@ -132,6 +132,12 @@ fn what_turns_the_iommu_on() {
             "the kernel command line says amd_iommu=off; remove it",
         Advice::IntelParameter = Advice::IntelParameter =>
             "the firmware offers Intel VT-d; add intel_iommu=on to the kernel command line",
+        Advice::IntelKernel = Advice::IntelKernel =>
+            "intel_iommu=on is there and the firmware offers Intel VT-d, but the kernel did not start it; \
+             look for `DMAR` in the kernel log",
+        Advice::NoIommuMode = Advice::NoIommuMode =>
+            "vfio.enable_unsafe_noiommu_mode is not supported: without an IOMMU a device reaches all \
+             memory; turn the IOMMU on in the firmware setup",
         Advice::IntelFirmware = Advice::IntelFirmware =>
             "turn on VT-d in the firmware setup and add intel_iommu=on to the kernel command line",
         Advice::AmdKernel = Advice::AmdKernel =>
@@ -369,6 +375,8 @@ fn why_a_function_is_refused_or_left() {
         Refusal::NoGroup = Refusal::NoGroup =>
             "the kernel gave it no IOMMU group, although other functions have one; vfio-pci would not \
              take it",
+        Refusal::Igfx = Refusal::Igfx =>
+            "it has no IOMMU group, as igfx_off on the kernel command line wants it; remove that",
         Refusal::LateGroup = Refusal::LateGroup =>
             "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for it; the \
              agent sees to that at boot, a plan does not",
@@ -402,12 +410,25 @@ fn why_a_function_is_refused_or_left() {
         Refusal::UnclearPolicy = Refusal::UnclearPolicy =>
             "the policy has an error that may hide what must be left alone",
     );
+    let by_host = |leave: &Leave| leave.told(Some("lpc_ich")).to_string();
+    let by_nobody = |leave: &Leave| leave.told(None).to_string();
     table!(
-        Leave, display,
+        Leave, by_host,
+        Leave::System = Leave::System =>
+            "it belongs to the machine itself and stays; lpc_ich has it, and so the group is not usable",
+        Leave::NotListed = Leave::NotListed =>
+            "not listed, so it stays; lpc_ich has it, and so the group is not usable",
+    );
+    table!(
+        Leave, by_nobody,
         Leave::System = Leave::System =>
             "it belongs to the machine itself and stays; if a host driver binds it, the group is not \
              usable",
         Leave::NotListed = Leave::NotListed =>
             "not listed, so it stays; if a host driver binds it, the group is not usable",
     );
+    for harmless in ["vfio-pci", "mlx5_vfio_pci", "pci-stub", "pcieport"] {
+        let told = Leave::System.told(Some(harmless)).to_string();
+        assert_eq!(told, by_nobody(&Leave::System), "{harmless}");
+    }
 }

@@ -1,11 +1,13 @@
-//! Machines that are no PCs, made up after what QEMU's show.
+//! What depends on the architecture: machines made up after what QEMU's show.
 
 use std::fs;
 
 use crate::support::{Card, Machine, bound, problems, unmatched, write};
 use vfio_bind::iommu::Advice;
 use vfio_bind::outcome::Fate;
+use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
+use vfio_bind::refusal::Refusal;
 use vfio_bind::run;
 
 const ETHERNET: &str = "0001:00:00.0";
@@ -174,6 +176,32 @@ fn the_advice_is_for_this_architecture() {
             Advice::S390,
         ),
         (arm(false), "vfio.bind=01:00.0 iommu=off", Advice::Smmu),
+        (pc(true), "vfio.bind=01:00.0", Advice::IntelParameter),
+        (
+            pc(false),
+            "vfio.bind=01:00.0 intel_iommu=on",
+            Advice::IntelFirmware,
+        ),
+        (
+            pc(true),
+            "vfio.bind=01:00.0 intel_iommu=on",
+            Advice::IntelKernel,
+        ),
+        (
+            pc(true),
+            "vfio.bind=01:00.0 intel_iommu=igfx_off,on",
+            Advice::IntelKernel,
+        ),
+        (
+            pc(true),
+            "vfio.bind=01:00.0 -- intel_iommu=on",
+            Advice::IntelParameter,
+        ),
+        (
+            pc(true),
+            "vfio.bind=01:00.0 vfio.enable_unsafe_noiommu_mode=1",
+            Advice::NoIommuMode,
+        ),
     ] {
         let told = run(&machine, line);
         assert_eq!(
@@ -181,5 +209,40 @@ fn the_advice_is_for_this_architecture() {
             (EXIT_NOT_BOUND, Some(advice)),
             "{line}"
         );
+    }
+}
+
+/// A PC of Intel's whose kernel uses no IOMMU, with or without one in the firmware.
+fn pc(offered: bool) -> Machine {
+    let machine = Machine::new(&[Card {
+        group: None,
+        ..Card::new("0000:01:00.0", 0x10de, 0x1b80, 0x03_0000, 0)
+    }]);
+    write(&machine, "proc/cpuinfo", "vendor_id\t: GenuineIntel\n");
+    if offered {
+        write(&machine, "sys/firmware/acpi/tables/DMAR", "");
+    }
+    machine
+}
+
+#[test]
+fn a_parameter_that_keeps_the_graphics_out_of_the_iommu_is_named() {
+    let graphics = Card {
+        group: None,
+        ..Card::new("0000:00:02.0", 0x8086, 0x3e92, 0x03_0000, 0)
+    };
+    let machine = Machine::new(&[
+        graphics,
+        Card::new("0000:01:00.0", 0x10de, 0x1b80, 0x03_0000, 1),
+    ]);
+    for (line, refusal) in [
+        ("vfio.bind=00:02.0 intel_iommu=on,igfx_off", Refusal::Igfx),
+        ("vfio.bind=00:02.0 intel_iommu=on", Refusal::NoGroup),
+    ] {
+        run::rehearse(&machine, line.as_bytes(), &mut |record| {
+            let decisions: Vec<_> = record.plan.steps.iter().map(|step| step.decision).collect();
+            assert_eq!(decisions, [Decision::Refuse(refusal)], "{line}");
+            record.exit()
+        });
     }
 }

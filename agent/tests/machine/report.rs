@@ -68,8 +68,8 @@ fn everything_that_was_done_is_in_it() {
                     "why": "same group as 0000:42:00.0",
                     "driver_before": "i801_smbus", "driver_now": "i801_smbus",
                     "outcome": "left",
-                    "reason": "it belongs to the machine itself and stays; if a host driver binds \
-                               it, the group is not usable",
+                    "reason": "it belongs to the machine itself and stays; i801_smbus has it, and so \
+                               the group is not usable",
                 },
                 {
                     "address": "0000:42:00.0", "path": null,

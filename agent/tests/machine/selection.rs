@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::{Card, Machine, bound, problems, unmatched, write};
+use vfio_bind::address::Address;
 use vfio_bind::plan::Decision;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 use vfio_bind::refusal::Refusal;
@@ -118,6 +119,23 @@ fn every_name_finds_its_place() {
 }
 
 #[test]
+fn a_path_may_begin_at_any_bridge_of_the_way() {
+    for (path, found) in [
+        ("00:1c.0/00.0/00.0", true),
+        ("02:00.0/00.0", true),
+        ("02:00.0/00.1", false),
+        ("02:01.0/00.0", false),
+        ("00:1c.0/00.0", false),
+        ("00:1c.0/02:00.0/00.0", false),
+    ] {
+        let machine = Machine::new(&[Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3)]);
+        machine.put_behind(NIC, "0000:00/0000:00:1c.0/0000:02:00.0");
+        let result = run(&machine, &format!("vfio.bind={path}"));
+        assert_eq!(result.bound.len(), usize::from(found), "{path}");
+    }
+}
+
+#[test]
 fn a_name_of_two_devices_means_neither() {
     let line = "vfio.bind=dsn:00-11-22-ff-ff-33-44-55,0000:05:00.1";
     let both = |line: &str| {
@@ -174,10 +192,17 @@ fn what_matches_nothing_is_told_with_what_comes_nearest() {
         ),
         ("0a:00.0@144d:a808", "; nearest is 0000:05:00.0 (144d:a808)"),
         ("0a:00.0", ""),
+        ("0002:03:00.1", "; nearest is 0000:03:00.0 (8086:1572)"),
+        ("0002:04:00.7", "; nearest is 0000:04:00.0 (8086:1572)"),
+        ("0a:00.0@144d:*", ""),
         ("slot:9", ""),
+        ("slot:8", ""),
+        ("slot:8@8086:*", ""),
         ("00:1c.0/01.0", ""),
     ] {
-        let result = run(&machine(), &format!("vfio.bind={selector}"));
+        let machine = machine();
+        write(&machine, "sys/bus/pci/slots/8/address", "0000:0b:00\n");
+        let result = run(&machine, &format!("vfio.bind={selector}"));
         let expected = format!("vfio.bind={selector} matches no function of this machine{told}");
         assert_eq!(result.unmatched, [expected]);
         assert_eq!(result.exit, EXIT_NOT_BOUND);
@@ -193,8 +218,15 @@ fn something_else_in_its_place_is_refused_with_both_ids() {
         result.refusals[0].to_string(),
         "8086:1572 sits there now, which is not what the selector names"
     );
+    assert_eq!(result.unmatched, [""; 0], "one row says it all");
     assert_eq!(result.exit, EXIT_NOT_BOUND);
     assert_eq!(machine.take_events(), [""; 0]);
+
+    // It is protected as well: that has a row, too.
+    let result = run(&machine, "vfio.bind=04:00.0@10de:1b80 vfio.protect=04:00.0");
+    let twin = Address::parse(TWIN.as_bytes()).unwrap();
+    assert_eq!(result.refusals, [Refusal::Protected(twin)]);
+    assert_eq!(result.unmatched, [""; 0]);
 }
 
 #[test]

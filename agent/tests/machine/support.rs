@@ -768,7 +768,7 @@ pub fn bound(record: &Record<'_>) -> Vec<String> {
 
 /// What a record says of selectors that match nothing.
 pub fn unmatched(record: &Record<'_>) -> Vec<String> {
-    unmatched::unmatched(record.policy, record.inventory)
+    unmatched::unmatched(record)
         .map(|unmatched| unmatched.to_string())
         .collect()
 }

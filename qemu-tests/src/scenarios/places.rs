@@ -7,7 +7,7 @@ use crate::scenario::{Run, Scenario};
 
 /// What is asked there, with the exit status and a piece of the answer.
 const ASKED: [(&[&str], i32, &str); 5] = [
-    (&["plan"], 0, "dry run: 2 functions would go to vfio-pci"),
+    (&["plan"], 0, "2 functions would go to vfio-pci"),
     (&["--version"], 0, "vfio-bind-agent "),
     (&["--help"], 0, "usage: vfio-bind-agent"),
     (&["init"], 2, "init is for the first process of an image"),
