@@ -3,7 +3,18 @@
 use core::fmt;
 
 use crate::digits::hex;
-use crate::text::Hex;
+use crate::text::{Hex, Plain};
+
+/// The fields of a modalias, with the letters before each and its number of digits.
+const FORM: [(&str, u8); 7] = [
+    ("pci:v", 8),
+    ("d", 8),
+    ("sv", 8),
+    ("sd", 8),
+    ("bc", 2),
+    ("sc", 2),
+    ("i", 2),
+];
 
 /// The IDs and the class of one function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,23 +38,14 @@ impl DeviceId {
     /// drivers/pci/pci-sysfs.c).
     #[must_use]
     pub fn from_modalias(modalias: &[u8]) -> Option<Self> {
-        const FORM: [(&str, usize); 7] = [
-            ("pci:v", 8),
-            ("d", 8),
-            ("sv", 8),
-            ("sd", 8),
-            ("bc", 2),
-            ("sc", 2),
-            ("i", 2),
-        ];
         let mut rest = modalias;
         let mut fields = [0; FORM.len()];
         for (field, (key, digits)) in fields.iter_mut().zip(FORM) {
             let number;
             (number, rest) = rest
                 .strip_prefix(key.as_bytes())?
-                .split_at_checked(digits)?;
-            *field = hex(number, digits, digits)?;
+                .split_at_checked(digits.into())?;
+            *field = hex(number, digits.into(), digits.into())?;
         }
         let [vendor, device, subvendor, subdevice, base, sub, interface] = fields;
         Some(Self {
@@ -52,6 +54,26 @@ impl DeviceId {
             subvendor,
             subdevice,
             class: (base << 16) | (sub << 8) | interface,
+        })
+    }
+
+    /// Shows it in the form of sysfs's `modalias`, all in small letters.
+    pub fn modalias(&self) -> impl fmt::Display {
+        let class = self.class;
+        let fields = [
+            self.vendor,
+            self.device,
+            self.subvendor,
+            self.subdevice,
+            class >> 16,
+            (class >> 8) & 0xff,
+            class & 0xff,
+        ];
+        fmt::from_fn(move |f| {
+            for (number, (key, digits)) in fields.into_iter().zip(FORM) {
+                write!(f, "{}{}", Plain(key), Hex(number, digits))?;
+            }
+            Ok(())
         })
     }
 

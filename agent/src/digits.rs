@@ -18,7 +18,8 @@ pub(crate) fn hex_byte(text: &[u8]) -> Option<u8> {
 }
 
 /// A decimal number.
-pub(crate) fn decimal(text: &[u8]) -> Option<u32> {
+#[must_use]
+pub fn decimal(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
     }
