@@ -108,7 +108,7 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     json.key("matches");
     json.open(b'[');
     let mut matches = false;
-    for (_, function) in inventory.iter() {
+    for function in inventory.functions() {
         if selector.matches(function.address, &function.id) {
             matches = true;
             json.element(&Value::Text(&function.address));

@@ -262,14 +262,14 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             "their vfio drivers"
         });
         let (there, end) = if record.state == State::DryRun {
-            (count(Fate::Planned), "would go to")
+            (count(Fate::Planned), Plain("would go to"))
         } else {
             (
                 count(Fate::Bound).saturating_add(count(Fate::Already)),
-                "on",
+                Plain("on"),
             )
         };
-        write!(f, "{} {} {driver}", Counted(there, "function"), Plain(end))?;
+        write!(f, "{} {} {driver}", Counted(there, "function"), end)?;
         for fate in [
             Fate::Refused,
             Fate::Left,
