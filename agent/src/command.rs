@@ -12,7 +12,7 @@ use vfio_bind::host::Root;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
 use vfio_bind::text::{Plain, Text, one_of};
 use vfio_bind::tree::{Output, Tree};
-use vfio_bind::{error, policy, report, run, stage, tell, warn};
+use vfio_bind::{error, policy, report, rescue, run, stage, tell, warn};
 
 use crate::init;
 use crate::logger::{self, Place};
@@ -23,6 +23,7 @@ use crate::sys::{self, Start};
 const USAGE: &str = "\
 usage: vfio-bind-agent [apply [--within SECONDS]]             in an initramfs: bind what the kernel command line asks for
        vfio-bind-agent apply --with DIR [--within SECONDS]    anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
+       vfio-bind-agent give-back   in an initramfs that finds no root: disks go back
        vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
        rdinit=/usr/bin/vfio-bind-agent   as the first process: bind, then become the image's /init
        vfio-bind-agent --help | --version
@@ -39,6 +40,7 @@ pub const NO_INIT: u8 = EXIT_NOT_BOUND;
 #[derive(Clone, Copy)]
 enum Command {
     Apply,
+    GiveBack,
     Init,
     Plan,
     Help,
@@ -63,6 +65,7 @@ pub fn main(start: &Start) -> u8 {
     };
     const KNOWN: &[(&str, Command)] = &[
         ("apply", Command::Apply),
+        ("give-back", Command::GiveBack),
         ("init", Command::Init),
         ("plan", Command::Plan),
         ("--help", Command::Help),
@@ -76,6 +79,7 @@ pub fn main(start: &Start) -> u8 {
             Ok(options) => apply(options.with, options.within, &|write| write()),
             Err(misuse) => refuse(&misuse),
         },
+        Some(Command::GiveBack) => work(None, USUAL_TIME, None),
         Some(Command::Init) => refuse(&Misuse::NotFirst),
         Some(Command::Plan) => match Options::read(&mut arguments, PLAN) {
             Ok(options) => plan(&options),
@@ -98,6 +102,11 @@ pub type Keep<'a> = dyn Fn(&dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> 
 /// an image carries, or none, knows nothing of a disk that was mounted since. What is not done `within`
 /// that time is given back.
 pub fn apply(given: Option<&CStr>, within: Duration, keep: &Keep<'_>) -> u8 {
+    work(given, within, Some(keep))
+}
+
+/// The same, or where nothing is to be kept [`give_back`].
+fn work(given: Option<&CStr>, within: Duration, keep: Option<&Keep<'_>>) -> u8 {
     let started = sys::clock_us();
     let machine = Machine::open(given, within);
     let ours = place::is_in_machines_root();
@@ -151,6 +160,9 @@ pub fn apply(given: Option<&CStr>, within: Duration, keep: &Keep<'_>) -> u8 {
             );
             return EXIT_NOT_BOUND;
         }
+    };
+    let Some(keep) = keep else {
+        return give_back(&machine, line);
     };
     let clock = || sys::clock_us().saturating_sub(started);
     run::perform(&machine, line, &clock, &mut |record| {
@@ -207,6 +219,17 @@ fn keep_policy(machine: &Machine) {
             warn!("write(/run/vfio-bind/{name}): {answer}; later runs do not know it");
         }
     }
+}
+
+/// Gives back what the root file system may be behind, and adds it to the record.
+fn give_back(machine: &Machine, line: &[u8]) -> u8 {
+    let mut exit = EXIT_DONE;
+    rescue::give_back(machine, line, &mut |address, driver| {
+        exit = EXIT_NOT_BOUND;
+        // The log has told it already.
+        let _ = rescue::add(machine.tree(), address, driver);
+    });
+    exit
 }
 
 /// What a command was given.

@@ -52,6 +52,7 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod report;
+pub mod rescue;
 pub mod resolve;
 pub mod run;
 pub mod scan;

@@ -23,8 +23,29 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
             tell_group(record, root, *status);
         }
         tell_unasked(record, root);
+        tell_protected(record);
+    }
+    if record.state == State::Applied && record.policy.heard {
+        info!(
+            "`vfio: unknown parameter` in the kernel log is harmless: the kernel hands vfio.X to the module \
+             vfio, too"
+        );
     }
     tell_rest(record);
+}
+
+/// What is left alone because somebody said so, and where.
+fn tell_protected(record: &Record<'_>) {
+    for function in record.inventory.functions() {
+        let mut protecting = record
+            .policy
+            .selectors
+            .iter()
+            .filter(|s| s.source.protects());
+        if let Some(by) = protecting.find(|s| s.matches(function.address, &function.id)) {
+            info!("{}: protected ({by})", function.address);
+        }
+    }
 }
 
 /// Logs what is wrong with the policy or the machine, and the sum of it all.
@@ -48,6 +69,9 @@ pub fn tell_rest(record: &Record<'_>) {
         State::Off => info!("vfio.bind=off: nothing is bound in this boot"),
         State::NoIommu => tell_no_iommu(record),
         State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
+        State::NothingAsked if record.policy.has_errors() => {
+            error!("nothing is bound: what is asked for was not understood");
+        }
         State::NothingAsked => info!("nothing is asked for"),
         State::Applied | State::DryRun => info!("{}", summary(record)),
     }
@@ -238,14 +262,14 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             "their vfio drivers"
         });
         let (there, end) = if record.state == State::DryRun {
-            (count(Fate::Planned), Plain("would go to"))
+            (count(Fate::Planned), "would go to")
         } else {
             (
                 count(Fate::Bound).saturating_add(count(Fate::Already)),
-                Plain("on"),
+                "on",
             )
         };
-        write!(f, "{} {end} {driver}", Counted(there, "function"))?;
+        write!(f, "{} {} {driver}", Counted(there, "function"), Plain(end))?;
         for fate in [
             Fate::Refused,
             Fate::Left,
@@ -262,10 +286,7 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             return f.write_str("; nothing was written");
         }
         let us = record.elapsed_us;
-        let (ms, part) = (
-            Dec(us.div_euclid(1000)),
-            Dec(us.div_euclid(100).rem_euclid(10)),
-        );
-        write!(f, ", after {ms}.{part} ms")
+        let (ms, part) = (us.div_euclid(1000), us.rem_euclid(1000).div_euclid(100));
+        write!(f, ", after {}.{} ms", Dec(ms), Dec(part))
     })
 }

@@ -101,6 +101,7 @@ fn find(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: &mut Outc
     outcomes.vfio_unseen = full.or(unseen);
 }
 
-fn is_vfio(driver: &[u8]) -> bool {
+/// Whether a driver is of VFIO's.
+pub(crate) fn is_vfio(driver: &[u8]) -> bool {
     contains(driver, b"vfio")
 }

@@ -6,7 +6,15 @@ agent=/usr/bin/vfio-bind-agent
 
 # What does not pass here ends the build, for dracut.conf.d asks for this module by name.
 check() {
-    require_binaries "$agent" modprobe || return 1
+    local program
+
+    for program in "$agent" modprobe; do
+        if ! find_binary "$program" &> /dev/null; then
+            derror "vfio-bind: $program is not there, and no image is built without it: install it, or" \
+                "remove 50-vfio-bind.conf from dracut.conf.d"
+            return 1
+        fi
+    done
     # Opt-in: dracut.conf.d/50-vfio-bind.conf.
     return 255
 }
@@ -44,18 +52,41 @@ vfio_bind_protected() {
         "the list"
 }
 
-install() {
-    local conf
+# What this system asks for beside the kernel command line. An image for any machine, or for the day on
+# which this one does not come up, must not take what was asked for on the day that it was made.
+vfio_bind_policy() {
+    local conf found=()
 
-    inst_multiple "$agent" modprobe
-    inst_multiple -o /etc/vfio-bind/policy.conf
-    vfio_bind_protected
+    [[ ! -e ${dracutsysrootdir-}/etc/vfio-bind/policy.conf ]] || found=(/etc/vfio-bind/policy.conf)
     for conf in "${dracutsysrootdir-}"/{usr/lib,usr/local/lib,etc}/modprobe.d/*.conf; do
         if grep -Eqs '^[[:space:]]*options[[:space:]]+vfio[-_]pci' "$conf"; then
-            inst_simple "${conf#"${dracutsysrootdir-}"}"
+            found+=("${conf#"${dracutsysrootdir-}"}")
         fi
     done
+    ((${#found[@]})) || return 0
+    if [[ ! $hostonly && ${vfio_bind_policy-} != yes ]]; then
+        dwarn "vfio-bind: a generic image (hostonly is off): it protects what this system boots from, but" \
+            "does not carry ${found[*]}, and takes what the kernel command line names;" \
+            "vfio_bind_policy=yes in dracut.conf.d makes it carry them"
+        return 0
+    fi
+    inst_multiple "${found[@]}"
+    # What is wrong in it costs a boot.
+    conf=${dracutsysrootdir-}/etc/vfio-bind/policy.conf
+    if [[ -e $conf && -x /usr/bin/vfio-bind ]]; then
+        while read -r conf; do
+            dwarn "vfio-bind: $conf"
+        done < <(/usr/bin/vfio-bind check "$conf")
+    fi
+}
 
+install() {
+    inst_multiple "$agent" modprobe
+    vfio_bind_policy
+    vfio_bind_protected
+
+    # For a root that does not appear. The queue then waits anew.
+    inst_hook initqueue/timeout 10 "$moddir/give-back.sh"
     if dracut_module_included "systemd"; then
         # dracut orders its own hooks too late for this: systemd-modules-load does not wait for them.
         if ! inst_simple "$systemdsystemunitdir/vfio-bind.service"; then
@@ -64,6 +95,18 @@ install() {
             exit 1
         fi
         $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target vfio-bind.service
+        inst_simple "$systemdsystemunitdir/vfio-bind-give-back.service"
+        $SYSTEMCTL -q --root "$initdir" add-wants emergency.target vfio-bind-give-back.service
+        # The queue above runs only where a module asks for it; and dracut's systemd waits for a root
+        # device without an end.
+        inst_simple "$systemdsystemunitdir/vfio-bind-root.target"
+        $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target vfio-bind-root.target
+        if dracut_module_included "dracut-systemd"; then
+            mkdir -p "$initdir$systemdsystemunitdir/vfio-bind-root.target.d"
+            # Two thirds of the 180 s that the queue waits.
+            printf '[Unit]\nJobTimeoutSec=120\n' \
+                > "$initdir$systemdsystemunitdir/vfio-bind-root.target.d/50-dracut.conf"
+        fi
     else
         # The first of the first hooks: forced drivers are loaded by the second.
         inst_hook cmdline 00 "$moddir/vfio-bind.sh"

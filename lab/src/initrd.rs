@@ -43,7 +43,8 @@ pub const FOLDER: u32 = 0o040_755;
 pub const PROGRAM: u32 = 0o100_755;
 /// The mode of any other file.
 pub const DATA: u32 = 0o100_644;
-const LINK: u32 = 0o120_777;
+/// The mode of a symbolic link.
+pub const LINK: u32 = 0o120_777;
 
 /// The programs of an image.
 #[derive(Clone, Debug)]

@@ -27,5 +27,6 @@ pub mod schedule;
 pub mod supply;
 pub mod table;
 pub mod tools;
+pub mod unpacked;
 pub mod userland;
 pub mod vm;

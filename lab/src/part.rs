@@ -52,7 +52,7 @@ impl fmt::Display for Part {
             Self::Kernel(None, architecture) => write!(f, "the kernel for {architecture}"),
             Self::Module(name, ..) => write!(f, "the test module {name}"),
             Self::Firmware(architecture) => write!(f, "EFI firmware for {architecture}"),
-            Self::ImageTools => f.write_str("mke2fs, tar and unshare"),
+            Self::ImageTools => f.write_str("mke2fs, tar, unshare, lz4, zstd and xz"),
             Self::System(recipe) => write!(f, "the system of {}", recipe.name),
             Self::Checker(program) => f.write_str(program),
         }

@@ -47,6 +47,16 @@ pub const XZ: Tool = Tool {
     program: "xz",
     package: "xz-utils",
 };
+/// Makes images of its kind, as distributions have them.
+pub const LZ4: Tool = Tool {
+    program: "lz4",
+    package: "lz4",
+};
+/// Does so, too.
+pub const ZSTD: Tool = Tool {
+    program: "zstd",
+    package: "zstd",
+};
 /// Compiles the test module.
 pub const GCC: Tool = Tool {
     program: "gcc",

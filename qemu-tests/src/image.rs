@@ -14,10 +14,9 @@ pub const ROOT: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4
 /// in its group.
 pub const POLICY: &str = "# the disk\nvfio.bind=0000:02:00.0\nvfio.bind=0000:00:05.1\n";
 /// The disk of the root file system.
-#[cfg(test)]
-const ROOT_DISK: &str = "0000:00:05.0";
+pub(crate) const ROOT_DISK: &str = "0000:00:05.0";
 /// What shares a slot, and so a group, with it.
-const BESIDE_ROOT: &str = "0000:00:05.1";
+pub(crate) const BESIDE_ROOT: &str = "0000:00:05.1";
 /// What the builder of an image is told of the machine that boots it: the root's disk.
 pub const PROTECTED: &str = "vfio.protect=0000:00:05.0@1af4:1001  # /: vda\n";
 /// What modprobe.d of such an image says: both cards.
@@ -43,11 +42,15 @@ pub enum Case {
     Crashing,
     /// The agent and the command are run again in the real root.
     Again,
+    /// The disk of the root file system is asked for, and nothing protects it.
+    RootTaken,
+    /// A disk is taken, and that of the root file system is there only after a while.
+    SlowRoot,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Asked,
         Self::Configured,
         Self::WithoutUs,
@@ -55,6 +58,8 @@ impl Case {
         Self::NotExecutable,
         Self::Crashing,
         Self::Again,
+        Self::RootTaken,
+        Self::SlowRoot,
     ];
 
     /// A word for it.
@@ -68,6 +73,8 @@ impl Case {
             Self::NotExecutable => "not-executable",
             Self::Crashing => "crashing",
             Self::Again => "again",
+            Self::RootTaken => "root-taken",
+            Self::SlowRoot => "slow-root",
         }
     }
 
@@ -86,6 +93,8 @@ impl Case {
             Self::Again => {
                 "in the real root the agent does nothing, and `vfio-bind bind` leaves what is in use"
             }
+            Self::RootTaken => "the root's disk is taken: it is given back, and the boot comes up",
+            Self::SlowRoot => "the root's disk is late: the boot waits, and nothing is given back",
         }
     }
 
@@ -97,6 +106,8 @@ impl Case {
             Self::Again => rerun::ASKED,
             // Of a line with a lone quote systemd reads nothing.
             Self::Asked => "vfio.bind=0000:42:00.0 it's",
+            Self::RootTaken => "vfio.bind=0000:42:00.0,0000:00:05.0",
+            Self::SlowRoot => "vfio.bind=0000:42:00.0,0000:02:00.0",
             _ => "vfio.bind=0000:42:00.0",
         }
     }
@@ -115,15 +126,29 @@ impl Case {
     pub fn taken(self) -> Vec<&'static str> {
         match self {
             Self::Asked | Self::Again => vec![GPU, GPU_AUDIO],
+            Self::RootTaken => vec![GPU, GPU_AUDIO, BESIDE_ROOT],
+            Self::SlowRoot => vec![GPU, GPU_AUDIO, NVME],
             Self::Configured => [&[NVME][..], &CARDS].concat(),
             _ => Vec::new(),
         }
     }
 
-    /// The functions that must be usable in the end.
+    /// The functions that must have been VFIO's, and have gone back.
+    #[must_use]
+    pub fn given_back(self) -> Vec<&'static str> {
+        match self {
+            Self::RootTaken => vec![ROOT_DISK],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The functions that must be usable in the end: not one whose group has another driver in it.
     #[must_use]
     pub fn used(self) -> Vec<&'static str> {
         let mut used = self.taken();
+        if self == Self::RootTaken {
+            used.retain(|address| *address != BESIDE_ROOT);
+        }
         if self == Self::Again {
             used.extend(rerun::RERUNS.iter().flat_map(|rerun| rerun.takes));
         }
@@ -192,7 +217,9 @@ mod tests {
         for case in Case::ALL {
             let machine = case.machine();
             let all = [case.taken(), case.native()].concat();
-            assert!(all.iter().all(|address| machine.device(address).is_some()));
+            let with_root = |address: &&str| *address == BESIDE_ROOT;
+            let known = |address| machine.device(address).is_some() || with_root(&address);
+            assert!(all.iter().all(|address| known(*address)));
             assert!(CARDS.iter().all(|card| all.contains(card)), "{case:?}");
         }
     }

@@ -94,6 +94,7 @@ struct Records {
     runs: Vec<AgentRun>,
     loaded: Vec<Loaded>,
     inherited: Vec<Inherited>,
+    found: Vec<String>,
     ran: Vec<Ran>,
     used: Vec<Used>,
     ids: Vec<IdsCase>,
@@ -111,6 +112,7 @@ impl Records {
                 Record::Memory(memory) => sorted.memory.push(memory),
                 Record::AgentRun(run) => sorted.runs.push(run),
                 Record::Inherited(inherited) => sorted.inherited.push(inherited),
+                Record::Found(found) => sorted.found.extend(found),
                 Record::Ran(ran) => sorted.ran.push(ran),
                 Record::Used(used) => sorted.used.push(used),
                 Record::IdsCase(case) => sorted.ids.push(case),
@@ -187,6 +189,35 @@ pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     let ended_well = failures.0.is_empty();
     if ended_well {
         image::judge(case, &records, &mut failures);
+    }
+    Judgement {
+        ended_well,
+        release: records.release,
+        failures: failures.0,
+    }
+}
+
+/// Compares `evidence` with what is to be found after the kernel has unpacked several archives, the last
+/// of them with an agent, a policy and a list: `paths`, and `kept` as the agent keeps it of the files.
+#[must_use]
+pub fn judge_unpacked(name: &str, paths: &[String], kept: &str, evidence: &Evidence) -> Judgement {
+    let mut failures = Failures::default();
+    let decoded = wire::decode(&evidence.console);
+    let records = Records::sort(decoded.records);
+    ending::judge(
+        name,
+        Architecture::X86_64,
+        evidence,
+        decoded.error,
+        &records,
+        &mut failures,
+    );
+    let ended_well = failures.0.is_empty();
+    if ended_well {
+        failures.equal("what was unpacked", list(paths), list(&records.found));
+        let inherited = records.inherited.iter();
+        let found: String = inherited.map(|one| one.kept.as_str()).collect();
+        failures.equal("what the agent found in the image", kept, &found);
     }
     Judgement {
         ended_well,

@@ -61,6 +61,8 @@ pub enum Step {
     Agent(AgentOrder),
     /// Record what the initramfs left behind, on the real root file system.
     Inherit,
+    /// Look which of these paths there are; at most 5 s for those that are still to come.
+    Find(Vec<String>),
     /// Mount the file system that fills the NVMe disk at this address.
     Mount(String),
     /// Give the NIC at this address an IP address, and the default route.
@@ -126,6 +128,8 @@ pub enum Record {
     AgentRun(AgentRun),
     /// What the initramfs left behind.
     Inherited(Inherited),
+    /// Those of the paths that were there.
+    Found(Vec<String>),
     /// A run of a program of the real root.
     Ran(Ran),
     /// A function used through VFIO.

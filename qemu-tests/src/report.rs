@@ -26,6 +26,9 @@ pub struct Report {
     /// The groups of those functions.
     #[serde(default)]
     pub groups: Vec<Group>,
+    /// `ADDRESS DRIVER` of what went back because the root file system did not appear.
+    #[serde(default)]
+    pub given_back: Vec<String>,
     /// The exit status that went with it.
     pub exit: i32,
     /// From start to the writing of the record, in microseconds.

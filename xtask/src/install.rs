@@ -14,7 +14,7 @@ use crate::build::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 11] = [
+const FILES: [Entry; 16] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -23,6 +23,11 @@ const FILES: [Entry; 11] = [
     (
         "dracut/50vfio-bind/vfio-bind.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/vfio-bind.sh",
+        0o755,
+    ),
+    (
+        "dracut/50vfio-bind/give-back.sh",
+        "usr/lib/dracut/modules.d/50vfio-bind/give-back.sh",
         0o755,
     ),
     (
@@ -38,6 +43,16 @@ const FILES: [Entry; 11] = [
     (
         "initramfs-tools/scripts/init-top/00-vfio-bind",
         "usr/share/initramfs-tools/scripts/init-top/00-vfio-bind",
+        0o755,
+    ),
+    (
+        "initramfs-tools/scripts/local-block/00-vfio-bind",
+        "usr/share/initramfs-tools/scripts/local-block/00-vfio-bind",
+        0o755,
+    ),
+    (
+        "initramfs-tools/scripts/panic/vfio-bind",
+        "usr/share/initramfs-tools/scripts/panic/vfio-bind",
         0o755,
     ),
     (
@@ -59,6 +74,16 @@ const FILES: [Entry; 11] = [
     (
         "systemd/vfio-bind.service",
         "usr/lib/systemd/system/vfio-bind.service",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-give-back.service",
+        "usr/lib/systemd/system/vfio-bind-give-back.service",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-root.target",
+        "usr/lib/systemd/system/vfio-bind-root.target",
         0o644,
     ),
     (

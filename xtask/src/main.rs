@@ -44,8 +44,15 @@ fn run(task: Task) -> Result<bool> {
         Task::Cpio {
             file,
             policy,
+            protected,
             agent,
-        } => tasks::build::cpio(&file, policy.as_deref(), agent, &debian),
+        } => tasks::build::cpio(
+            &file,
+            policy.as_deref(),
+            protected.as_deref(),
+            agent,
+            &debian,
+        ),
         Task::Demo { machine } => tasks::demo::run(&machine, &debian),
         Task::Test {
             all,

@@ -51,8 +51,8 @@ pub enum Task {
     },
     /// Write an archive that brings the agent into an image that cannot be rebuilt.
     ///
-    /// Give it to the boot loader as a second initrd, behind the image (or append it to a copy of
-    /// the image), and add `rdinit=/usr/bin/vfio-bind-agent` to the kernel command line: the
+    /// Give it to the boot loader as a second initrd, behind the image or in front of it (or append it
+    /// to a copy of the image, however that is compressed), and add `rdinit=/usr/bin/vfio-bind-agent` to the kernel command line: the
     /// kernel starts the agent, which binds and becomes the image's own /init. The image itself
     /// must have modprobe and the modules vfio-pci and vfio_iommu_type1.
     Cpio {
@@ -62,6 +62,10 @@ pub enum Task {
         /// A policy for the image, in the words of the command line, one to a line.
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
+        /// What `vfio-bind protected` printed on the machine that the archive is for: the functions that
+        /// it boots from, which are left alone.
+        #[arg(long, value_name = "FILE")]
+        protected: Option<PathBuf>,
         /// An agent to pack instead of building one.
         #[arg(long, value_name = "PATH")]
         agent: Option<PathBuf>,
@@ -106,7 +110,7 @@ pub enum Task {
 /// Which boots to run.
 #[derive(Clone, Debug, clap::Args)]
 pub struct QemuTest {
-    /// Scenarios.
+    /// Scenarios; with `--initramfs`, parts of the names of its rows.
     pub names: Vec<String>,
     /// Show what there is.
     #[arg(long, conflicts_with_all = ["names", "matrix", "prove_it_can_fail", "initramfs", "kernel",
@@ -120,7 +124,7 @@ pub struct QemuTest {
     #[arg(long, conflicts_with_all = ["agent", "initramfs"])]
     pub prove_it_can_fail: bool,
     /// Boot images that this tool builds, with and without our module in them; may be repeated.
-    #[arg(long, value_name = "TOOL", value_parser = named(&Framework::ALL), conflicts_with_all = ["names", "seed"])]
+    #[arg(long, value_name = "TOOL", value_parser = named(&Framework::ALL), conflicts_with = "seed")]
     pub initramfs: Vec<Framework>,
     /// Only this version of dracut.
     #[arg(long, value_name = "VERSION", value_parser = named(&Dracut::ALL), requires = "initramfs")]
@@ -293,7 +297,6 @@ mod tests {
             "qemu-test --matrix twins",
             "qemu-test --list twins",
             "qemu-test --list --jobs 4",
-            "qemu-test --initramfs dracut twins",
             "qemu-test --initramfs dracut --seed 2",
             "qemu-test --initramfs dracut --prove-it-can-fail",
             "qemu-test --initramfs moon",

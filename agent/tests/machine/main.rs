@@ -20,6 +20,7 @@ mod random;
 mod real;
 mod recorded;
 mod report;
+mod rescue;
 mod selection;
 mod snapshots;
 mod sources;

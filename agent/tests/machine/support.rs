@@ -93,6 +93,8 @@ pub struct Trouble {
     pub named: Vec<(&'static str, &'static str)>,
     /// How long the run may take.
     pub time: Option<Duration>,
+    /// vfio-pci is asked before native drivers, as it is where it came first.
+    pub ids_first: bool,
     /// An empty list does not get through.
     pub deaf_to_options: bool,
 }
@@ -510,6 +512,12 @@ impl Machine {
         {
             return;
         }
+        if self.trouble.ids_first {
+            self.take_by_id(address);
+            if self.driver(address).is_some() {
+                return;
+            }
+        }
         let wanted = match self.driver_override(address) {
             chosen if !chosen.is_empty() => Some(chosen),
             _ => self.native.borrow().get(address).cloned(),
@@ -564,6 +572,19 @@ impl Machine {
         }
         if self.asks_in_vain(path, data) {
             return Err(Errno::NODEV);
+        }
+        let driver = path.strip_prefix("sys/bus/pci/drivers/");
+        if let Some(driver) = driver.and_then(|rest| rest.strip_suffix("/bind")) {
+            let suits = self
+                .native
+                .borrow()
+                .get(&text)
+                .is_some_and(|one| one == driver);
+            if !suits || self.driver(&text).is_some() {
+                return Err(Errno::NODEV);
+            }
+            self.attach(&text, driver);
+            return Ok(());
         }
         if path.starts_with("sys/bus/pci/drivers/") {
             return self.react(&format!("sys/bus/pci/devices/{text}/driver/unbind"), data);

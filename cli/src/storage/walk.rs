@@ -141,7 +141,12 @@ impl<'m> Walk<'m> {
             ));
         }
         if self.ends == Ends::default() && !self.memory {
-            self.unresolved("what it stands on leads back to itself".to_owned());
+            self.unresolved(
+                "what it stands on leads back to itself, as in a chroot of a disk image: the root \
+                 directory is not on this system's disk; build the image, or run `vfio-bind protected`, \
+                 in the system that boots from it"
+                    .to_owned(),
+            );
         }
         self.ends
     }

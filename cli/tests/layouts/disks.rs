@@ -261,6 +261,27 @@ fn what_is_not_known_is_told_and_the_rest_is_printed() {
     }
 }
 
+/// The file is outside of the root directory, and its name means another one inside.
+#[test]
+fn a_chroot_of_a_disk_image_is_told_as_that() {
+    let system = System::nvme();
+    system.layer("loop0", "7:0", &[]);
+    system.write(
+        "sys/devices/virtual/block/loop0/loop/backing_file",
+        "/root/disk.img\n",
+    );
+    system
+        .write("root/disk.img", "")
+        .mount("7:0 / ext4 /dev/loop0");
+    let words = [
+        "/: ",
+        "chroot",
+        "not on this system's disk",
+        "vfio-bind protected",
+    ];
+    expect_problem(&system.protected(), &words);
+}
+
 #[test]
 fn a_layer_on_itself_is_walked_once() {
     let system = System::nvme();

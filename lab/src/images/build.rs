@@ -33,6 +33,8 @@ enum Variant {
     Ours,
     /// Our module and the command, a policy and modprobe.d.
     Configured,
+    /// Our module, and what shows how it waits for a root: see [`Tool::delay_root`].
+    Late,
 }
 
 /// An image that was built.
@@ -101,6 +103,8 @@ impl<'a> Builds<'a> {
         let variant = match case {
             Case::WithoutUs => Variant::Bare,
             Case::Configured => Variant::Configured,
+            Case::SlowRoot => Variant::Late,
+            Case::RootTaken if tool.has_units() => Variant::Late,
             _ => Variant::Ours,
         };
         let built = self.variant(tool, variant)?;
@@ -149,28 +153,47 @@ impl<'a> Builds<'a> {
         self.rig.supply().install(executables, root)
     }
 
+    /// The release of the kernel that images are for.
+    pub(super) fn release(&self) -> Result<String> {
+        Ok(self.rig.kernel(None, ARCHITECTURE)?.release)
+    }
+
+    /// A system with the tool and, in its place, all of ours.
+    pub(super) fn installed(&self, tool: &Tool, name: &str) -> Result<PathBuf> {
+        let root = self.system(tool, &format!("{}-{name}", tool.name()))?;
+        self.install(&root)?;
+        Ok(root)
+    }
+
+    /// A system with the tool, told what an image has to hold.
+    fn system(&self, tool: &Tool, name: &str) -> Result<PathBuf> {
+        let root = self.rig.folder().join(format!("{name}.root"));
+        link_tree(&self.rig.system(tool.recipe())?, &root)?;
+        let kernel = self.rig.kernel(None, ARCHITECTURE)?;
+        tool.add_kernel(&root, &kernel, &self.modules()?)?;
+        tool.configure(&root)?;
+        Ok(root)
+    }
+
     fn build(&self, tool: &Tool, variant: Variant) -> Result<Built> {
         let folder = self.rig.folder();
         let kernel = self.rig.kernel(None, ARCHITECTURE)?;
         let name = format!("{}-{variant:?}", tool.name()).to_lowercase();
-        let root = folder.join(format!("{name}.root"));
-        link_tree(&self.rig.system(tool.recipe())?, &root)?;
-        tool.add_kernel(&root, &kernel, &self.modules()?)?;
-        tool.configure(&root)?;
+        let root = self.system(tool, &name)?;
         if variant != Variant::Bare && *tool != Tool::Cpio {
             self.install(&root)?;
         }
-        if variant == Variant::Ours && tool.asks_the_command() {
+        if variant == Variant::Late {
+            tool.delay_root(&root)?;
+        }
+        if matches!(variant, Variant::Ours | Variant::Late) && tool.asks_the_command() {
             let command = root.join(COMMAND);
             fs::remove_file(&command).with_context(|| format!("remove({})", command.display()))?;
         }
         let policy = root.join("etc/vfio-bind/policy.conf");
         if variant == Variant::Configured {
             let conf = root.join("etc/modprobe.d/vfio.conf");
-            // An archive has no builder to ask: its owner puts the list into the policy.
-            let list = if *tool == Tool::Cpio { PROTECTED } else { "" };
-            let text = format!("{POLICY}{list}");
-            files::write(&policy, text.as_bytes(), 0o644)?;
+            files::write(&policy, POLICY.as_bytes(), 0o644)?;
             files::write(&conf, MODPROBE.as_bytes(), 0o644)?;
             tool.list_hook_last(&root)?;
         }
@@ -204,11 +227,17 @@ impl<'a> Builds<'a> {
         Ok(Built { path, time })
     }
 
-    /// Appends what `cargo xtask cpio` makes to an image.
+    /// Appends what `cargo xtask cpio` makes to an image, as `cat` does. An archive has no builder to
+    /// ask: with a policy goes what its owner has asked for.
     fn append_archive(&self, image: &Path, policy: Option<&Path>) -> Result<()> {
-        let path = image.with_extension("archive");
-        appended::write(&path, &self.rig.agent(ARCHITECTURE)?, policy)?;
-        appended::pad(image)?;
+        let [path, list] = ["archive", "list"].map(|end| image.with_extension(end));
+        files::write(&list, PROTECTED.as_bytes(), 0o644)?;
+        let content = appended::Content {
+            agent: &self.rig.agent(ARCHITECTURE)?,
+            policy,
+            protected: policy.map(|_| list.as_path()),
+        };
+        appended::write(&path, content)?;
         let append = || -> std::io::Result<()> {
             let mut out = fs::OpenOptions::new().append(true).open(image)?;
             std::io::copy(&mut fs::File::open(&path)?, &mut out).map(drop)
@@ -228,7 +257,7 @@ fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
     );
     let warned = said.contains("vfio-bind: the image does not protect the boot disk");
     ensure!(
-        warned == (variant == Variant::Ours),
+        warned == matches!(variant, Variant::Ours | Variant::Late),
         "the builder of an image with the list {list:?} said:\n{said}"
     );
     Ok(())

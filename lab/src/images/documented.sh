@@ -83,6 +83,10 @@ run_build
 expect_call 'a policy' 'add_file /etc/vfio-bind/policy.conf'
 expect_call 'modprobe.d' 'add_file /etc/modprobe.d/vfio.conf'
 expect_protected 'a policy and modprobe.d'
+echo 'vfio.bnid=1234:1111' >>/etc/vfio-bind/policy.conf
+run_build
+expect_call 'a mistake' 'warning vfio-bind: %s /etc/vfio-bind/policy.conf:2: vfio.bnid is no parameter'
+sed -i '$d' /etc/vfio-bind/policy.conf
 
 # Not documented: the order of early hooks. Without it, a wrong place fails the build.
 run_build after-udev
@@ -94,8 +98,32 @@ run_build after-udev
 read -ra order <<<"${_runhooks[early]}"
 [[ ${order[*]} == 'vfio-bind udev lvm2' ]] ||
     wrong 'behind udev, with a list' 'vfio-bind first' "${_runhooks[early]}"
+# `-A vfio-bind` beside the drop-in.
+_runhooks=([early]=' vfio-bind udev vfio-bind lvm2 vfio-bind')
+run_build after-udev
+read -ra order <<<"${_runhooks[early]}"
+[[ ${order[*]} == 'vfio-bind udev lvm2' ]] ||
+    wrong 'named three times' 'vfio-bind once, first' "${_runhooks[early]}"
 unset _runhooks
-for file in "$agent" /usr/lib/systemd/system/vfio-bind.service; do
+
+# A fallback image carries what is protected, and the policy only where its owner says so.
+_optskiphooks=(autodetect)
+run_build
+(( failed == 0 )) || wrong 'a fallback image' 'success' "${calls[*]}"
+[[ " ${calls[*]}" != *'add_file /etc/'* ]] ||
+    wrong 'a fallback image' 'no policy' "${calls[*]}"
+expect_call 'a fallback image' 'warning vfio-bind: a fallback image'
+[[ $("$command" protected) == "$(<"$BUILDROOT/etc/vfio-bind/protected.conf")" ]] ||
+    wrong 'a fallback image' 'the list' 'another'
+# shellcheck disable=SC2034  # the hook reads it.
+vfio_bind_policy=yes
+run_build
+expect_call 'a fallback image that is to carry it' 'add_file /etc/vfio-bind/policy.conf'
+expect_call 'a fallback image that is to carry it' 'add_file /etc/modprobe.d/vfio.conf'
+unset _optskiphooks vfio_bind_policy
+
+for file in "$agent" /usr/lib/systemd/system/vfio-bind{,-give-back}.service \
+    /usr/lib/systemd/system/vfio-bind-root.target; do
     mv "$file" "$file.away"
     run_build
     (( failed )) || wrong "without $file" 'a build that fails' 'success'
@@ -114,6 +142,36 @@ printf '#!/bin/sh\nkill -SEGV $$\n' >"$agent.new" && chmod 755 "$agent.new" && m
 [[ $(early) == *on ]] || wrong 'an agent that crashes' 'a boot that goes on' 'not'
 printf '#!/bin/sh\necho ran\n' >"$agent.new" && chmod 755 "$agent.new" && mv "$agent.new" "$agent"
 [[ $(early) == *ran*on ]] || wrong 'an agent' 'a run' 'none'
+
+# What init does where the root cannot be mounted. In a shell of its own: the hook changes functions.
+emergency() {
+    rm -rf /run/vfio-bind /tmp/mounted && mkdir -p /run/vfio-bind && : >/run/vfio-bind/report.json
+    busybox ash -c "
+        stat() { [ \$3 = / ] && echo 1 || cat /tmp/mounted 2>/dev/null || echo 1; }
+        run_hookfunctions() { echo hooks; }
+        resolve_device() { echo /dev/vda; }
+        fsck_root() { :; }
+        handler() { echo mount \$root \$1 && echo 2 >/tmp/mounted; }
+        launch_interactive_shell() { echo shell; }
+        mount_handler=handler HOOKS=udev root=/dev/x $1
+        . $runtime
+        run_emergencyhook && launch_interactive_shell 2>/dev/null && echo on" 2>/dev/null | tr '\n' ' '
+}
+expect_emergency() {
+    local found
+    found=$(emergency "$2")
+    [[ $found == "$3" ]] || wrong "an emergency, $1" "$3" "$found"
+}
+# /init_functions is mkinitcpio's: that it is read shows in that there is no shell.
+: >/init_functions
+printf '#!/bin/sh\nexit 1\n' >"$agent.new" && chmod 755 "$agent.new" && mv "$agent.new" "$agent"
+expect_emergency 'something given back' '' 'hooks mount /dev/vda /new_root on '
+expect_emergency 'asked for' 'break=y' 'shell on '
+expect_emergency 'of a file system with errors' 'fsckret=4' 'shell on '
+expect_emergency 'of a root that fsck did not find' 'fsckret=255' 'hooks mount /dev/vda /new_root on '
+printf '#!/bin/sh\nexit 0\n' >"$agent.new" && chmod 755 "$agent.new" && mv "$agent.new" "$agent"
+expect_emergency 'nothing given back' '' 'shell on '
+
 rm "$agent"
 [[ $(early) == *on ]] || wrong 'no agent' 'a boot that goes on' 'not'
 

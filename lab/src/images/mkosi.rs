@@ -43,6 +43,8 @@ const OURS: &str = "\
 ExtraTrees=
     /usr/bin/vfio-bind-agent:/usr/bin/vfio-bind-agent
     /usr/lib/systemd/system/vfio-bind.service:/usr/lib/systemd/system/vfio-bind.service
+    /usr/lib/systemd/system/vfio-bind-give-back.service:/usr/lib/systemd/system/vfio-bind-give-back.service
+    /usr/lib/systemd/system/vfio-bind-root.target:/usr/lib/systemd/system/vfio-bind-root.target
     /etc/vfio-bind:/etc/vfio-bind
     /etc/modprobe.d:/etc/modprobe.d
 KernelModules=vfio_pci vfio_iommu_type1
@@ -52,9 +54,11 @@ const OURS_PLACE: &str = "etc/mkosi-initrd/mkosi.conf.d/vfio-bind.conf";
 const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
 /// Files that it puts into every image as they are.
 const EXTRA: &str = "etc/mkosi-initrd/mkosi.extra";
-/// A link that starts the unit. A preset would do as well, but not in system-preset: systemd 262 reads
+/// Links that start the units. A preset would do as well, but not in system-preset: systemd 262 reads
 /// those of an image from initrd-preset.
-const WANTS: &str = "usr/lib/systemd/system/sysinit.target.wants/vfio-bind.service";
+const WANTS: &str = "usr/lib/systemd/system/sysinit.target.wants";
+/// What they lead to.
+const UNITS: [&str; 2] = ["../vfio-bind.service", "../vfio-bind-root.target"];
 /// What systemd-modules-load reads in the image.
 const LOAD: &str = "etc/modules-load.d/native.conf";
 
@@ -85,11 +89,14 @@ pub fn add_ours(root: &Path, configured: bool) -> Result<()> {
         PROTECTED_PLACE,
         if configured { PROTECTED } else { "" },
     )?;
-    let link = root.join(EXTRA).join(WANTS);
-    let folder = link.parent().context("a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
-    std::os::unix::fs::symlink("../vfio-bind.service", &link)
-        .with_context(|| format!("symlink({})", link.display()))
+    let folder = root.join(EXTRA).join(WANTS);
+    fs::create_dir_all(&folder).with_context(|| format!("mkdir({})", folder.display()))?;
+    for unit in UNITS {
+        let link = folder.join(unit.trim_start_matches("../"));
+        std::os::unix::fs::symlink(unit, &link)
+            .with_context(|| format!("symlink({})", link.display()))?;
+    }
+    Ok(())
 }
 
 /// The command that builds an image for `release`. It is for any machine: this one's modules say
@@ -118,7 +125,8 @@ mod tests {
             OURS_PLACE,
             PROTECTED_PLACE,
             EXTRA,
-            "../vfio-bind.service",
+            UNITS[0],
+            UNITS[1],
         ] {
             assert!(
                 TOLD.contains(words),

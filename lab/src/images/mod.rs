@@ -6,6 +6,7 @@ mod mkinitcpio;
 mod mkosi;
 mod repack;
 mod root;
+mod told;
 mod tool;
 
 use std::fs;
@@ -27,7 +28,8 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::Program;
-use crate::tools::{self, MKE2FS, TAR, UNSHARE};
+use crate::tools::{self, LZ4, MKE2FS, TAR, UNSHARE, XZ, ZSTD};
+use crate::unpacked;
 use crate::vm::Boot;
 pub use build::Builds;
 pub use root::Recipe;
@@ -44,7 +46,7 @@ const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergen
 const ARCHITECTURE: Architecture = Architecture::X86_64;
 
 /// The programs of this machine that builds of images need.
-pub const TOOLS: [tools::Tool; 3] = [MKE2FS, TAR, UNSHARE];
+pub const TOOLS: [tools::Tool; 6] = [MKE2FS, TAR, UNSHARE, LZ4, ZSTD, XZ];
 
 /// Which images to boot.
 #[derive(Clone, Debug, Default)]
@@ -134,6 +136,28 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             });
         }
     }
+    for (tool, name) in told::tools().filter(|(tool, _)| tools.contains(tool) && !choice.small) {
+        tasks.push(Task {
+            name: name.clone(),
+            is_boot: false,
+            is_cargo: false,
+            wants: wants(&tool),
+            run: Box::new(move || told::check(builds, &tool).map(|()| Row::passed(&name))),
+        });
+    }
+    if tools.contains(&Tool::Cpio) {
+        for case in unpacked::Case::all(choice.small) {
+            let mut parts = rig.machine_parts(None, ARCHITECTURE);
+            parts.push(Part::ImageTools);
+            tasks.push(Task {
+                name: case.name(),
+                is_boot: true,
+                is_cargo: false,
+                wants: parts,
+                run: Box::new(move || unpacked::boot(rig, case)),
+            });
+        }
+    }
     if !skipped.is_empty() {
         // Without mkinitcpio, what it would call can still be seen.
         let name = "mkinitcpio, hooks alone";
@@ -166,7 +190,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     disk::make(&disk, &init, &case.orders(&name), system.as_ref())?;
     let twin_disk = again.then(|| disk.with_extension("twin.ext4"));
     twin_disk.as_deref().map_or(Ok(()), disk::empty)?;
-    let mut cmdline = format!("{PARAMETERS} {}", case.cmdline());
+    let mut cmdline = format!("{PARAMETERS} {} {}", case.cmdline(), tool.words(case));
     if *tool == Tool::Cpio && case != Case::WithoutUs {
         cmdline = format!("rdinit={RDINIT} {cmdline}");
     }

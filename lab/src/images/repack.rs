@@ -136,7 +136,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("agent"), "the agent").unwrap();
-        appended::write(&path("a"), &path("agent"), Some(&path("agent"))).unwrap();
+        let agent = path("agent");
+        let whole = appended::Content {
+            agent: &agent,
+            policy: Some(&agent),
+            protected: None,
+        };
+        appended::pack(&path("a"), whole).unwrap();
         let text = |name: &str| {
             let bytes = std::fs::read(path(name)).unwrap();
             String::from_utf8_lossy(&bytes).into_owned()

@@ -123,7 +123,11 @@ impl Tool {
         let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
         // The real root is the same, whoever made the image.
         let elsewhere = case == Case::Again && *self != Self::HOOKS;
-        !(elsewhere || *self == Self::Cpio && agent_is_broken)
+        // An archive has no hook that waits for a root; and what is slow is made so by hand.
+        let no_net = case == Case::RootTaken && *self == Self::Cpio;
+        let slow = case == Case::SlowRoot
+            && !matches!(self, Self::Dracut(_, false) | Self::InitramfsTools(_));
+        !(elsewhere || no_net || slow || *self == Self::Cpio && agent_is_broken)
     }
 
     /// How many times as long as another its images may take to boot. Some with systemd 262 were seen to
@@ -147,7 +151,12 @@ impl Tool {
     #[must_use]
     pub fn small_cases(&self) -> &'static [Case] {
         match self {
-            Self::InitramfsTools(_) => &[Case::Asked, Case::Configured, Case::WithoutUs],
+            Self::InitramfsTools(_) => &[
+                Case::Asked,
+                Case::Configured,
+                Case::WithoutUs,
+                Case::RootTaken,
+            ],
             Self::Dracut(_, false) | Self::Mkinitcpio(..) => &[Case::Asked, Case::Configured],
             // It takes a minute for an image.
             Self::Mkosi => &[],
@@ -280,7 +289,58 @@ impl Tool {
         }
     }
 
-    /// The command that builds an image for `release` at [`IMAGE`], uncompressed.
+    /// What a case's boot adds to the command line.
+    #[must_use]
+    pub fn words(&self, case: Case) -> &'static str {
+        match (case, self) {
+            // For the last `root=` counts. dracut's queue acts after two thirds of this.
+            (Case::SlowRoot, Self::Dracut(..)) => "root=/dev/late rd.retry=60",
+            (Case::SlowRoot, _) => "root=/dev/late",
+            (Case::RootTaken, Self::Dracut(..)) => "rd.retry=15",
+            (Case::RootTaken, Self::Mkinitcpio(..)) => "rootdelay=3",
+            _ => "",
+        }
+    }
+
+    /// Whether its images have our unit that waits for the root device.
+    #[must_use]
+    pub fn has_units(&self) -> bool {
+        matches!(self, Self::Dracut(_, true))
+    }
+
+    /// Has the root's disk called /dev/late, ten seconds after the image has begun to look for it; or,
+    /// where a unit of ours waits, has that wait less.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn delay_root(&self, root: &Path) -> Result<()> {
+        if self.has_units() {
+            let place = "etc/systemd/system/vfio-bind-root.target.d/test.conf";
+            write(root, place, "[Unit]\nJobTimeoutSec=20\n")?;
+            let text = format!("install_items+=\" /{place} \"\n");
+            return write(root, "etc/dracut.conf.d/late.conf", &text);
+        }
+        let (place, head) = match self {
+            Self::InitramfsTools(_) => (
+                "etc/initramfs-tools/scripts/init-premount/late",
+                "[ \"$1\" != prereqs ] || exit 0\n",
+            ),
+            _ => ("usr/lib/dracut/hooks/pre-trigger/late.sh", ""),
+        };
+        let text = format!("#!/bin/sh\n{head}(sleep 10; ln -s vda /dev/late) </dev/null &\n");
+        files::write(&root.join(place), text.as_bytes(), 0o755)?;
+        match self {
+            Self::InitramfsTools(_) => Ok(()),
+            _ => write(
+                root,
+                "etc/dracut.conf.d/late.conf",
+                &format!("install_items+=\" /{place} \"\n"),
+            ),
+        }
+    }
+
+    /// The command that builds an image for `release` at [`IMAGE`]; uncompressed where we have a hook, for
+    /// cases look into it and change it.
     #[must_use]
     pub fn command(&self, release: Release<'_>) -> Vec<String> {
         let words: Vec<&str> = match self {
@@ -299,12 +359,13 @@ impl Tool {
                 words.push("/tmp/image");
                 words
             }
-            Self::InitramfsTools(_) | Self::Cpio => vec![
+            Self::InitramfsTools(_) => vec![
                 "sh",
                 "-c",
                 "mkinitramfs -o /tmp/image.gz \"$0\" && gzip -dc /tmp/image.gz >/tmp/image",
                 release,
             ],
+            Self::Cpio => vec!["mkinitramfs", "-o", "/tmp/image", release],
             Self::Mkosi => super::mkosi::command(release),
             Self::Mkinitcpio(..) => vec![
                 "sh",

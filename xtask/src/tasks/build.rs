@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use lab::appended::{self, Content};
 use lab::debian::Debian;
+use lab::elf;
 use lab::progress::say;
 use lab::supply::Executables;
-use lab::{appended, elf};
 
 use crate::build::cargo::Executable;
 use crate::build::toolchain;
@@ -76,10 +77,23 @@ pub fn install(
 pub fn cpio(
     file: &Path,
     policy: Option<&Path>,
+    protected: Option<&Path>,
     agent: Option<PathBuf>,
     debian: &Debian,
 ) -> Result<bool> {
-    appended::write(file, &agent_or_build(agent, debian)?, policy)?;
+    let content = Content {
+        agent: &agent_or_build(agent, debian)?,
+        policy,
+        protected,
+    };
+    appended::write(file, content)?;
+    if protected.is_none() {
+        say(
+            "the archive has no list of what its system boots from: what stores (PCI class 01) will be \
+             taken only where vfio.bind= names it by address, path, slot or serial number. `vfio-bind \
+             protected > LIST`, run as root on the machine that it is for, makes one for --protected LIST",
+        );
+    }
     println!("{}", file.display());
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Boots by their names.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lab::debian::Debian;
 use lab::images::{self, Builds};
 use lab::progress::say;
@@ -30,7 +30,18 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     let rules = options.run.rules(options.prove_it_can_fail);
     if let Some(images) = images {
         let builds = Builds::new(&rig);
-        let tasks = images::tasks(&rig, &builds, &images);
+        let mut tasks = images::tasks(&rig, &builds, &images);
+        let wanted = |name: &str| options.names.iter().any(|part| name.contains(part));
+        if !options.names.is_empty() {
+            let all: Vec<_> = tasks.iter().map(|task| task.name.clone()).collect();
+            tasks.retain(|task| wanted(&task.name));
+            let parts = options.names.join(", ");
+            ensure!(
+                !tasks.is_empty(),
+                "no row has {parts} in its name; there are\n{}",
+                all.join("\n")
+            );
+        }
         let rows = schedule::run(&tasks, &rig, jobs, rules)?;
         return Ok(conclude(&rows, rules, &row::report(&rows, rules)));
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -44,4 +45,18 @@ pub(crate) fn list(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     let mut entries = listing().with_context(|| format!("list({})", path.display()))?;
     entries.sort();
     Ok(entries)
+}
+
+/// Those of `paths` that there are, as soon as there are all, or after a while.
+pub(crate) fn find(paths: &[String]) -> Vec<String> {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let start = Instant::now();
+    loop {
+        let there = paths.iter().filter(|path| Path::new(path).exists());
+        let there: Vec<_> = there.cloned().collect();
+        if there.len() == paths.len() || start.elapsed() > LIMIT {
+            return there;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -91,6 +91,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Memory(address) => channel.send(&Record::Memory(memory::of(address)?)),
         Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
         Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
+        Step::Find(paths) => channel.send(&Record::Found(files::find(paths))),
         Step::Mount(address) => mounted::mount_disk(address),
         Step::DefaultRoute(address) => network::lead_out(address),
         Step::Run(command) => channel.send(&Record::Ran(program::run(command)?)),
