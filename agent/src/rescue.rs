@@ -13,7 +13,7 @@ use crate::apply::{DRIVER_LIMIT, LOCK_LIMIT, put_address, put_override, unbind};
 use crate::device_id::DeviceId;
 use crate::host::{DEVICES, DRIVERS, Host, Root, attribute, driver_of, path};
 use crate::report::{DIRECTORY, FILE};
-use crate::text::{Name, Text};
+use crate::text::{Name, Text, contains};
 use crate::tree::Tree;
 use crate::unasked::is_vfio;
 
@@ -29,10 +29,10 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
     let mut head = [0; 1024];
     // Without a record nothing was bound. What stands at its beginning is the policy.
     match host.read(REPORT, &mut head) {
-        Ok(head) if !has(head, br#""onfail":"hold""#) => {}
+        Ok(head) if !contains(head, br#""onfail":"hold""#) => {}
         _ => return,
     }
-    let network = NETWORK.iter().any(|piece| has(line, piece));
+    let network = NETWORK.iter().any(|piece| contains(line, piece));
     let _ = host.list(DEVICES, &mut |entry| {
         let Some(address) = Address::parse(entry) else {
             return;
@@ -57,11 +57,6 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
     });
 }
 
-#[inline(never)] // Inlined, it makes the executable larger.
-fn has(text: &[u8], piece: &[u8]) -> bool {
-    text.windows(piece.len()).any(|part| part == piece)
-}
-
 fn on_vfio(root: &dyn Root, address: Address) -> bool {
     matches!(driver_of(root, address), Ok(Some(driver)) if is_vfio(driver.as_bytes()))
 }
@@ -83,7 +78,7 @@ fn carries(root: &dyn Root, address: Address, network: bool) -> bool {
 fn attach(host: &impl Host, address: Address) {
     let _ = host.list(DRIVERS, &mut |driver| {
         if !is_vfio(driver) && driver_of(host, address) == Ok(None) {
-            let file = path(format_args!("{DRIVERS}/{}/bind", Text(driver)));
+            let file = path(format_args!("sys/bus/pci/drivers/{}/bind", Text(driver)));
             let _ = put_address(host, &file, address, DRIVER_LIMIT);
         }
     });

@@ -36,7 +36,7 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
 
 /// What is left alone because somebody said so, and where.
 fn tell_protected(record: &Record<'_>) {
-    for (_, function) in record.inventory.iter() {
+    for function in record.inventory.functions() {
         let mut protecting = record
             .policy
             .selectors

@@ -53,7 +53,8 @@ vfio_bind_protected() {
 }
 
 # What this system asks for beside the kernel command line. An image for any machine, or for the day on
-# which this one does not come up, must not take what was asked for on the day that it was made.
+# which this one does not come up, must not take what was asked for on the day that it was made: those are
+# called for by --no-hostonly. A configuration without hostonly, as Debian's, is no such wish.
 vfio_bind_policy() {
     local conf found=()
 
@@ -64,8 +65,8 @@ vfio_bind_policy() {
         fi
     done
     ((${#found[@]})) || return 0
-    if [[ ! $hostonly && ${vfio_bind_policy-} != yes ]]; then
-        dwarn "vfio-bind: a generic image (hostonly is off): it protects what this system boots from, but" \
+    if [[ ${hostonly_l-} == no && ${vfio_bind_policy-} != yes ]]; then
+        dwarn "vfio-bind: a generic image (--no-hostonly): it protects what this system boots from, but" \
             "does not carry ${found[*]}, and takes what the kernel command line names;" \
             "vfio_bind_policy=yes in dracut.conf.d makes it carry them"
         return 0

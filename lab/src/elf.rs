@@ -71,6 +71,41 @@ pub fn check_static(path: &Path, architecture: Architecture) -> Result<usize> {
     Ok(bytes.len())
 }
 
+/// Cuts off the list of sections, which is for linkers and debuggers: half a kilobyte. Not every linker can
+/// leave it out.
+///
+/// # Errors
+/// Where it is no ELF file, or cannot be read or written.
+pub fn drop_sections(path: &Path) -> Result<()> {
+    let bytes = read(path)?;
+    let cut =
+        without_sections(&bytes).with_context(|| format!("{} is no ELF file", path.display()))?;
+    if cut == bytes {
+        return Ok(());
+    }
+    fs::write(path, cut).with_context(|| format!("write({})", path.display()))
+}
+
+fn without_sections(bytes: &[u8]) -> Result<Vec<u8>> {
+    /// `e_shoff`, and `e_shnum` with `e_shstrndx`, of an `Elf64_Ehdr` (System V gABI, "ELF Header").
+    const FIELDS: [std::ops::Range<usize>; 2] = [0x28..0x30, 0x3c..0x40];
+    let file = parse(bytes)?;
+    let endian = file.endian();
+    let ends = file.elf_program_headers().iter().map(|header| {
+        let (start, size) = header.file_range(endian);
+        start + size
+    });
+    let header = file.elf_header();
+    let headers = header.e_phoff(endian)
+        + u64::from(header.e_phentsize(endian)) * u64::from(header.e_phnum(endian));
+    let end = usize::try_from(ends.fold(headers, u64::max))?;
+    let mut cut = bytes.get(..end).context("it ends too early")?.to_vec();
+    for field in FIELDS {
+        cut[field].fill(0);
+    }
+    Ok(cut)
+}
+
 /// What an executable or library needs to be loaded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -123,6 +158,18 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_its_sections_a_program_is_loaded_as_before() {
+        let program = fs::read("/bin/true").unwrap();
+        let cut = without_sections(&program).unwrap();
+        assert!(cut.len() < program.len());
+        assert_eq!(without_sections(&cut).unwrap(), cut, "a second time");
+        let segments = |bytes: &[u8]| parse(bytes).map(|file| file.elf_program_headers().len());
+        assert_eq!(segments(&program).unwrap(), segments(&cut).unwrap());
+        assert_eq!(cut[0x40..], program[0x40..cut.len()]);
+        assert!(without_sections(b"#!/bin/sh").is_err());
+    }
 
     #[test]
     fn this_test_needs_a_loader_and_is_no_agent() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use lab::command;
 use lab::debian::Debian;
+use lab::elf;
 
 use super::toolchain::{self, Libc, Settings};
 
@@ -162,8 +163,12 @@ impl Executable {
             output.status
         );
         let messages = String::from_utf8_lossy(&output.stdout);
-        executable(&messages, self.bin)
-            .with_context(|| format!("`{line}` named no executable `{}`", self.bin))
+        let path = executable(&messages, self.bin)
+            .with_context(|| format!("`{line}` named no executable `{}`", self.bin))?;
+        if self.libc == Libc::None {
+            elf::drop_sections(&path)?;
+        }
+        Ok(path)
     }
 }
 
