@@ -5,6 +5,7 @@ use core::fmt;
 use nom::{IResult, Parser, bytes::complete::take_while_m_n, combinator::verify};
 
 use crate::misread::{Misread, field, split_once};
+use crate::text::Hex;
 
 /// The address of one PCI function, shown as the kernel does: `0000:42:00.0`.
 ///
@@ -128,12 +129,11 @@ impl From<Address> for Slot {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One type of number is enough for the executable.
-        let [bus, device] = [self.bus, self.device].map(u32::from);
-        write!(f, "{:04x}:{bus:02x}:{device:02x}", self.domain)?;
-        match self.function.map(u32::from) {
-            Some(function) => write!(f, ".{function}"),
-            None => f.write_str(".*"),
+        let [bus, device] = [self.bus, self.device].map(|number| Hex(number.into(), 2));
+        write!(f, "{}:{bus}:{device}.", Hex(self.domain, 4))?;
+        match self.function {
+            Some(function) => Hex(function.into(), 1).fmt(f),
+            None => f.write_str("*"),
         }
     }
 }

@@ -215,12 +215,14 @@ impl<'a, H: Host> Work<'a, H> {
     /// A container (`/dev/vfio/vfio`) maps nothing without this module. vfio asks for it by a soft
     /// dependency only (drivers/vfio/container.c), which busybox's modprobe does not know.
     fn load_container_part(&self) {
-        const PART: &str = "vfio_iommu_type1";
         if !self.host.exists("dev/vfio/vfio") || self.host.exists("sys/module/vfio_iommu_type1") {
             return;
         }
-        if let Err(error) = self.host.load_module(PART, Loading::default()) {
-            warn!("{PART} is not loaded, and a virtual machine may need it: {error}");
+        let answer = self
+            .host
+            .load_module("vfio_iommu_type1", Loading::default());
+        if let Err(error) = answer {
+            warn!("vfio_iommu_type1 is not loaded, and a virtual machine may need it: {error}");
         }
     }
 
@@ -453,7 +455,7 @@ pub fn current_override(host: &impl Host, address: Address) -> Result<Name, Errn
     let text = host.read_within(&path, &mut buffer, LOCK_LIMIT)?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     Ok(if text == b"(null)" {
-        Name::new()
+        Name::default()
     } else {
         name(text)
     })

@@ -9,7 +9,7 @@ use vfio_bind::cmdline::MAX_LEN;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::Root;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
-use vfio_bind::text::{Text, one_of};
+use vfio_bind::text::{Plain, Text, one_of};
 use vfio_bind::tree::{Output, Tree};
 use vfio_bind::{error, policy, report, rescue, run, stage, tell, warn};
 
@@ -187,11 +187,8 @@ fn finish(machine: &Machine, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
         })
     };
     if let Err(errno) = keep(&write) {
-        warn!(
-            "write({directory}/{}): {}; there is no report",
-            report::FILE,
-            Answer(errno)
-        );
+        let (directory, answer) = (Plain(directory), Answer(errno));
+        warn!("write({directory}/report.json): {answer}; there is no report");
     }
     record.exit()
 }
@@ -215,11 +212,8 @@ fn keep_policy(machine: &Machine) {
             .tree()
             .replace(report::DIRECTORY, name, &|output| output.bytes(text));
         if let Err(errno) = kept {
-            warn!(
-                "write(/{}/{name}): {}; later runs do not know it",
-                report::DIRECTORY,
-                Answer(errno)
-            );
+            let (name, answer) = (Plain(name), Answer(errno));
+            warn!("write(/run/vfio-bind/{name}): {answer}; later runs do not know it");
         }
     }
 }
@@ -363,7 +357,7 @@ fn refuse(misuse: &Misuse<'_>) -> u8 {
             error!("unknown argument `{}`; see --help", Text(argument));
         }
         Misuse::NotFirst => error!("init is for the first process of an image; use rdinit="),
-        Misuse::NoValue(option) => error!("{option} wants a value; see --help"),
+        Misuse::NoValue(option) => error!("{} wants a value; see --help", Plain(option)),
         Misuse::NoSeconds => error!("--within wants a number of seconds, 1 to 9999"),
     }
     EXIT_POLICY

@@ -15,7 +15,7 @@ use crate::errno::Answer;
 use crate::function::Inventory;
 use crate::host::{Host, Root, attribute, path};
 use crate::misread::split;
-use crate::text::{Name, clip};
+use crate::text::{Name, Plain, clip};
 
 /// The platform devices of such framebuffers (drivers/firmware/efi, drivers/firmware/sysfb.c).
 static DEVICES: [&str; 3] = [
@@ -79,7 +79,8 @@ pub(crate) fn release(host: &impl Host, address: Address) -> Option<&'static str
     }
     for device in &DEVICES {
         let unbind = path(format_args!(
-            "sys/bus/platform/devices/{device}/driver/unbind"
+            "sys/bus/platform/devices/{}/driver/unbind",
+            Plain(device)
         ));
         if !host.exists(&unbind) {
             continue;

@@ -5,6 +5,7 @@ use core::fmt;
 use nom::{IResult, Parser, bytes::complete::tag, sequence::preceded};
 
 use crate::address::hex;
+use crate::text::Hex;
 
 /// The IDs and the class of one function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -128,7 +129,7 @@ fn modalias_fields(mut input: &[u8]) -> IResult<&[u8], DeviceId> {
 
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}:{:04x}", self.vendor, self.device)
+        write!(f, "{}:{}", Hex(self.vendor, 4), Hex(self.device, 4))
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt;
 use rustix::io::Errno;
 
 use crate::misread::split;
-use crate::text::Text;
+use crate::text::{Dec, Text};
 
 /// An error number shown as `ENODEV`, or as `errno 1234` where it has no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,7 +17,11 @@ impl fmt::Display for Answer {
         let mut names = split(NAMES, b' ');
         match at.and_then(|at| names.nth(at)) {
             Some(name) => Text(name).fmt(f),
-            None => write!(f, "errno {}", self.0.raw_os_error().unsigned_abs()),
+            None => write!(
+                f,
+                "errno {}",
+                Dec(self.0.raw_os_error().unsigned_abs().into())
+            ),
         }
     }
 }

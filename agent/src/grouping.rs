@@ -105,7 +105,7 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
             continue;
         }
         let told = failure.told(STUB);
-        error!("{address}: {told}; {STUB} may keep it, and its IOMMU group may not be known");
+        error!("{address}: {told}; pci-stub may keep it, and its IOMMU group may not be known");
         unknown = unknown.saturating_add(1);
         if errno == Errno::TIMEDOUT || host.is_late() {
             break;
@@ -145,7 +145,7 @@ fn load_stub(host: &impl Host) -> bool {
     let there = answer.is_ok() || host.exists(&directory);
     if let (Err(error), false) = (answer, there) {
         error!(
-            "{STUB}, which the kernel needs to make IOMMU groups, is not there: {error}; put \
+            "pci-stub, which the kernel needs to make IOMMU groups, is not there: {error}; put \
              pci_stub into the image"
         );
     }

@@ -6,12 +6,11 @@
 use core::fmt;
 use core::time::Duration;
 
-use heapless::String;
 use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::errno::Answer;
-use crate::text::{Name, clip};
+use crate::text::{Bounded, Dec, Name, Plain, clip};
 
 /// A place that looks like a root directory with `sys`, `proc` and `dev`.
 pub trait Root {
@@ -128,11 +127,12 @@ impl fmt::Display for LoadError {
                 write!(
                     f,
                     "modprobe ended with status {}; the module may be missing from this image",
-                    status.unsigned_abs()
+                    Dec(status.unsigned_abs().into())
                 )
             }
             Self::Signal(signal) => {
-                write!(f, "modprobe was killed by signal {}", signal.unsigned_abs())
+                let signal = Dec(signal.unsigned_abs().into());
+                write!(f, "modprobe was killed by signal {signal}")
             }
             Self::TimedOut => f.write_str("modprobe did not end in time"),
         }
@@ -140,7 +140,7 @@ impl fmt::Display for LoadError {
 }
 
 /// A path below the root.
-pub type Path = String<192>;
+pub type Path = Bounded<192>;
 
 /// The longest name of a slot, a label or an ACPI node that a selector may hold: a path with it fits
 /// into [`Path`].
@@ -155,16 +155,25 @@ pub const DRIVERS: &str = "sys/bus/pci/drivers";
 /// Asks the PCI core to find a driver for one address.
 pub const DRIVERS_PROBE: &str = "sys/bus/pci/drivers_probe";
 
+/// The directory of a function: a link to where it is.
+#[must_use]
+pub fn directory(address: Address) -> Path {
+    path(format_args!("sys/bus/pci/devices/{address}"))
+}
+
 /// The path of an attribute of a function.
 #[must_use]
 pub fn attribute(address: Address, name: &str) -> Path {
-    path(format_args!("{DEVICES}/{address}/{name}"))
+    path(format_args!(
+        "sys/bus/pci/devices/{address}/{}",
+        Plain(name)
+    ))
 }
 
 /// The directory of a PCI driver, which exists while the driver is registered.
 #[must_use]
 pub fn driver_directory(driver: &str) -> Path {
-    path(format_args!("{DRIVERS}/{driver}"))
+    path(format_args!("sys/bus/pci/drivers/{}", Plain(driver)))
 }
 
 /// A path from its parts. All of them are bounded (an address, an attribute's or a driver's name),
@@ -190,12 +199,10 @@ pub fn driver_of(root: &dyn Root, address: Address) -> Result<Option<Name>, Errn
     match root.link(&attribute(address, "driver"), &mut buffer) {
         Ok(target) => Ok(Some(crate::text::name(last_component(target)))),
         // Only this answer says that the function itself, a link in sysfs, is gone.
-        Err(Errno::NOENT) => {
-            match root.link(&path(format_args!("{DEVICES}/{address}")), &mut buffer) {
-                Err(Errno::NOENT) => Err(Errno::NODEV),
-                _ => Ok(None),
-            }
-        }
+        Err(Errno::NOENT) => match root.link(&directory(address), &mut buffer) {
+            Err(Errno::NOENT) => Err(Errno::NODEV),
+            _ => Ok(None),
+        },
         Err(errno) => Err(errno),
     }
 }

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use vfio_bind::errno::Answer;
 use vfio_bind::error;
 use vfio_bind::record::EXIT_DONE;
+use vfio_bind::text::Dec;
 
 use crate::command;
 use crate::logger::{self, Place};
@@ -100,7 +101,8 @@ fn work() {
         Ok(Forked::Parent(child)) => match wait(child, WORK_LIMIT) {
             Ok(Some(_)) => {}
             Ok(None) => {
-                error!("gave up after {} s; the boot goes on", WORK_LIMIT.as_secs());
+                let limit = Dec(WORK_LIMIT.as_secs());
+                error!("gave up after {limit} s; the boot goes on");
                 // What it would do now, it would do without /sys and beside the native drivers.
                 let _ = rustix::process::kill_process(child, Signal::KILL);
                 let _ = wait(child, KILL_LIMIT);

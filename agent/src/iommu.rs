@@ -6,6 +6,7 @@ use crate::address::Address;
 use crate::cmdline::parameters;
 use crate::host::{LoadError, Root};
 use crate::misread::split;
+use crate::text::Plain;
 
 /// The IOMMU driver, by the names in `/sys/class/iommu`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,6 +175,7 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RemoveParameter(parameter) => {
+                let parameter = Plain(parameter);
                 write!(f, "the kernel command line says {parameter}; remove it")
             }
             Self::IntelParameter => f.write_str(
@@ -183,10 +185,9 @@ impl fmt::Display for Advice {
                 "intel_iommu=on is there and the firmware offers Intel VT-d, but the kernel did not \
                  start it; look for `DMAR` in the kernel log",
             ),
-            Self::NoIommuMode => write!(
-                f,
-                "{NO_IOMMU_MODE} is not supported: without an IOMMU a device reaches all memory; turn the \
-                 IOMMU on in the firmware setup"
+            Self::NoIommuMode => f.write_str(
+                "vfio.enable_unsafe_noiommu_mode is not supported: without an IOMMU a device reaches all \
+                 memory; turn the IOMMU on in the firmware setup",
             ),
             Self::IntelFirmware => f.write_str(
                 "turn on VT-d in the firmware setup and add intel_iommu=on to the kernel command line",

@@ -5,6 +5,7 @@
 
 use core::fmt::{self, Write};
 
+use crate::text::{Dec, Hex, Plain};
 use crate::tree::Output;
 
 /// A value.
@@ -62,7 +63,7 @@ impl<'w, 'f> Json<'w, 'f> {
 
     /// Writes the key of a field that is written in several calls.
     pub fn key(&mut self, key: &'static str) {
-        self.element(&Value::Text(&key));
+        self.element(&Value::Text(&Plain(key)));
         self.output.bytes(b":");
     }
 
@@ -97,8 +98,9 @@ impl<'w, 'f> Json<'w, 'f> {
                 self.output.bytes(b"\"");
                 written
             }
-            Value::Number(number) => write!(self.output, "{number}"),
-            Value::Truth(truth) => write!(self.output, "{truth}"),
+            Value::Number(number) => write!(self.output, "{}", Dec(*number)),
+            Value::Truth(true) => self.output.write_str("true"),
+            Value::Truth(false) => self.output.write_str("false"),
             Value::Null => self.output.write_str("null"),
         };
     }
@@ -112,7 +114,7 @@ impl Write for Escaped<'_, '_> {
         for byte in text.bytes() {
             match byte {
                 b'"' | b'\\' => self.0.bytes(&[b'\\', byte]),
-                0..0x20 => write!(self.0, "\\u{:04x}", u32::from(byte))?,
+                0..0x20 => write!(self.0, "\\u{}", Hex(byte.into(), 4))?,
                 _ => self.0.bytes(&[byte]),
             }
         }

@@ -8,6 +8,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{Timespec, nanosleep};
 use vfio_bind::host::{Host, LoadError, Loading, Root, path};
+use vfio_bind::text::Dec;
 use vfio_bind::tree::Tree;
 
 use crate::sys::{self, Forked};
@@ -160,10 +161,8 @@ impl Host for Machine {
     }
 
     fn group_viable(&self, group: u32) -> Result<bool, Errno> {
-        let node = self
-            .tree
-            .open_node(&path(format_args!("dev/vfio/{group}")))?;
-        sys::group_is_viable(&node)
+        let node = path(format_args!("dev/vfio/{}", Dec(group.into())));
+        sys::group_is_viable(&self.tree.open_node(&node)?)
     }
 }
 

@@ -2,16 +2,17 @@
 
 use core::fmt;
 
-use heapless::String;
 use log::{Level, Record};
 
-use crate::text::clip;
+use crate::text::{Bounded, Plain, clip};
 
 /// Sends a message to the logger. `log`'s own macros put five more words of data and a level check
 /// at each call: 4 KiB of the executable.
 #[inline(never)]
 pub fn send(level: Level, text: fmt::Arguments<'_>) {
-    log::log!(level, "{text}");
+    if level <= log::max_level() {
+        log::logger().log(&Record::builder().level(level).args(text).build());
+    }
 }
 
 /// Something that was asked for is not done.
@@ -40,24 +41,21 @@ pub const LINE_LEN: usize = 900;
 pub const PREFIX: &str = "vfio-bind: ";
 
 /// A line with its line end.
-pub type Line = String<{ LINE_LEN + 1 }>;
+pub type Line = Bounded<{ LINE_LEN + 1 }>;
 
 /// A message as one line of the kernel log: the level in angle brackets (printk's, of
 /// include/linux/kern_levels.h), the program, the text.
 #[must_use]
 pub fn line(record: &Record<'_>) -> Line {
-    let level: u32 = match record.level() {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info | Level::Debug | Level::Trace => 6,
-    };
-    let text: String<LINE_LEN> = clip(format_args!("<{level}>{PREFIX}{}", record.args()));
-    let mut line = Line::new();
-    // Both fit by their types. Without a line end the kernel waits for more, and shows the text only
-    // when the next message comes (LOG_CONT).
-    let _ = line.push_str(&text);
-    let _ = line.push('\n');
-    line
+    let level = Plain(match record.level() {
+        Level::Error => "3",
+        Level::Warn => "4",
+        Level::Info | Level::Debug | Level::Trace => "6",
+    });
+    let text: Bounded<LINE_LEN> = clip(format_args!("<{level}>vfio-bind: {}", record.args()));
+    // Without a line end the kernel waits for more, and shows the text only when the next message
+    // comes (LOG_CONT).
+    clip(format_args!("{text}\n"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use core::fmt;
 
 use nom::IResult;
 
-use crate::text::Text;
+use crate::text::{Plain, Text};
 
 /// Why a selector was not understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,10 +34,14 @@ impl fmt::Display for Misread<'_> {
                  path, class:, dsn:, slot:, label: or acpi:",
             ),
             Fault::Expected(what) if self.at.is_empty() => {
-                write!(f, "expected {what} at the end")
+                write!(f, "expected {} at the end", Plain(what))
             }
-            Fault::Expected(what) => write!(f, "expected {what} at `{}`", Text(self.at)),
-            Fault::Unsupported(what) => write!(f, "{what} is not supported by this version"),
+            Fault::Expected(what) => {
+                write!(f, "expected {} at `{}`", Plain(what), Text(self.at))
+            }
+            Fault::Unsupported(what) => {
+                write!(f, "{} is not supported by this version", Plain(what))
+            }
         }
     }
 }

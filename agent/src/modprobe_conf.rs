@@ -13,7 +13,7 @@ use crate::cmdline::same_name;
 use crate::host::{Path, Root, last_component, path};
 use crate::kernel_ids;
 use crate::misread::split;
-use crate::text::{Text, clip, one_of};
+use crate::text::{Plain, Text, clip, one_of};
 use crate::variant::matches;
 
 static DIRECTORIES: [&str; 5] = [
@@ -77,9 +77,9 @@ impl ModprobeConf {
     #[must_use]
     pub fn read(root: &dyn Root) -> Self {
         let mut conf = Self::default();
-        let mut last = Path::new();
+        let mut last = Path::default();
         while let Some((directory, name)) = next_file(root, &last) {
-            let file = path(format_args!("{directory}/{name}"));
+            let file = path(format_args!("{}/{name}", Plain(directory)));
             let mut buffer = [0; FILE_LEN];
             // A file that cannot be read is none to kmod either.
             let length = root.read(&file, &mut buffer).map_or(0, <[u8]>::len);
@@ -333,7 +333,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(bytes: Vec<u8>, near in "((options|install|vfio-pci|ids=1:2|[\\\\ \\n#*])){0,12}") {
-            let file = Path::new();
+            let file = Path::default();
             ModprobeConf::default().take(&file, &mut bytes.clone());
             ModprobeConf::default().take(&file, &mut near.into_bytes());
         }

@@ -11,7 +11,7 @@ use crate::errno::Answer;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{Host, LoadError, Root, driver_of, path};
 use crate::plan::{Decision, Plan};
-use crate::text::Name;
+use crate::text::{Dec, Name, Plain};
 use crate::unasked::{MAX_UNASKED, Unasked};
 
 /// The most IOMMU groups whose status is asked for; what is beyond is counted.
@@ -100,11 +100,12 @@ pub enum Failure {
 impl Failure {
     /// Shows what went wrong on the way to `driver`.
     pub fn told<'a>(&'a self, driver: &'a str) -> impl fmt::Display + 'a {
+        let driver = Plain(driver);
         fmt::from_fn(move |f| match self {
             Self::System(Act::Unbind, Errno::TIMEDOUT) => write!(
                 f,
                 "its driver did not let go within {} s and may never; keep that driver from loading",
-                DRIVER_LIMIT.as_secs()
+                Dec(DRIVER_LIMIT.as_secs())
             ),
             Self::System(act, errno) => write!(f, "{act}: {}", Answer(*errno)),
             Self::NoDriver(Some(error)) => write!(f, "no driver {driver}: {error}"),
@@ -232,7 +233,8 @@ pub(crate) fn ask_groups(
             Err(Errno::NOENT | Errno::BUSY) => (None, false),
             Err(errno) => {
                 error!(
-                    "ioctl(vfio/{group}, VFIO_GROUP_GET_STATUS): {}",
+                    "ioctl(vfio/{}, VFIO_GROUP_GET_STATUS): {}",
+                    Dec(group.into()),
                     Answer(errno)
                 );
                 (None, true)
@@ -254,7 +256,10 @@ pub(crate) fn ask_groups(
 /// A member of a group that is not in the inventory.
 fn late_member(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Address> {
     let mut late = None;
-    let devices = path(format_args!("sys/kernel/iommu_groups/{group}/devices"));
+    let devices = path(format_args!(
+        "sys/kernel/iommu_groups/{}/devices",
+        Dec(group.into())
+    ));
     // Without the list nothing is known of it, as before.
     let _ = root.list(&devices, &mut |entry| {
         let member = Address::parse(entry);

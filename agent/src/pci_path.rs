@@ -3,8 +3,9 @@
 use core::fmt;
 
 use crate::address::{self, Address, Slot};
-use crate::host::{DEVICES, Root, attribute, path};
+use crate::host::{Root, attribute, directory};
 use crate::misread::{Fault, Misread, field, split, split_once};
+use crate::text::Hex;
 
 /// The most steps of a path that a person may write; the deepest real ones have seven.
 const MAX_STEPS: usize = 32;
@@ -112,7 +113,7 @@ fn show(
 ) -> fmt::Result {
     write!(f, "{start}")?;
     for (device, function) in below {
-        write!(f, "/{:02x}.{}", u32::from(device), u32::from(function))?;
+        write!(f, "/{}.{}", Hex(device.into(), 2), Hex(function.into(), 1))?;
     }
     Ok(())
 }
@@ -127,9 +128,7 @@ fn way<'b>(
     address: Address,
     buffer: &'b mut [u8],
 ) -> Option<impl Iterator<Item = Address> + Clone + 'b> {
-    let target: &'b [u8] = root
-        .link(&path(format_args!("{DEVICES}/{address}")), buffer)
-        .ok()?;
+    let target: &'b [u8] = root.link(&directory(address), buffer).ok()?;
     // Below a host bridge (`pci0000:00`): a VMD controller has one of its own, inside its function.
     let start = target
         .windows(4)

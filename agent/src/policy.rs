@@ -84,6 +84,8 @@ pub struct Policy<'a> {
     /// Whether all that the system boots from is known, so that what is not protected is free. Without
     /// such a list what stores is taken only where it is named one by one.
     pub listed: bool,
+    /// Whether the kernel hands a word to its own module vfio, for that is how it reads `vfio.X`.
+    pub heard: bool,
     /// `intel_iommu=igfx_off`: Intel's own display gets no IOMMU group.
     pub igfx_off: bool,
     /// The lists of IDs that vfio-pci may be handed, whether they count here or not.
@@ -108,6 +110,7 @@ impl Default for Policy<'_> {
             dry_run: false,
             force: false,
             listed: false,
+            heard: false,
             igfx_off: false,
             handed: Handed::default(),
             install: None,

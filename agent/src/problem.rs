@@ -13,7 +13,7 @@ use crate::misread::{Misread, split_once};
 use crate::modprobe_conf::Line;
 use crate::policy::MAX_SELECTORS;
 use crate::selector::{Source, Written};
-use crate::text::Text;
+use crate::text::{Dec, Plain, Text};
 use crate::unmatched::Nothing;
 
 /// How much a problem matters.
@@ -134,7 +134,7 @@ impl Problem<'_> {
     /// What follows from a selector that cannot be used.
     fn excuse(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.forbids_binding() {
-            write!(f, "; what it excludes is unknown, so {NOTHING_IS_BOUND}")?;
+            f.write_str("; what it excludes is unknown, so nothing is bound")?;
         }
         Ok(())
     }
@@ -171,8 +171,6 @@ pub enum Instead {
     Uses(&'static str),
 }
 
-const BUILD_ANEW: &str = "; build the image anew";
-
 /// What is at a place.
 struct There(Option<DeviceId>);
 
@@ -185,13 +183,11 @@ impl fmt::Display for There {
     }
 }
 
-const NOTHING_IS_BOUND: &str = "nothing is bound";
-
 impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BindsNothing => f.write_str(NOTHING_IS_BOUND),
-            Self::Uses(value) => write!(f, "{value} is used"),
+            Self::BindsNothing => f.write_str("nothing is bound"),
+            Self::Uses(value) => write!(f, "{} is used", Plain(value)),
         }
     }
 }
@@ -217,8 +213,9 @@ impl fmt::Display for Problem<'_> {
             }
             Self::TooManySelectors => write!(
                 f,
-                "more than {MAX_SELECTORS} selectors; {NOTHING_IS_BOUND}; use an ID or a whole \
-                 slot in place of single functions"
+                "more than {} selectors; nothing is bound; use an ID or a whole slot in place of \
+                 single functions",
+                Dec(MAX_SELECTORS as u64)
             ),
             Self::NamesNothing(source) => write!(f, "{source} names no function"),
             Self::ExcludesNothing(text, near) => {
@@ -231,14 +228,14 @@ impl fmt::Display for Problem<'_> {
                 let id = split_once(text, b'@').map_or(&b"such function"[..], |(_, id)| id);
                 write!(f, "{} of this machine is left alone", Text(id))?;
                 if *source == Source::Recorded {
-                    f.write_str(BUILD_ANEW)?;
+                    f.write_str("; build the image anew")?;
                 }
                 Ok(())
             }
             Self::Lost(text) => write!(
                 f,
                 "{}: {}, and what was is not known: what stores is taken only where it is named one \
-                 by one{BUILD_ANEW}",
+                 by one; build the image anew",
                 Written(Source::Recorded, text),
                 There(None)
             ),
@@ -250,9 +247,10 @@ impl fmt::Display for Problem<'_> {
             Self::OddId(item, quirk) => write!(f, "vfio_pci.ids: `{}`: {quirk}", Text(item)),
             Self::IdsTooLong(place, length) => write!(
                 f,
-                "{place}: {length} bytes; the kernel rejects {} or more, and vfio-pci does not \
-                 load with it; use vfio.bind=",
-                kernel_ids::VALUE_LIMIT
+                "{place}: {} bytes; the kernel rejects {} or more, and vfio-pci does not load with \
+                 it; use vfio.bind=",
+                Dec(*length as u64),
+                Dec(kernel_ids::VALUE_LIMIT as u64)
             ),
             Self::IdsWithoutValue(place) => write!(
                 f,
@@ -283,7 +281,7 @@ impl fmt::Display for Problem<'_> {
                     "this is not run, for the agent loads vfio-pci by itself; name by vfio.bind= what \
                      it binds"
                 };
-                write!(f, "{}: {so}", line.text)
+                write!(f, "{}: {}", line.text, Plain(so))
             }
             Self::ModprobeTooLong => f.write_str(
                 "modprobe.d or conf/modules has more than is read (files of 16 and 4 KiB, options of 4 \
@@ -306,7 +304,7 @@ impl fmt::Display for Problem<'_> {
                     Some(value) => write!(f, "=`{}`", Text(value))?,
                     None => f.write_str(" has no value")?,
                 }
-                write!(f, ": expected {expected}; {instead}")
+                write!(f, ": expected {}; {instead}", Plain(expected))
             }
             Self::Unprotected(what) => write!(
                 f,
@@ -321,7 +319,7 @@ impl fmt::Display for Problem<'_> {
                     Text(name)
                 )?;
                 match lookalike::meant(name) {
-                    Some(meant) => write!(f, "write {meant}=")?,
+                    Some(meant) => write!(f, "write {}=", Plain(meant))?,
                     None => f.write_str("see the README for the list")?,
                 }
                 self.excuse(f)
@@ -334,11 +332,13 @@ impl fmt::Display for Problem<'_> {
             ),
             Self::TooLong(name) => write!(
                 f,
-                "{name} is longer than {} bytes; {NOTHING_IS_BOUND}",
-                crate::cmdline::MAX_LEN
+                "{} is longer than {} bytes; nothing is bound",
+                Plain(name),
+                Dec(crate::cmdline::MAX_LEN as u64)
             ),
             Self::Unreadable(name, errno) => {
-                write!(f, "{name}: {}; {NOTHING_IS_BOUND}", Answer(*errno))
+                let (name, answer) = (Plain(name), Answer(*errno));
+                write!(f, "{name}: {answer}; nothing is bound")
             }
         }
     }

@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::address::Address;
 use crate::outcome::is_harmless;
+use crate::text::{Hex, Plain};
 
 /// Why a function that was asked for is not bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,7 +108,9 @@ impl fmt::Display for Refusal {
             ),
             Self::OtherId(vendor, device) => write!(
                 f,
-                "{vendor:04x}:{device:04x} sits there now, which is not what the selector names"
+                "{}:{} sits there now, which is not what the selector names",
+                Hex(*vendor, 4),
+                Hex(*device, 4)
             ),
             Self::KernelHasIt => f.write_str(
                 "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select \
@@ -130,7 +133,11 @@ impl Leave {
                 Self::NotListed => "not listed, so it stays; ",
             })?;
             match driver.filter(|driver| !is_harmless(driver)) {
-                Some(driver) => write!(f, "{driver} has it, and so the group is not usable"),
+                Some(driver) => write!(
+                    f,
+                    "{} has it, and so the group is not usable",
+                    Plain(driver)
+                ),
                 None => f.write_str("if a host driver binds it, the group is not usable"),
             }
         })

@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::problem::Severity;
 use crate::record::Record;
 use crate::selector::Selector;
-use crate::text::{Name, Text};
+use crate::text::{Hex, Name, Plain, Text};
 use crate::tree::Output;
 use crate::unasked::Unasked;
 use crate::unmatched::nearest;
@@ -31,7 +31,7 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
     let mut json = Json::new(output);
     json.open(b'{');
     json.field("schema", Value::Number(SCHEMA));
-    json.text("agent", &env!("CARGO_PKG_VERSION"));
+    json.text("agent", &Plain(env!("CARGO_PKG_VERSION")));
     json.text("kernel", &Text(kernel));
     json.text("state", &record.state);
     json.key("iommu");
@@ -76,7 +76,7 @@ fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, 
     json.key("policy");
     json.open(b'{');
     let driver = if policy.auto { "auto" } else { &policy.driver };
-    json.text("driver", &driver);
+    json.text("driver", &Plain(driver));
     json.text("group", &policy.group);
     json.text("onfail", &policy.on_failure);
     json.field("dry_run", Value::Truth(policy.dry_run));
@@ -153,8 +153,8 @@ fn write_function(
     let mut buffer = [0; pci_path::BUFFER];
     let path = pci_path::of(root, *address, &mut buffer);
     let role = match step.why {
-        Why::Selected(_) => "selected",
-        Why::Sibling(_) => "sibling",
+        Why::Selected(_) => Plain("selected"),
+        Why::Sibling(_) => Plain("sibling"),
     };
     json.open(b'{');
     json.text("address", address);
@@ -162,11 +162,11 @@ fn write_function(
         "path",
         path.as_ref().map_or(Value::Null, |path| Value::Text(path)),
     );
-    json.text("vendor", &format_args!("{:04x}", id.vendor));
-    json.text("device", &format_args!("{:04x}", id.device));
-    json.text("subvendor", &format_args!("{:04x}", id.subvendor));
-    json.text("subdevice", &format_args!("{:04x}", id.subdevice));
-    json.text("class", &format_args!("{:06x}", id.class));
+    json.text("vendor", &Hex(id.vendor, 4));
+    json.text("device", &Hex(id.device, 4));
+    json.text("subvendor", &Hex(id.subvendor, 4));
+    json.text("subdevice", &Hex(id.subdevice, 4));
+    json.text("class", &Hex(id.class, 6));
     json.field(
         "group",
         group.map_or(Value::Null, |group| Value::Number(group.into())),
@@ -182,7 +182,7 @@ fn write_function(
         (None, Decision::Leave(leave)) => {
             json.text("reason", &leave.told(outcome.driver.as_deref()))
         }
-        (None, Decision::Bind) => json.text("reason", &""),
+        (None, Decision::Bind) => json.text("reason", &Plain("")),
     }
     json.close(b'}');
 }

@@ -41,7 +41,7 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
             return;
         }
         // What cannot be done shows in the driver.
-        if put_override(host, address, &Name::new(), LOCK_LIMIT).is_ok()
+        if put_override(host, address, &Name::default(), LOCK_LIMIT).is_ok()
             && unbind(host, address, DRIVER_LIMIT).is_ok()
         {
             attach(host, address);
@@ -83,7 +83,7 @@ fn carries(root: &dyn Root, address: Address, network: bool) -> bool {
 fn attach(host: &impl Host, address: Address) {
     let _ = host.list(DRIVERS, &mut |driver| {
         if !is_vfio(driver) && driver_of(host, address) == Ok(None) {
-            let file = path(format_args!("{DRIVERS}/{}/bind", Text(driver)));
+            let file = path(format_args!("sys/bus/pci/drivers/{}/bind", Text(driver)));
             let _ = put_address(host, &file, address, DRIVER_LIMIT);
         }
     });

@@ -8,7 +8,7 @@ use crate::host::{Root, attribute, path};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::selector::{Name, Target};
-use crate::text::Text;
+use crate::text::{Plain, Text};
 
 /// Finds out which place each named selector means. A name that several devices have means none.
 pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) {
@@ -75,7 +75,7 @@ fn slot_file<'b>(
     file: &str,
     buffer: &'b mut [u8],
 ) -> Result<&'b [u8], Errno> {
-    let slot = Text(slot);
+    let (slot, file) = (Text(slot), Plain(file));
     root.read(
         &path(format_args!("sys/bus/pci/slots/{slot}/{file}")),
         buffer,

@@ -35,7 +35,7 @@ pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
                 inventory.add_unread(address);
                 let answer = crate::errno::Answer(errno);
                 warn!(
-                    "{DEVICES}/{}: cannot be read: {answer}; left alone",
+                    "sys/bus/pci/devices/{}: cannot be read: {answer}; left alone",
                     Text(entry)
                 );
             }

@@ -25,7 +25,7 @@ use crate::device_id::{ANY, DeviceId, IdPattern};
 use crate::host::NAME_MAX;
 use crate::misread::{Fault, Misread, field, split, split_once};
 use crate::pci_path::PciPath;
-use crate::text::{Text, one_of};
+use crate::text::{Hex, Plain, Text, one_of};
 
 /// A selector: which functions, and whether to take or to leave them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,8 +92,8 @@ pub(crate) struct Written<'a>(pub Source, pub &'a [u8]);
 impl fmt::Display for Written<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = match self.0 {
-            Source::Recorded => ": ",
-            _ => "=",
+            Source::Recorded => Plain(": "),
+            _ => Plain("="),
         };
         write!(f, "{}{mark}{}", self.0, Text(self.1))
     }
@@ -185,8 +185,8 @@ impl fmt::Display for Name<'_> {
             Self::Serial(number) => {
                 f.write_str("dsn:")?;
                 for (at, byte) in number.to_be_bytes().into_iter().enumerate() {
-                    let dash = if at == 0 { "" } else { "-" };
-                    write!(f, "{dash}{:02x}", u32::from(byte))?;
+                    let dash = Plain(if at == 0 { "" } else { "-" });
+                    write!(f, "{dash}{}", Hex(byte.into(), 2))?;
                 }
                 Ok(())
             }
@@ -216,7 +216,7 @@ impl fmt::Display for Target<'_> {
                     write!(f, ":{}:{}", Field(*subvendor), Field(*subdevice))?;
                 }
                 if *class_mask != 0 {
-                    write!(f, ":{class:06x}:{class_mask:06x}")?;
+                    write!(f, ":{}:{}", Hex(*class, 6), Hex(*class_mask, 6))?;
                 }
                 Ok(())
             }
@@ -231,7 +231,7 @@ impl fmt::Display for Field {
         if self.0 == ANY {
             f.write_str("*")
         } else {
-            write!(f, "{:04x}", self.0)
+            Hex(self.0, 4).fmt(f)
         }
     }
 }

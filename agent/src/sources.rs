@@ -63,6 +63,7 @@ impl<'a> Policy<'a> {
         policy.file(sources.file, &mut file);
         let mut line = Seen::default();
         for parameter in parameters(sources.line) {
+            policy.heard |= parameter.strip("vfio.").is_some() && !parameter.after_dashes;
             if !policy.take(parameter, &mut line)
                 && !parameter.after_dashes
                 && lookalike::meant(parameter.name).is_some()

@@ -5,13 +5,13 @@ use core::fmt;
 use crate::errno::Answer;
 use crate::function::{Function, Unseen};
 use crate::handed;
-use crate::host::{DRIVERS, Root, driver_of};
+use crate::host::{Root, driver_of};
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::Decision;
 use crate::problem::Severity;
 use crate::record::{Record, State};
 use crate::selector::Source;
-use crate::text::{Counted, Name};
+use crate::text::{Counted, Dec, Name, Plain};
 use crate::unasked::Unasked;
 use crate::unmatched::unmatched;
 
@@ -23,8 +23,29 @@ pub fn tell(record: &Record<'_>, root: &dyn Root) {
             tell_group(record, root, *status);
         }
         tell_unasked(record, root);
+        tell_protected(record);
+    }
+    if record.state == State::Applied && record.policy.heard {
+        info!(
+            "`vfio: unknown parameter` in the kernel log is harmless: the kernel hands vfio.X to the module \
+             vfio, too"
+        );
     }
     tell_rest(record);
+}
+
+/// What is left alone because somebody said so, and where.
+fn tell_protected(record: &Record<'_>) {
+    for (_, function) in record.inventory.iter() {
+        let mut protecting = record
+            .policy
+            .selectors
+            .iter()
+            .filter(|s| s.source.protects());
+        if let Some(by) = protecting.find(|s| s.matches(function.address, &function.id)) {
+            info!("{}: protected ({by})", function.address);
+        }
+    }
 }
 
 /// Logs what is wrong with the policy or the machine, and the sum of it all.
@@ -48,6 +69,9 @@ pub fn tell_rest(record: &Record<'_>) {
         State::Off => info!("vfio.bind=off: nothing is bound in this boot"),
         State::NoIommu => tell_no_iommu(record),
         State::NoPci => error!("sys/bus/pci/devices: no PCI functions; is /sys mounted?"),
+        State::NothingAsked if record.policy.has_errors() => {
+            error!("nothing is bound: what is asked for was not understood");
+        }
         State::NothingAsked => info!("nothing is asked for"),
         State::Applied | State::DryRun => info!("{}", summary(record)),
     }
@@ -101,7 +125,7 @@ fn tell_steps(record: &Record<'_>) {
             (_, Decision::Refuse(refusal), _) => error!("{address}: refused: {refusal} ({why})"),
             (_, Decision::Leave(leave), _) => {
                 let leave = leave.told(outcome.driver.as_deref());
-                warn!("{address} ({}): {leave}", id.kind());
+                warn!("{address} ({}): {leave}", Plain(id.kind()));
             }
             (fate, _, Some(failure)) => {
                 let end = ending(fate, outcome);
@@ -124,20 +148,20 @@ fn ending(fate: Fate, outcome: &Outcome) -> impl fmt::Display + '_ {
     })
 }
 
-fn driver(name: Option<&Name>) -> &str {
-    name.map_or("(none)", |name| name.as_str())
+fn driver(name: Option<&Name>) -> Plain<'_> {
+    Plain(name.map_or("(none)", |name| name))
 }
 
 fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
-    let group = status.group;
+    let group = Dec(status.group.into());
     if let Some(address) = status.late {
-        let why = match record.inventory.unseen(address) {
+        let why = Plain(match record.inventory.unseen(address) {
             Unseen::Late => "appeared while the others were bound and is not; run `vfio-bind bind`",
             Unseen::Unread => "could not be read, as was told, and is not bound with the others",
             Unseen::Beyond => {
                 "lies beyond the functions that are looked at, and is not bound with the others"
             }
-        };
+        });
         error!("group {group}: {address} {why}");
     }
     match status.viable {
@@ -145,14 +169,15 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
         None => info!("group {group}: VFIO does not say whether it is viable"),
         Some(false) => {
             let mut named = false;
-            blockers(root, record.inventory, group, &mut |function, driver| {
+            let (inventory, number) = (record.inventory, status.group);
+            blockers(root, inventory, number, &mut |function, driver| {
                 named = true;
                 let address = function.address;
-                let instead = if function.bridge {
+                let instead = Plain(if function.bridge {
                     "it is a bridge, so"
                 } else {
                     "select it too, or"
-                };
+                });
                 error!(
                     "group {group} is not usable: {driver} has {address}; {instead} keep that \
                      driver from loading"
@@ -205,7 +230,7 @@ fn tell_unasked(record: &Record<'_>, root: &dyn Root) {
     }
     if let Some(errno) = record.outcomes.vfio_unseen {
         let answer = Answer(errno);
-        error!("list({DRIVERS}): {answer}; what vfio drivers took besides is not known");
+        error!("list(sys/bus/pci/drivers): {answer}; what vfio drivers took besides is not known");
     }
 }
 
@@ -215,7 +240,7 @@ fn tell_limits(record: &Record<'_>) {
         error!(
             "not looked at: {} beyond the first {}",
             Counted(beyond, "PCI function"),
-            record.inventory.len()
+            Dec(record.inventory.len() as u64)
         );
     }
     let groups = record.outcomes.more_groups;
@@ -231,11 +256,11 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             let all = record.outcomes.steps.iter();
             all.filter(|outcome| outcome.fate == fate).count()
         };
-        let driver = if record.plan.variants.is_empty() {
+        let driver = Plain(if record.plan.variants.is_empty() {
             &record.policy.driver
         } else {
             "their vfio drivers"
-        };
+        });
         let (there, end) = if record.state == State::DryRun {
             (count(Fate::Planned), "would go to")
         } else {
@@ -244,7 +269,7 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
                 "on",
             )
         };
-        write!(f, "{} {end} {driver}", Counted(there, "function"))?;
+        write!(f, "{} {} {driver}", Counted(there, "function"), Plain(end))?;
         for fate in [
             Fate::Refused,
             Fate::Left,
@@ -254,7 +279,7 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
         ] {
             match count(fate) {
                 0 => {}
-                number => write!(f, ", {number} {fate}")?,
+                number => write!(f, ", {} {fate}", Dec(number as u64))?,
             }
         }
         if record.state == State::DryRun {
@@ -262,6 +287,6 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
         }
         let us = record.elapsed_us;
         let (ms, part) = (us.div_euclid(1000), us.rem_euclid(1000).div_euclid(100));
-        write!(f, ", after {ms}.{part} ms")
+        write!(f, ", after {}.{} ms", Dec(ms), Dec(part))
     })
 }

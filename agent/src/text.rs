@@ -1,6 +1,11 @@
-//! Text of unknown origin, and text with a fixed capacity.
+//! Text of unknown origin, text with a fixed capacity, and what messages are made of.
+//!
+//! [`Dec`], [`Hex`], [`Plain`] and [`Bounded`] stand in messages where `{}` would take a number or a
+//! `str`: the `Display` of those, in core, knows widths, signs and fills, which nobody asks for here and
+//! which are 3 KiB of the executable. One message with a bare number or `str` brings them all back.
 
 use core::fmt::{self, Write};
+use core::ops::Deref;
 
 use heapless::String;
 use heapless::string::StringView;
@@ -17,7 +22,7 @@ impl fmt::Display for Text<'_> {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
                 if c.is_control() {
-                    write!(f, "\\x{:02x}", u32::from(c))?;
+                    write!(f, "\\x{}", Hex(c.into(), 2))?;
                 } else {
                     f.write_char(c)?;
                 }
@@ -36,14 +41,96 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
+/// A number as people write it.
+#[derive(Clone, Copy)]
+pub struct Dec(pub u64);
+
+impl fmt::Display for Dec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (front, digit) = (self.0.div_euclid(10), self.0.rem_euclid(10));
+        if front > 0 {
+            Self(front).fmt(f)?;
+        }
+        f.write_char(char::from_digit(digit as u32, 10).unwrap_or_default())
+    }
+}
+
+/// A number in hexadecimal, with zeros in front up to so many digits.
+#[derive(Clone, Copy)]
+pub struct Hex(pub u32, pub u8);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, digits) = *self;
+        if digits > 1 || number > 0xf {
+            Self(number >> 4, digits.saturating_sub(1)).fmt(f)?;
+        }
+        f.write_char(char::from_digit(number & 0xf, 16).unwrap_or_default())
+    }
+}
+
+/// A text of this program or of another type that displays as it stands.
+#[derive(Clone, Copy)]
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A text of at most `N` bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Default)]
+pub struct Bounded<const N: usize>(String<N>);
+
+impl<const N: usize> Bounded<N> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const N: usize> Deref for Bounded<N> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const N: usize> PartialEq<str> for Bounded<N> {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl<const N: usize> PartialEq<&str> for Bounded<N> {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl<const N: usize> fmt::Display for Bounded<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl<const N: usize> fmt::Debug for Bounded<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
 /// A number of things, whose name takes an s where they are several.
 pub struct Counted(pub usize, pub &'static str);
 
 impl fmt::Display for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(number, name) = self;
-        let plural = if *number == 1 { "" } else { "s" };
-        write!(f, "{number} {name}{plural}")
+        let Self(number, name) = *self;
+        let plural = Plain(if number == 1 { "" } else { "s" });
+        write!(f, "{} {}{plural}", Dec(number as u64), Plain(name))
     }
 }
 
@@ -59,7 +146,7 @@ pub fn one_of<T: Copy>(word: &[u8], known: &[(&str, T)]) -> Option<T> {
 pub const NAME_LEN: usize = 32;
 
 /// The name of a driver, as its directory in `/sys/bus/pci/drivers` spells it.
-pub type Name = String<NAME_LEN>;
+pub type Name = Bounded<NAME_LEN>;
 
 /// Copies outside bytes into a [`Name`]; what does not fit is replaced by `…`.
 #[must_use]
@@ -69,14 +156,17 @@ pub fn name(bytes: &[u8]) -> Name {
 
 /// Formats into a text of at most `N` bytes, with `…` at its end if anything was left out.
 #[must_use]
-#[inline(never)]
-pub fn clip<const N: usize>(parts: fmt::Arguments<'_>) -> String<N> {
-    let mut text = String::new();
-    let whole = Filling(&mut text).write_fmt(parts).is_ok();
-    if !whole {
-        mark(&mut text);
-    }
+pub fn clip<const N: usize>(parts: fmt::Arguments<'_>) -> Bounded<N> {
+    let mut text = Bounded::default();
+    fill(&mut text.0, parts);
     text
+}
+
+#[inline(never)]
+fn fill(text: &mut StringView, parts: fmt::Arguments<'_>) {
+    if Filling(text).write_fmt(parts).is_err() {
+        while text.push('…').is_err() && text.pop().is_some() {}
+    }
 }
 
 /// A text that takes what fits. It knows no capacity, so that there is one of it in the executable.
@@ -89,14 +179,11 @@ impl Write for Filling<'_> {
     }
 }
 
-fn mark(text: &mut StringView) {
-    while text.push('…').is_err() && text.pop().is_some() {}
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use proptest::prelude::*;
     use std::string::ToString;
 
     #[test]
@@ -114,13 +201,26 @@ mod tests {
 
     #[test]
     fn a_clipped_text_says_so_and_keeps_its_size() {
-        let text: String<4> = clip(format_args!("ab{}", "cd"));
+        let text: Bounded<4> = clip(format_args!("ab{}", "cd"));
         assert_eq!(text, "abcd");
-        let text: String<6> = clip(format_args!("a{}{}", "bcdefg", "h"));
+        let text: Bounded<6> = clip(format_args!("a{}{}", "bcdefg", "h"));
         assert_eq!(text, "abc…");
-        let text: String<6> = clip(format_args!("{}{}", "abcdef", "g"));
+        let text: Bounded<6> = clip(format_args!("{}{}", "abcdef", "g"));
         assert_eq!(text, "abc…");
-        let text: String<2> = clip(format_args!("abc"));
+        let text: Bounded<2> = clip(format_args!("abc"));
         assert_eq!(text, "", "the mark has three bytes");
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_core_does(number: u64, short in 0u32..0x200) {
+            for number in [number, short.into(), 0, u64::MAX] {
+                prop_assert_eq!(Dec(number).to_string(), number.to_string());
+                let low = number as u32;
+                prop_assert_eq!(Hex(low, 0).to_string(), std::format!("{low:x}"));
+                prop_assert_eq!(Hex(low, 2).to_string(), std::format!("{low:02x}"));
+                prop_assert_eq!(Hex(low, 8).to_string(), std::format!("{low:08x}"));
+            }
+        }
     }
 }

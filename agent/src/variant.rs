@@ -11,7 +11,7 @@
 //! a prefix that ends in 0; the first and last letter of its children, and an offset for each; a
 //! count of values, each a priority and a text that ends in 0.
 
-use heapless::{String, Vec};
+use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::device_id::DeviceId;
@@ -19,8 +19,7 @@ use crate::function::Inventory;
 use crate::host::{Host, Loading, Path, Root, driver_directory, path};
 use crate::misread::split_once;
 use crate::plan::{Decision, MAX_VARIANTS, Plan};
-use crate::policy::VFIO_PCI;
-use crate::text::{Name, clip, name};
+use crate::text::{Bounded, Dec, Hex, Name, Plain, Text, clip, name};
 
 const MAGIC: u32 = 0xb007_f457;
 const VERSION: u32 = 0x0002_0001;
@@ -57,7 +56,7 @@ pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
             Ok(None) => continue,
             Err(errno) => {
                 let answer = crate::errno::Answer(errno);
-                warn!("{}: {answer}; {VFIO_PCI} is used", aliases.file);
+                warn!("{}: {answer}; vfio-pci is used", aliases.file);
                 return;
             }
         };
@@ -65,8 +64,9 @@ pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
         let at = known.unwrap_or(plan.variants.len());
         if known.is_none() && plan.variants.push(driver).is_err() {
             warn!(
-                "{}: more than {MAX_VARIANTS} vfio drivers; {VFIO_PCI} is used",
-                function.address
+                "{}: more than {} vfio drivers; vfio-pci is used",
+                function.address,
+                Dec(MAX_VARIANTS as u64)
             );
             continue;
         }
@@ -93,8 +93,8 @@ pub fn load(host: &impl Host, plan: &mut Plan) {
             continue;
         }
         match answer {
-            Err(error) => warn!("{variant}: {error}; {VFIO_PCI} is used"),
-            Ok(()) => warn!("{variant} is loaded and has no PCI driver; {VFIO_PCI} is used"),
+            Err(error) => warn!("{variant}: {error}; vfio-pci is used"),
+            Ok(()) => warn!("{variant} is loaded and has no PCI driver; vfio-pci is used"),
         }
         let this = u8::try_from(at).ok();
         for step in plan.steps.iter_mut().filter(|step| step.variant == this) {
@@ -107,7 +107,7 @@ pub fn load(host: &impl Host, plan: &mut Plan) {
 /// the bus and the driver (`module_add_driver` in drivers/base/module.c).
 fn registered(root: &dyn Root, module: &str) -> Option<Name> {
     let mut found = None;
-    let drivers = path(format_args!("sys/module/{module}/drivers"));
+    let drivers = path(format_args!("sys/module/{}/drivers", Plain(module)));
     // Where there is no such directory there is no such driver.
     let _ = root.list(&drivers, &mut |entry| {
         if let Some(driver) = entry.strip_prefix(b"pci:") {
@@ -130,10 +130,7 @@ impl<'a> Aliases<'a> {
     pub fn open(root: &'a dyn Root) -> Option<Self> {
         let mut buffer = [0; 128];
         let release = root.read("proc/sys/kernel/osrelease", &mut buffer).ok()?;
-        let release: Name64 = clip(format_args!(
-            "{}",
-            crate::text::Text(release.trim_ascii_end())
-        ));
+        let release: Bounded<64> = clip(format_args!("{}", Text(release.trim_ascii_end())));
         let file = path(format_args!("lib/modules/{release}/modules.alias.bin"));
         let mut header = [0; 12];
         let mut bytes = root.read_at(&file, 0, &mut header).ok()?;
@@ -154,11 +151,12 @@ impl<'a> Aliases<'a> {
             subdevice,
             class,
         } = id;
-        let wanted: String<KEY> = clip(format_args!(
-            "vfio_pci:v{vendor:08X}d{device:08X}sv{subvendor:08X}sd{subdevice:08X}bc{:02X}sc{:02X}i{:02X}",
-            class >> 16,
-            (class >> 8) & 0xff,
-            class & 0xff,
+        let [vendor, device, subvendor, subdevice] =
+            [vendor, device, subvendor, subdevice].map(|id| Hex(*id, 8));
+        let [base, sub, interface] = [class >> 16, class >> 8, *class].map(|id| Hex(id & 0xff, 2));
+        // An alias has capitals there, and they are compared without regard to that.
+        let wanted: Bounded<KEY> = clip(format_args!(
+            "vfio_pci:v{vendor}d{device}sv{subvendor}sd{subdevice}bc{base}sc{sub}i{interface}"
         ));
         let mut search = Search {
             aliases: self,
@@ -172,7 +170,6 @@ impl<'a> Aliases<'a> {
     }
 }
 
-type Name64 = String<64>;
 type Key = Vec<u8, KEY>;
 
 struct Search<'a> {

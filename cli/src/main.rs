@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use vfio_bind_cli::commands::{bind, plan, protected};
+use vfio_bind_cli::commands::{bind, check, plan, protected};
 use vfio_bind_cli::storage::protected::Scope;
 
 /// The command line.
@@ -24,7 +24,7 @@ enum Command {
     /// bound, 2 there is an error in what is asked.
     Plan {
         /// In place of the kernel command line.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         cmdline: Option<String>,
         /// A captured tree with the `sys`, `proc` and `etc` of another system.
         #[arg(long, value_name = "DIR", default_value = "/")]
@@ -42,6 +42,15 @@ enum Command {
         /// The agent to run, in place of the installed one.
         #[arg(long, value_name = "FILE")]
         agent: Option<PathBuf>,
+    },
+    /// Look for mistakes in a policy file, line by line.
+    ///
+    /// The builders of images run it. The exit status is 0 where there is nothing that has no effect, and 2
+    /// where there is.
+    Check {
+        /// The policy file.
+        #[arg(value_name = "FILE", default_value = "/etc/vfio-bind/policy.conf")]
+        file: PathBuf,
     },
     /// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
     ///
@@ -75,6 +84,7 @@ fn run(command: Command) -> Result<u8> {
             let agent = agent.unwrap_or_else(bind::agent);
             bind::bind(Path::new("/"), &agent, dry_run)
         }
+        Command::Check { file } => check::check(&file),
         Command::Protected { root, now } => {
             let scope = if now { Scope::Now } else { Scope::Boot };
             protected::print(&root, scope).map(|()| 0)

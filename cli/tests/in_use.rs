@@ -60,7 +60,7 @@ fn warnings(root: &Path, line: &str) -> Vec<String> {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("dry run"), "{text}");
+    assert!(text.contains("nothing was written"), "{text}");
     let warnings = text
         .lines()
         .filter_map(|line| line.strip_prefix("warning: "));

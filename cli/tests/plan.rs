@@ -41,7 +41,7 @@ fn a_plan_is_shown_group_by_group_with_what_there_is_to_say() {
         "group 15",
         "0000:42:00.0",
         "-> vfio-pci (vfio.bind=42:00.0)",
-        "dry run: 1",
+        "1 function would go to vfio-pci; nothing was written",
     ] {
         assert!(out.contains(piece), "{piece}: {out}");
     }
@@ -122,4 +122,78 @@ fn a_plan_without_a_list_of_mounts_says_so() {
         "{out}"
     );
     assert_eq!(err, "");
+}
+
+/// Puts a function into a tree: its modalias, its group and its driver.
+fn put(root: &Path, address: &str, modalias: &str, group: u32, driver: &str) {
+    let device = root.join("sys/bus/pci/devices").join(address);
+    fs::create_dir_all(&device).unwrap();
+    fs::write(device.join("modalias"), format!("{modalias}\n")).unwrap();
+    let group = format!("../../../../kernel/iommu_groups/{group}");
+    symlink(group, device.join("iommu_group")).unwrap();
+    symlink(format!("../../drivers/{driver}"), device.join("driver")).unwrap();
+}
+
+#[test]
+fn a_plan_says_what_stays_what_protects_and_which_driver_is_none() {
+    const GPU: &str = "pci:v00001002d0000744Csv00001002sd00000001bc03sc00i00";
+    const AUDIO: &str = "pci:v00001002d0000AB30sv00001002sd00000001bc04sc03i00";
+    const DISK: &str = "pci:v0000144Dd0000A808sv0000144Dsd0000A801bc01sc08i02";
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    put(root, "0000:03:00.0", GPU, 14, "amdgpu");
+    put(root, "0000:03:00.1", AUDIO, 15, "snd_hda_intel");
+    put(root, "0000:04:00.0", DISK, 16, "nvme");
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let list = "vfio.protect=04:00.0@144d:a808  # /: nvme0n1p3\n";
+    write("etc/vfio-bind/protected.conf", list);
+    write("etc/vfio-bind/policy.conf", "# mine\nvfio.bnid=03:00.1\n");
+    write("proc/sys/kernel/osrelease", "6.12.1\n");
+    let modules = "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/x.ko.xz\n";
+    write("lib/modules/6.12.1/modules.dep", modules);
+
+    let plan = |line: &str| run(root, &["--cmdline", line]);
+    let (exit, out, _) = plan("vfio.bind=03:00.0,04:00.0 vfio.driver=vfio_pcx");
+    assert_eq!(exit, Some(1));
+    for piece in [
+        "note: 0000:03:00.1 (audio/video) of the same device is in group 15 and stays with snd_hda_intel; \
+         vfio.bind=0000:03:00.1 takes it as well",
+        "note: 0000:04:00.0 is protected: /: nvme0n1p3",
+        "note: vfio.driver=vfio_pcx: Linux 6.12.1 has no module of that name",
+        "etc/vfio-bind/policy.conf:2: vfio.bnid is no parameter of vfio-bind",
+    ] {
+        assert!(out.contains(piece), "{piece}: {out}");
+    }
+    let (_, out, _) = plan("vfio.bind=03:00.* vfio.driver=vfio-pci");
+    assert!(!out.contains("note:"), "{out}");
+    // A value that begins like an option.
+    let (exit, _, err) = plan("-- x");
+    assert_eq!((exit, err.as_str()), (Some(2), ""));
+}
+
+#[test]
+fn a_policy_file_is_checked_by_itself() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let check = |text: &str| {
+        fs::write(file.path(), text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
+        let output = command.arg("check").arg(file.path()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let name = file.path().display().to_string();
+        (output.status.code(), text.replace(&name, "FILE"))
+    };
+    assert_eq!(
+        check("vfio.bind=42:00.0 # mine\n"),
+        (Some(0), String::new())
+    );
+    let (exit, text) = check("\nvfio.bind=9:9\n");
+    assert_eq!(exit, Some(2));
+    assert!(
+        text.starts_with("FILE:2: vfio.bind: `9:9`: expected"),
+        "{text}"
+    );
 }

@@ -6,6 +6,7 @@ use core::panic::PanicInfo;
 use rustix::io::Errno;
 use syscalls::{Sysno, syscall};
 use vfio_bind::error;
+use vfio_bind::text::{Dec, Plain};
 
 use crate::command;
 
@@ -97,7 +98,11 @@ impl Start {
 fn panic(info: &PanicInfo<'_>) -> ! {
     // The message itself would bring in its formatting for every bounds check: 2 KiB.
     match info.location() {
-        Some(place) => error!("internal error at {place}; please report it"),
+        Some(place) => {
+            let (file, line) = (Plain(place.file()), Dec(place.line().into()));
+            let column = Dec(place.column().into());
+            error!("internal error at {file}:{line}:{column}; please report it");
+        }
         None => error!("internal error; please report it"),
     }
     super::exit(vfio_bind::record::EXIT_NOT_BOUND)

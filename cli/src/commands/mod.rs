@@ -1,5 +1,6 @@
 //! The commands: a file for each.
 
 pub mod bind;
+pub mod check;
 pub mod plan;
 pub mod protected;

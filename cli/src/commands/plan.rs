@@ -11,12 +11,13 @@ use log::{LevelFilter, Log, Metadata, Record as Message};
 use vfio_bind::cmdline::MAX_LEN;
 use vfio_bind::host::Root;
 use vfio_bind::plan::Step;
+use vfio_bind::policy::FILE;
 use vfio_bind::tree::Tree;
 use vfio_bind::{run, show, tell};
 
-use crate::in_use;
 use crate::known::{self, Informed, Known};
 use crate::storage::protected::Scope;
+use crate::{in_use, notes, policy_file};
 
 /// Prints the plan of the next boot for the kernel command line `line`, or for that of the system at
 /// `root`: a block for each IOMMU group, then what there is to say. Gives the agent's exit status.
@@ -73,6 +74,13 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
         for warning in in_use::warnings(root, &taken) {
             // As above.
             let _ = writeln!(text, "warning: {warning}");
+        }
+        for note in notes::notes(record, &informed, root, known) {
+            let _ = writeln!(text, "note: {note}");
+        }
+        let file = known.policy.as_deref().unwrap_or_default();
+        for line in policy_file::lines(file, FILE) {
+            let _ = writeln!(text, "{line}");
         }
         written = io::stdout().write_all(text.as_bytes());
         tell::tell_rest(record);

@@ -1,0 +1,121 @@
+//! What there is to say of a plan beside the plan: what of a device stays, why something is protected,
+//! and a driver that does not exist.
+
+use std::fs;
+use std::path::Path;
+
+use vfio_bind::address::Address;
+use vfio_bind::host::{Root, driver_directory};
+use vfio_bind::plan::Decision;
+use vfio_bind::record::Record;
+use vfio_bind::refusal::Refusal;
+
+use crate::known::Known;
+
+/// A sentence for each of them.
+#[must_use]
+pub fn notes(record: &Record<'_>, tree: &impl Root, root: &Path, known: &Known) -> Vec<String> {
+    let mut notes = left_behind(record);
+    notes.extend(protections(record, known));
+    notes.extend(no_such_driver(record, tree, root));
+    notes
+}
+
+/// The functions of a device that is bound in part, where they are in other groups: a graphics card's
+/// audio, which its guest would miss.
+fn left_behind(record: &Record<'_>) -> Vec<String> {
+    let function = |step: &vfio_bind::plan::Step| record.inventory.get(step.function);
+    let bound: Vec<_> = record.plan.bound().filter_map(function).collect();
+    let is_planned = |address: Address| {
+        let mut all = record.plan.steps.iter().filter_map(function);
+        all.any(|other| other.address == address)
+    };
+    let device = |address: Address| (address.domain, address.bus, address.device);
+    let mut notes = Vec::new();
+    for (_, other) in record.inventory.iter() {
+        let of_a_bound_one = bound
+            .iter()
+            .any(|f| device(f.address) == device(other.address));
+        if !of_a_bound_one || !other.is_endpoint() || is_planned(other.address) {
+            continue;
+        }
+        let group = other
+            .group
+            .map_or("no group".to_owned(), |group| format!("group {group}"));
+        let driver = other.driver.as_deref().unwrap_or("its native driver");
+        notes.push(format!(
+            "{} ({}) of the same device is in {group} and stays with {driver}; vfio.bind={} takes it as \
+             well",
+            other.address,
+            other.id.kind(),
+            other.address
+        ));
+    }
+    notes
+}
+
+/// Why what is refused as protected is protected: the words behind `#` in the list.
+fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
+    let mut by: Vec<Address> = Vec::new();
+    for step in &record.plan.steps {
+        if let Decision::Refuse(Refusal::Protected(member) | Refusal::Behind(member)) =
+            step.decision
+            && !by.contains(&member)
+        {
+            by.push(member);
+        }
+    }
+    let reason = |address: Address| {
+        let (_, function) = record
+            .inventory
+            .iter()
+            .find(|(_, f)| f.address == address)?;
+        let mut protecting = record.policy.selectors.iter().filter(|selector| {
+            selector.source.protects() && selector.matches(function.address, &function.id)
+        });
+        let selector = protecting.next()?;
+        let text = String::from_utf8_lossy(selector.text);
+        let mut lines = known.protected.lines();
+        let line = lines.find(|line| line.contains(&*text));
+        let why = line
+            .and_then(|line| line.split_once("  # "))
+            .map(|(_, why)| why.trim());
+        Some(match why {
+            Some(why) => format!("{address} is protected: {why}"),
+            None => format!("{address} is protected by {selector}"),
+        })
+    };
+    by.into_iter().filter_map(reason).collect()
+}
+
+/// A `vfio.driver=` that neither is registered nor is a module of the running kernel.
+fn no_such_driver(record: &Record<'_>, tree: &impl Root, root: &Path) -> Option<String> {
+    let driver = record.policy.driver.as_str();
+    if record.policy.auto || tree.exists(&driver_directory(driver)) {
+        return None;
+    }
+    let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).ok()?;
+    let modules = root.join("lib/modules").join(release.trim());
+    let mut known = String::new();
+    for list in ["modules.dep", "modules.builtin"] {
+        // Without the first nobody knows what there is.
+        match fs::read_to_string(modules.join(list)) {
+            Ok(text) => known.push_str(&text),
+            Err(_) if list == "modules.dep" => return None,
+            Err(_) => {}
+        }
+    }
+    let wanted = driver.replace('-', "_");
+    let name = |line: &str| {
+        let path = line.split(':').next()?;
+        let file = path.rsplit('/').next()?;
+        Some(file.split(".ko").next()?.replace('-', "_"))
+    };
+    let is_there = known.lines().filter_map(name).any(|name| name == wanted);
+    (!is_there).then(|| {
+        format!(
+            "vfio.driver={driver}: Linux {} has no module of that name, so nothing would be bound",
+            release.trim()
+        )
+    })
+}
