@@ -17,10 +17,6 @@ use crate::text::{Name, Text};
 use crate::tree::Tree;
 use crate::unasked::is_vfio;
 
-/// What stands in a command line that asks for a root file system on a network (nfsroot in the kernel's
-/// documentation, dracut.cmdline(7), initramfs-tools(7)).
-const NETWORK: [&[u8]; 3] = [b" ip=", b"netroot=", b"nfs"];
-
 const REPORT: &str = "run/vfio-bind/report.json";
 
 /// Gives back what may carry the root file system that the kernel command line `line` asks for, where this
@@ -32,7 +28,9 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
         Ok(head) if !has(head, br#""onfail":"hold""#) => {}
         _ => return,
     }
-    let network = NETWORK.iter().any(|piece| has(line, piece));
+    // What asks for a root file system on a network (nfsroot in the kernel's documentation,
+    // dracut.cmdline(7), initramfs-tools(7)).
+    let network = has(line, b" ip=") || has(line, b"nfs") || has(line, b"netroot=");
     let _ = host.list(DEVICES, &mut |entry| {
         let Some(address) = Address::parse(entry) else {
             return;
