@@ -47,8 +47,8 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
         if let Ok(driver) = driver_of(host, address) {
             let driver = driver.unwrap_or_default();
             error!(
-                "{address}: no root file system: given back to `{driver}`; write vfio.protect={address} \
-                 or vfio.onfail=hold"
+                "{address}: no root file system: it goes back, its driver is now `{driver}`; write \
+                 vfio.protect={address} or vfio.onfail=hold"
             );
             each(address, &driver);
         }
