@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use nom::{IResult, Parser, bytes::complete::take_while_m_n, combinator::verify};
-
+use crate::digits::{hex, hex_byte};
 use crate::misread::{Misread, field, split_once};
 use crate::text::Hex;
 
@@ -55,18 +54,18 @@ impl Slot {
         let has_domain = body.iter().filter(|byte| **byte == b':').count() > 1;
         let (domain, body) = match split_once(body, b':').filter(|_| has_domain) {
             Some((text, body)) => (
-                field(text, "a domain of four to eight digits", domain)?,
+                field(text, "a domain of four to eight digits", hex(text, 4, 8))?,
                 body,
             ),
             None => (0, body),
         };
         let (bus, body) = split_once(body, b':').unwrap_or((body, b""));
-        let bus = field(bus, "a bus of two digits", hex_byte)?;
+        let bus = field(bus, "a bus of two digits", hex_byte(bus))?;
         let (text, behind) = split_once(body, b'.').unwrap_or((body, b"*"));
-        let device = field(text, "a device of two digits, at most 1f", device)?;
+        let device = field(text, "a device of two digits, at most 1f", device(text))?;
         let function = match behind {
             b"*" => None,
-            digit => Some(field(digit, "a function, 0 to 7 or `*`", function)?),
+            digit => Some(field(digit, "a function, 0 to 7 or `*`", function(digit))?),
         };
         Ok(Self {
             domain,
@@ -138,50 +137,17 @@ impl fmt::Display for Slot {
     }
 }
 
-/// A hexadecimal number of `min` to `max` digits, at most eight.
-pub(crate) fn hex(min: usize, max: usize) -> impl FnMut(&[u8]) -> IResult<&[u8], u32> {
-    move |input| digits(input, min, max)
-}
-
-#[inline(never)]
-fn digits(input: &[u8], min: usize, max: usize) -> IResult<&[u8], u32> {
-    let (rest, digits) = take_while_m_n(min, max, |b: u8| b.is_ascii_hexdigit()).parse(input)?;
-    Ok((rest, value(digits)))
-}
-
-/// A domain: four digits or more.
-pub(crate) fn domain(input: &[u8]) -> IResult<&[u8], u32> {
-    digits(input, 4, 8)
-}
-
-/// A class or its mask: six digits or more.
-pub(crate) fn class(input: &[u8]) -> IResult<&[u8], u32> {
-    digits(input, 6, 8)
-}
-
-/// Exactly two hexadecimal digits.
-pub(crate) fn hex_byte(input: &[u8]) -> IResult<&[u8], u8> {
-    let (rest, byte) = hex(2, 2)(input)?;
-    // Two digits always fit.
-    Ok((rest, byte.to_le_bytes()[0]))
-}
-
 /// A device number: two digits, at most 1f.
-pub(crate) fn device(input: &[u8]) -> IResult<&[u8], u8> {
-    verify(hex_byte, |device| *device <= 0x1f).parse(input)
+pub(crate) fn device(text: &[u8]) -> Option<u8> {
+    hex_byte(text).filter(|device| *device <= 0x1f)
 }
 
 /// A function number: one digit, at most 7.
-pub(crate) fn function(input: &[u8]) -> IResult<&[u8], u8> {
-    let (rest, digit) = verify(hex(1, 1), |digit| *digit <= 7).parse(input)?;
-    Ok((rest, digit.to_le_bytes()[0]))
-}
-
-fn value(digits: &[u8]) -> u32 {
-    digits
-        .iter()
-        .filter_map(|digit| char::from(*digit).to_digit(16))
-        .fold(0, |value, digit| (value << 4) | digit)
+pub(crate) fn function(text: &[u8]) -> Option<u8> {
+    match text {
+        [digit @ b'0'..=b'7'] => Some(digit & 7),
+        _ => None,
+    }
 }
 
 impl fmt::Display for Address {

@@ -141,7 +141,7 @@ impl<'a, H: Host> Work<'a, H> {
 
     /// Takes a step with each job that nothing has gone wrong with, as long as there is time. Where one
     /// is stuck, the rest of its group need not be tried, nor be waited for.
-    fn each_sound(&mut self, step: impl Fn(&H, &mut Job<'a>)) {
+    fn each_sound(&mut self, step: &dyn Fn(&H, &mut Job<'a>)) {
         for at in 0..self.jobs.len() {
             let Some(job) = self.jobs.get_mut(at).filter(|job| job.failure.is_none()) else {
                 continue;
@@ -158,7 +158,7 @@ impl<'a, H: Host> Work<'a, H> {
     }
 
     fn set_overrides(&mut self) {
-        self.each_sound(|host, job| {
+        self.each_sound(&|host, job| {
             job.failure = replace_override(host, job)
                 .err()
                 .map(|errno| failure(host, job.address(), Act::Override, errno));
@@ -236,7 +236,7 @@ impl<'a, H: Host> Work<'a, H> {
             }
             self.fail_whole_groups();
         }
-        self.each_sound(|host, job| {
+        self.each_sound(&|host, job| {
             let taken = match driver_of(host, job.address()) {
                 Ok(Some(driver)) if driver != *job.driver => {
                     unbind(host, job.address(), DRIVER_LIMIT)
@@ -250,7 +250,7 @@ impl<'a, H: Host> Work<'a, H> {
     }
 
     fn probe(&mut self) {
-        self.each_sound(|host, job| {
+        self.each_sound(&|host, job| {
             if driver_of(host, job.address()) == Ok(None) {
                 job.failure = probe(host, job.address(), DRIVER_LIMIT)
                     .err()

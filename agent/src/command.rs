@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 use vfio_bind::cmdline::MAX_LEN;
+use vfio_bind::digits::decimal;
 use vfio_bind::errno::Answer;
 use vfio_bind::host::Root;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
@@ -56,7 +57,9 @@ pub fn main(start: &Start) -> u8 {
     {
         return status;
     }
-    let mut arguments = start.arguments().skip(1);
+    let mut arguments = start.arguments();
+    // The name of the program.
+    arguments.next();
     let Some(word) = arguments.next().map(CStr::to_bytes) else {
         return apply(None, USUAL_TIME, &|write| write());
     };
@@ -72,13 +75,13 @@ pub fn main(start: &Start) -> u8 {
         ("-V", Command::Version),
     ];
     match one_of(word, KNOWN) {
-        Some(Command::Apply) => match ApplyOptions::read(arguments) {
+        Some(Command::Apply) => match Options::read(&mut arguments, APPLY) {
             Ok(options) => apply(options.with, options.within, &|write| write()),
             Err(misuse) => refuse(&misuse),
         },
         Some(Command::GiveBack) => work(None, USUAL_TIME, None),
         Some(Command::Init) => refuse(&Misuse::NotFirst),
-        Some(Command::Plan) => match PlanOptions::read(arguments) {
+        Some(Command::Plan) => match Options::read(&mut arguments, PLAN) {
             Ok(options) => plan(&options),
             Err(misuse) => refuse(&misuse),
         },
@@ -229,28 +232,67 @@ fn give_back(machine: &Machine, line: &[u8]) -> u8 {
     exit
 }
 
-/// What `apply` was given.
-struct ApplyOptions<'a> {
+/// What a command was given.
+struct Options<'a> {
     with: Option<&'a CStr>,
     within: Duration,
+    line: Option<&'a [u8]>,
+    root: &'a CStr,
+    json: bool,
 }
 
-impl<'a> ApplyOptions<'a> {
-    fn read(mut arguments: impl Iterator<Item = &'a CStr>) -> Result<Self, Misuse<'a>> {
+#[derive(Clone, Copy)]
+enum Given {
+    With,
+    Within,
+    Line,
+    Root,
+    Json,
+}
+
+/// The options of `apply`.
+const APPLY: &[(&str, Given)] = &[("--with", Given::With), ("--within", Given::Within)];
+
+/// The options of `plan`.
+const PLAN: &[(&str, Given)] = &[
+    ("--cmdline", Given::Line),
+    ("--root", Given::Root),
+    ("--json", Given::Json),
+];
+
+enum Misuse<'a> {
+    NotFirst,
+    Unknown(&'a [u8]),
+    NoValue(&'a [u8]),
+    NoSeconds,
+}
+
+impl<'a> Options<'a> {
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn read(
+        arguments: &mut dyn Iterator<Item = &'a CStr>,
+        known: &[(&str, Given)],
+    ) -> Result<Self, Misuse<'a>> {
         let mut options = Self {
             with: None,
             within: USUAL_TIME,
+            line: None,
+            root: c"/",
+            json: false,
         };
         while let Some(argument) = arguments.next() {
-            match argument.to_bytes() {
-                b"--with" => {
-                    options.with = Some(arguments.next().ok_or(Misuse::NoValue("--with"))?);
-                }
-                b"--within" => {
+            let name = argument.to_bytes();
+            let given = one_of(name, known).ok_or(Misuse::Unknown(name))?;
+            let mut value = || arguments.next().ok_or(Misuse::NoValue(name));
+            match given {
+                Given::With => options.with = Some(value()?),
+                Given::Within => {
                     let seconds = arguments.next().and_then(seconds);
                     options.within = seconds.ok_or(Misuse::NoSeconds)?;
                 }
-                other => return Err(Misuse::Unknown(other)),
+                Given::Line => options.line = Some(value()?.to_bytes()),
+                Given::Root => options.root = value()?,
+                Given::Json => options.json = true,
             }
         }
         Ok(options)
@@ -259,51 +301,12 @@ impl<'a> ApplyOptions<'a> {
 
 /// A number of seconds from 1 to 9999.
 fn seconds(text: &CStr) -> Option<Duration> {
-    let number = text.to_bytes();
-    let digits = (1..=4).contains(&number.len()) && number.iter().all(u8::is_ascii_digit);
-    let seconds = number
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + u64::from(digit & 0xf));
-    (digits && seconds > 0).then_some(Duration::from_secs(seconds))
+    let text = text.to_bytes();
+    let seconds = decimal(text).filter(|seconds| *seconds > 0 && text.len() <= 4)?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
-/// What `plan` was given.
-struct PlanOptions<'a> {
-    line: Option<&'a [u8]>,
-    root: &'a CStr,
-    json: bool,
-}
-
-enum Misuse<'a> {
-    NotFirst,
-    Unknown(&'a [u8]),
-    NoValue(&'static str),
-    NoSeconds,
-}
-
-impl<'a> PlanOptions<'a> {
-    fn read(mut arguments: impl Iterator<Item = &'a CStr>) -> Result<Self, Misuse<'a>> {
-        let mut options = Self {
-            line: None,
-            root: c"/",
-            json: false,
-        };
-        while let Some(argument) = arguments.next() {
-            match argument.to_bytes() {
-                b"--cmdline" => {
-                    let text = arguments.next().ok_or(Misuse::NoValue("--cmdline"))?;
-                    options.line = Some(text.to_bytes());
-                }
-                b"--root" => options.root = arguments.next().ok_or(Misuse::NoValue("--root"))?,
-                b"--json" => options.json = true,
-                other => return Err(Misuse::Unknown(other)),
-            }
-        }
-        Ok(options)
-    }
-}
-
-fn plan(options: &PlanOptions<'_>) -> u8 {
+fn plan(options: &Options<'_>) -> u8 {
     let root = match Tree::open(options.root) {
         Ok(root) => root,
         Err(errno) => {
@@ -357,7 +360,7 @@ fn refuse(misuse: &Misuse<'_>) -> u8 {
             error!("unknown argument `{}`; see --help", Text(argument));
         }
         Misuse::NotFirst => error!("init is for the first process of an image; use rdinit="),
-        Misuse::NoValue(option) => error!("{} wants a value; see --help", Plain(option)),
+        Misuse::NoValue(option) => error!("{} wants a value; see --help", Text(option)),
         Misuse::NoSeconds => error!("--within wants a number of seconds, 1 to 9999"),
     }
     EXIT_POLICY

@@ -2,10 +2,19 @@
 
 use core::fmt;
 
-use nom::{IResult, Parser, bytes::complete::tag, sequence::preceded};
+use crate::digits::hex;
+use crate::text::{Hex, Plain};
 
-use crate::address::hex;
-use crate::text::Hex;
+/// The fields of a modalias, with the letters before each and its number of digits.
+const FORM: [(&str, u8); 7] = [
+    ("pci:v", 8),
+    ("d", 8),
+    ("sv", 8),
+    ("sd", 8),
+    ("bc", 2),
+    ("sc", 2),
+    ("i", 2),
+];
 
 /// The IDs and the class of one function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,8 +38,43 @@ impl DeviceId {
     /// drivers/pci/pci-sysfs.c).
     #[must_use]
     pub fn from_modalias(modalias: &[u8]) -> Option<Self> {
-        let (_, id) = modalias_fields(modalias).ok()?;
-        Some(id)
+        let mut rest = modalias;
+        let mut fields = [0; FORM.len()];
+        for (field, (key, digits)) in fields.iter_mut().zip(FORM) {
+            let number;
+            (number, rest) = rest
+                .strip_prefix(key.as_bytes())?
+                .split_at_checked(digits.into())?;
+            *field = hex(number, digits.into(), digits.into())?;
+        }
+        let [vendor, device, subvendor, subdevice, base, sub, interface] = fields;
+        Some(Self {
+            vendor,
+            device,
+            subvendor,
+            subdevice,
+            class: (base << 16) | (sub << 8) | interface,
+        })
+    }
+
+    /// Shows it in the form of sysfs's `modalias`, all in small letters.
+    pub fn modalias(&self) -> impl fmt::Display {
+        let class = self.class;
+        let fields = [
+            self.vendor,
+            self.device,
+            self.subvendor,
+            self.subdevice,
+            class >> 16,
+            (class >> 8) & 0xff,
+            class & 0xff,
+        ];
+        fmt::from_fn(move |f| {
+            for (number, (key, digits)) in fields.into_iter().zip(FORM) {
+                write!(f, "{}{}", Plain(key), Hex(number, digits))?;
+            }
+            Ok(())
+        })
     }
 
     /// Base class and subclass, such as `0300` for a VGA controller.
@@ -97,34 +141,6 @@ impl DeviceId {
             _ => "other",
         }
     }
-}
-
-fn modalias_fields(mut input: &[u8]) -> IResult<&[u8], DeviceId> {
-    const FORM: &[(&str, usize)] = &[
-        ("pci:v", 8),
-        ("d", 8),
-        ("sv", 8),
-        ("sd", 8),
-        ("bc", 2),
-        ("sc", 2),
-        ("i", 2),
-    ];
-    let mut fields = [0; 7];
-    for (field, (key, digits)) in fields.iter_mut().zip(FORM) {
-        (input, *field) = preceded(tag(*key), hex(*digits, *digits)).parse(input)?;
-    }
-    let [vendor, device, subvendor, subdevice, base, sub, interface] = fields;
-    let class = (base << 16) | (sub << 8) | interface;
-    Ok((
-        input,
-        DeviceId {
-            vendor,
-            device,
-            subvendor,
-            subdevice,
-            class,
-        },
-    ))
 }
 
 impl fmt::Display for DeviceId {

@@ -155,14 +155,21 @@ impl Inventory {
     }
 
     /// Every function, to add what was found out about it; its address must stay.
+    /// All functions, where their places do not matter.
+    #[must_use]
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
     pub(crate) fn functions_mut(&mut self) -> &mut [Function] {
         &mut self.functions
     }
 
     /// The members of an IOMMU group.
-    pub fn members(&self, group: u32) -> impl Iterator<Item = (Index, &Function)> {
-        self.iter()
-            .filter(move |(_, function)| function.group == Some(group))
+    pub fn members(&self, group: u32) -> impl Iterator<Item = &Function> {
+        self.functions
+            .iter()
+            .filter(move |function| function.group == Some(group))
     }
 
     /// Whether the kernel put any function into an IOMMU group, or may do so late.

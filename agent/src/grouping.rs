@@ -38,7 +38,7 @@ const STUB_UNBIND: &str = "sys/bus/pci/drivers/pci-stub/unbind";
 /// whose kernel uses no IOMMU, with its driver.
 #[must_use]
 pub fn idle_virtio_iommu(inventory: &Inventory) -> Option<&Function> {
-    let mut all = inventory.iter().map(|(_, function)| function);
+    let mut all = inventory.functions().iter();
     all.find(|function| (function.id.vendor, function.id.device) == (0x1af4, 0x1057))
         .filter(|_| !inventory.has_groups())
 }
@@ -86,7 +86,7 @@ pub fn make(host: &impl Host, inventory: &mut Inventory, plan: &Plan) -> bool {
     let mut woken = false;
     // What could not be read, or not be woken, may share a group that is bound without it.
     let mut unknown = inventory.unreadable;
-    for (_, function) in inventory.iter() {
+    for function in inventory.functions() {
         let address = function.address;
         if !inventory.awaits_group(function) || !may_share(host, inventory, plan, address) {
             continue;

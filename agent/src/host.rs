@@ -99,7 +99,7 @@ impl Loading {
     pub fn arguments(self, name: &str) -> impl Iterator<Item = &str> {
         let before = self.ignore_install.then_some("-i");
         let behind = self.no_ids.then_some("ids=");
-        before.into_iter().chain([name]).chain(behind)
+        [before, Some(name), behind].into_iter().flatten()
     }
 }
 

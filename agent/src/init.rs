@@ -28,7 +28,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often it is looked for the /run that the image's init mounts: for 30 seconds.
 const RUN_TRIES: u32 = 15_000;
-const RUN_PAUSE: Duration = Duration::from_millis(2);
+const RUN_PAUSE_US: u64 = 2000;
 
 /// What the kernel itself would try, without and with a root file system (init/main.c).
 static INITS: [&CStr; 5] = [
@@ -70,7 +70,7 @@ pub fn run(start: &Start) -> Option<u8> {
         logger::send_to(Place::KernelLog);
         work();
     }
-    for (needed, mounted) in NEEDED.iter().zip(mounted).rev() {
+    for (needed, mounted) in NEEDED.iter().rev().zip(mounted.into_iter().rev()) {
         needed.unmount(mounted);
     }
     if !first {
@@ -170,7 +170,7 @@ fn keep_for_run(write: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
         return Ok(());
     }
     for _ in 0..RUN_TRIES {
-        pause(RUN_PAUSE);
+        pause(RUN_PAUSE_US);
         if place::is_mounted(c"/run") {
             let _ = write();
             break;

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::cmdline::parameters;
 use crate::host::{LoadError, Root};
 use crate::misread::split;
-use crate::text::Plain;
+use crate::text::{Plain, contains};
 
 /// The IOMMU driver, by the names in `/sys/class/iommu`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,7 +130,7 @@ impl Advice {
     pub fn of(root: &dyn Root, line: &[u8]) -> Self {
         let mut buffer = [0; 1024];
         let cpu = root.read("proc/cpuinfo", &mut buffer).unwrap_or_default();
-        let has = |word: &[u8]| cpu.windows(word.len()).any(|window| window == word);
+        let has = |word| contains(cpu, word);
         // What follows them is about PCs.
         if has(b"CPU implementer") {
             return Self::Smmu;

@@ -8,18 +8,6 @@ use core::fmt::{self, Write};
 use crate::text::{Dec, Hex, Plain};
 use crate::tree::Output;
 
-/// A value.
-pub enum Value<'a> {
-    /// What the thing displays.
-    Text(&'a dyn fmt::Display),
-    /// A number.
-    Number(u64),
-    /// True or false.
-    Truth(bool),
-    /// Nothing.
-    Null,
-}
-
 /// A JSON document on its way out. What goes wrong with the output, the output remembers.
 pub struct Json<'w, 'f> {
     output: &'w mut Output<'f>,
@@ -63,46 +51,59 @@ impl<'w, 'f> Json<'w, 'f> {
 
     /// Writes the key of a field that is written in several calls.
     pub fn key(&mut self, key: &'static str) {
-        self.element(&Value::Text(&Plain(key)));
+        self.element(&Plain(key));
         self.output.bytes(b":");
-    }
-
-    /// Writes a field of an object.
-    pub fn field(&mut self, key: &'static str, value: Value<'_>) {
-        self.key(key);
-        self.value(&value);
     }
 
     /// Writes a field whose value is a text.
     pub fn text(&mut self, key: &'static str, thing: &dyn fmt::Display) {
-        self.field(key, Value::Text(thing));
+        self.key(key);
+        self.quoted(thing);
+    }
+
+    /// Writes a field whose value is a text or nothing.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn optional(&mut self, key: &'static str, thing: Option<&dyn fmt::Display>) {
+        match thing {
+            Some(thing) => self.text(key, thing),
+            None => self.bare(key, &Plain("null")),
+        }
+    }
+
+    /// Writes a field whose value is a number.
+    pub fn number(&mut self, key: &'static str, number: u64) {
+        self.bare(key, &Dec(number));
     }
 
     /// Writes a field that counts something.
     pub fn count(&mut self, key: &'static str, count: usize) {
-        self.field(key, Value::Number(u64::try_from(count).unwrap_or(u64::MAX)));
+        self.number(key, count as u64);
     }
 
-    /// Writes an element of a list.
-    pub fn element(&mut self, value: &Value<'_>) {
-        self.next();
-        self.value(value);
+    /// Writes a field whose value is true or false.
+    pub fn truth(&mut self, key: &'static str, truth: bool) {
+        self.bare(key, &Plain(if truth { "true" } else { "false" }));
     }
 
-    fn value(&mut self, value: &Value<'_>) {
+    /// Writes a field whose value is a word of JSON or a number.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn bare(&mut self, key: &'static str, word: &dyn fmt::Display) {
+        self.key(key);
         // An output that takes no more remembers why.
-        let _ = match value {
-            Value::Text(thing) => {
-                self.output.bytes(b"\"");
-                let written = write!(Escaped(self.output), "{thing}");
-                self.output.bytes(b"\"");
-                written
-            }
-            Value::Number(number) => write!(self.output, "{}", Dec(*number)),
-            Value::Truth(true) => self.output.write_str("true"),
-            Value::Truth(false) => self.output.write_str("false"),
-            Value::Null => self.output.write_str("null"),
-        };
+        let _ = write!(self.output, "{word}");
+    }
+
+    /// Writes an element of a list, a text.
+    pub fn element(&mut self, thing: &dyn fmt::Display) {
+        self.next();
+        self.quoted(thing);
+    }
+
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn quoted(&mut self, thing: &dyn fmt::Display) {
+        self.output.bytes(b"\"");
+        let _ = write!(Escaped(self.output), "{thing}");
+        self.output.bytes(b"\"");
     }
 }
 
@@ -131,10 +132,10 @@ mod tests {
     use std::io::{Read, Seek};
     use std::string::String;
 
-    fn encoded(value: &Value<'_>) -> String {
+    fn encoded(write: &dyn Fn(&mut Json<'_, '_>)) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let mut output = Output::new(file.as_fd());
-        Json::new(&mut output).element(value);
+        write(&mut Json::new(&mut output));
         output.finish().unwrap();
         let mut text = String::new();
         file.rewind().unwrap();
@@ -145,13 +146,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_reads_back(text: String) {
-            let json: serde_json::Value = serde_json::from_str(&encoded(&Value::Text(&text))).unwrap();
+            let json: serde_json::Value = serde_json::from_str(&encoded(&|json| json.element(&text))).unwrap();
             prop_assert_eq!(json, serde_json::Value::String(text));
         }
 
         #[test]
         fn numbers_read_back(number: u64) {
-            prop_assert_eq!(encoded(&Value::Number(number)).parse(), Ok(number));
+            let text = encoded(&|json| json.number("a", number));
+            prop_assert_eq!(text.strip_prefix("\"a\":").unwrap().parse(), Ok(number));
         }
     }
 }

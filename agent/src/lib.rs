@@ -29,6 +29,7 @@ pub mod apply;
 pub mod cmdline;
 pub(crate) mod console;
 pub mod device_id;
+pub mod digits;
 pub mod errno;
 pub mod function;
 pub mod grouping;

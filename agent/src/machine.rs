@@ -226,28 +226,28 @@ fn within(limit: Duration, call: &dyn Fn() -> Result<(), Errno>) -> Result<(), E
 /// would need more of the kernel (5.3) and of this program. The pauses, which may be longer than
 /// asked, end it even without a clock.
 pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
-    let end = sys::clock_us().saturating_add(limit.as_micros() as u64);
-    let mut left = limit;
-    let mut pause_for = Duration::from_micros(50);
+    let mut left = limit.as_micros() as u64;
+    let end = sys::clock_us().saturating_add(left);
+    let mut pause_us = 50;
     loop {
         match rustix::process::waitpid(Some(child), WaitOptions::NOHANG) {
             Ok(Some((_, status))) => return Ok(Some(status)),
             Ok(None) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        if left.is_zero() || sys::clock_us() >= end {
+        if left == 0 || sys::clock_us() >= end {
             return Ok(None);
         }
-        pause(pause_for);
-        left = left.saturating_sub(pause_for);
-        pause_for = pause_for.saturating_mul(2).min(Duration::from_millis(10));
+        pause(pause_us);
+        left = left.saturating_sub(pause_us);
+        pause_us = (2 * pause_us).min(10_000);
     }
 }
 
-/// Sleeps, or less if a signal comes; `time` is below a second.
-pub fn pause(time: Duration) {
+/// Sleeps for so many microseconds, or less if a signal comes; they are less than a second.
+pub fn pause(us: u64) {
     let _ = nanosleep(&Timespec {
         tv_sec: 0,
-        tv_nsec: i64::from(time.subsec_nanos()),
+        tv_nsec: (1000 * us) as i64,
     });
 }

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use nom::IResult;
-
 use crate::text::{Plain, Text};
 
 /// Why a selector was not understood.
@@ -46,19 +44,16 @@ impl fmt::Display for Misread<'_> {
     }
 }
 
-/// Reads all of `field`, or says what should have stood there.
+/// What was read from `text`, or what should have stood there.
 pub(crate) fn field<'a, T>(
-    field: &'a [u8],
+    text: &'a [u8],
     what: &'static str,
-    parser: impl FnOnce(&'a [u8]) -> IResult<&'a [u8], T>,
+    read: Option<T>,
 ) -> Result<T, Misread<'a>> {
-    match parser(field) {
-        Ok(([], value)) => Ok(value),
-        _ => Err(Misread {
-            at: field,
-            fault: Fault::Expected(what),
-        }),
-    }
+    read.ok_or(Misread {
+        at: text,
+        fault: Fault::Expected(what),
+    })
 }
 
 /// The parts of a text between one `byte` and the next. It is one function for all bytes, where each

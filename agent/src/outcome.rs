@@ -11,7 +11,7 @@ use crate::errno::Answer;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{Host, LoadError, Root, driver_of, path};
 use crate::plan::{Decision, Plan};
-use crate::text::{Dec, Name, Plain};
+use crate::text::{Dec, Name, Plain, contains};
 use crate::unasked::{MAX_UNASKED, Unasked};
 
 /// The most IOMMU groups whose status is asked for; what is beyond is counted.
@@ -263,7 +263,7 @@ fn late_member(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Add
     // Without the list nothing is known of it, as before.
     let _ = root.list(&devices, &mut |entry| {
         let member = Address::parse(entry);
-        let known = |address| inventory.iter().any(|(_, f)| f.address == address);
+        let known = |address| inventory.functions().iter().any(|f| f.address == address);
         late = late.or(member.filter(|address| !known(*address)));
     });
     late
@@ -271,8 +271,7 @@ fn late_member(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Add
 
 /// Whether VFIO accepts a driver beside its own in a group, as far as its name tells.
 pub(crate) fn is_harmless(driver: &str) -> bool {
-    ["pci-stub", "pcieport"].contains(&driver)
-        || driver.as_bytes().windows(4).any(|part| part == b"vfio")
+    ["pci-stub", "pcieport"].contains(&driver) || contains(driver.as_bytes(), b"vfio")
 }
 
 /// What keeps a group from being viable: its members with a driver that VFIO does not accept.
@@ -285,7 +284,7 @@ pub fn blockers(
     group: u32,
     each: &mut dyn FnMut(&Function, &Name),
 ) {
-    for (_, function) in inventory.members(group) {
+    for function in inventory.members(group) {
         let Ok(Some(driver)) = driver_of(root, function.address) else {
             continue;
         };

@@ -100,9 +100,9 @@ fn read_step(step: &[u8]) -> Result<(u8, u8), Misread<'_>> {
         field(
             device,
             "a device of two digits, at most 1f",
-            address::device,
+            address::device(device),
         )?,
-        field(function, "a function, 0 to 7", address::function)?,
+        field(function, "a function, 0 to 7", address::function(function))?,
     ))
 }
 

@@ -176,7 +176,7 @@ pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
         return plan;
     }
     let mut marks = Vec::new();
-    for (_, function) in inventory.iter() {
+    for function in inventory.functions() {
         // There is a mark for each function, and both have the same limit.
         let _ = marks.push(mark(policy, function));
     }
@@ -211,8 +211,8 @@ fn protect_behind(inventory: &Inventory, marks: &mut [Mark]) {
         if !matches!(marks.get(index.position()), Some(Mark::Protected { .. })) {
             continue;
         }
-        let behind = inventory.iter().zip(marks.iter_mut());
-        for (_, mark) in behind.filter(|((_, f), _)| bridge.leads_to(f.address)) {
+        let behind = inventory.functions().iter().zip(marks.iter_mut());
+        for (_, mark) in behind.filter(|(f, _)| bridge.leads_to(f.address)) {
             *mark = mark.protected(bridge.address);
         }
     }

@@ -168,12 +168,9 @@ impl<'a> Policy<'a> {
     }
 
     pub(crate) fn word(&mut self, parameter: Parameter<'a>, word: Word) {
-        let Parameter { name, value, .. } = parameter;
-        let bad = |expected, instead| Problem::BadValue {
-            name,
-            value,
-            expected,
-            instead,
+        let value = parameter.value;
+        let bad = |policy: &mut Self, expected, instead| {
+            policy.bad_value(parameter, expected, instead);
         };
         match word {
             Word::Bind => self.list(parameter, Source::Bind),
@@ -187,7 +184,7 @@ impl<'a> Policy<'a> {
                 // The narrowest one: whoever wrote a word wanted something to be left alone.
                 self.group = group.unwrap_or(GroupPolicy::Strict);
                 if group.is_none() {
-                    self.problem(bad("endpoints, strict or listed", Instead::Uses("strict")));
+                    bad(self, "endpoints, strict or listed", Instead::Uses("strict"));
                 }
             }
             Word::Driver => match value {
@@ -197,7 +194,7 @@ impl<'a> Policy<'a> {
                 Some(driver) if is_driver_name(driver) => {
                     (self.auto, self.driver) = (false, driver_name(driver));
                 }
-                _ => self.problem(bad("the name of a driver", Instead::BindsNothing)),
+                _ => bad(self, "the name of a driver", Instead::BindsNothing),
             },
             Word::OnFail => {
                 const KNOWN: &[(&str, OnFailure)] =
@@ -205,14 +202,14 @@ impl<'a> Policy<'a> {
                 let on_failure = value.and_then(|value| one_of(value, KNOWN));
                 self.on_failure = on_failure.unwrap_or(OnFailure::Native);
                 if on_failure.is_none() {
-                    self.problem(bad("native or hold", Instead::Uses("native")));
+                    bad(self, "native or hold", Instead::Uses("native"));
                 }
             }
             Word::DryRun => match switch(value) {
                 Ok(on) => self.dry_run = on,
                 Err(_) => {
                     self.dry_run = true;
-                    self.problem(bad("1 or 0", Instead::Uses("1")));
+                    bad(self, "1 or 0", Instead::Uses("1"));
                 }
             },
             Word::Protect => self.list(parameter, Source::Protect),
@@ -220,7 +217,7 @@ impl<'a> Policy<'a> {
                 Ok(on) => self.force = on,
                 Err(_) => {
                     self.force = false;
-                    self.problem(bad("1 or 0", Instead::Uses("0")));
+                    bad(self, "1 or 0", Instead::Uses("0"));
                 }
             },
             Word::Unprotected => {
@@ -229,6 +226,17 @@ impl<'a> Policy<'a> {
             }
             Word::Unknown => self.unknown(parameter),
         }
+    }
+
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn bad_value(&mut self, parameter: Parameter<'a>, expected: &'static str, instead: Instead) {
+        let Parameter { name, value, .. } = parameter;
+        self.problem(Problem::BadValue {
+            name,
+            value,
+            expected,
+            instead,
+        });
     }
 
     fn list(&mut self, parameter: Parameter<'a>, source: Source) {

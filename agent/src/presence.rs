@@ -22,7 +22,7 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
         let Some(selector) = policy.selectors.get_mut(at) else {
             continue;
         };
-        let all = || inventory.iter().map(|(_, function)| function);
+        let all = || inventory.functions().iter();
         let here = || all().filter(|f| selector.points_at(f.address, &f.id));
         let right = here().any(|f| selector.expects(&f.id));
         if !selector.excludes {
@@ -69,7 +69,7 @@ pub fn comes_later(selector: &Selector<'_>, inventory: &Inventory) -> bool {
     };
     // vmd counts its domains from 10000, where no other has one (`vmd_find_free_domain`).
     domain.is_some_and(|domain| {
-        let all = || inventory.iter().map(|(_, function)| function);
+        let all = || inventory.functions().iter();
         domain > 0xffff
             && !all().any(|f| f.address.domain == domain)
             && all().any(|f| f.id.is_vmd())

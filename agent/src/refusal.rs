@@ -133,11 +133,10 @@ impl Leave {
                 Self::NotListed => "not listed, so it stays; ",
             })?;
             match driver.filter(|driver| !is_harmless(driver)) {
-                Some(driver) => write!(
-                    f,
-                    "{} has it, and so the group is not usable",
-                    Plain(driver)
-                ),
+                Some(driver) => {
+                    let driver = Plain(driver);
+                    write!(f, "{driver} has it, and so the group is not usable")
+                }
                 None => f.write_str("if a host driver binds it, the group is not usable"),
             }
         })

@@ -2,10 +2,12 @@
 //!
 //! The README's section on the record tells its readers what each field means.
 
+use core::fmt;
+
 use crate::address::Address;
 use crate::function::{Function, Inventory, Unseen};
 use crate::host::Root;
-use crate::json::{Json, Value};
+use crate::json::Json;
 use crate::outcome::{Outcome, blockers};
 use crate::pci_path;
 use crate::plan::{Decision, Step, Why};
@@ -13,7 +15,7 @@ use crate::policy::Policy;
 use crate::problem::Severity;
 use crate::record::Record;
 use crate::selector::Selector;
-use crate::text::{Hex, Name, Plain, Text};
+use crate::text::{Hex, Plain, Text};
 use crate::tree::Output;
 use crate::unasked::Unasked;
 use crate::unmatched::nearest;
@@ -30,21 +32,15 @@ pub const FILE: &str = "report.json";
 pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut Output<'_>) {
     let mut json = Json::new(output);
     json.open(b'{');
-    json.field("schema", Value::Number(SCHEMA));
+    json.number("schema", SCHEMA);
     json.text("agent", &Plain(env!("CARGO_PKG_VERSION")));
     json.text("kernel", &Text(kernel));
     json.text("state", &record.state);
     json.key("iommu");
     json.open(b'{');
     json.text("kind", &record.iommu);
-    json.field("groups", Value::Number(record.groups.into()));
-    json.field(
-        "advice",
-        record
-            .advice
-            .as_ref()
-            .map_or(Value::Null, |advice| Value::Text(advice)),
-    );
+    json.number("groups", record.groups.into());
+    json.optional("advice", shown(&record.advice));
     json.close(b'}');
     write_policy(record.policy, record.inventory, &mut json);
     json.key("functions");
@@ -59,15 +55,15 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
             driver,
             fate,
         } = unasked;
-        json.element(&Value::Text(&format_args!("{address} {driver} {fate}")));
+        json.element(&format_args!("{address} {driver} {fate}"));
     }
     json.close(b']');
     json.count("functions_seen", record.inventory.len());
     json.count("functions_beyond_limit", record.inventory.beyond_limit);
     json.count("functions_unreadable", record.inventory.unreadable);
     json.count("groups_beyond_limit", record.outcomes.more_groups);
-    json.field("exit", Value::Number(record.exit().into()));
-    json.field("elapsed_us", Value::Number(record.elapsed_us));
+    json.number("exit", record.exit().into());
+    json.number("elapsed_us", record.elapsed_us);
     json.close(b'}');
     json.finish();
 }
@@ -79,8 +75,8 @@ fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, 
     json.text("driver", &Plain(driver));
     json.text("group", &policy.group);
     json.text("onfail", &policy.on_failure);
-    json.field("dry_run", Value::Truth(policy.dry_run));
-    json.field("listed", Value::Truth(policy.listed));
+    json.truth("dry_run", policy.dry_run);
+    json.truth("listed", policy.listed);
     json.key("selectors");
     json.open(b'[');
     for selector in &policy.selectors {
@@ -92,7 +88,7 @@ fn write_policy(policy: &Policy<'_>, inventory: &Inventory, json: &mut Json<'_, 
         json.key(key);
         json.open(b'[');
         for problem in policy.problems.iter().filter(|p| p.severity() == *severity) {
-            json.element(&Value::Text(problem));
+            json.element(problem);
         }
         json.close(b']');
     }
@@ -104,14 +100,14 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     json.open(b'{');
     json.text("text", &Text(selector.text));
     json.text("source", &selector.source);
-    json.field("excludes", Value::Truth(selector.excludes));
+    json.truth("excludes", selector.excludes);
     json.key("matches");
     json.open(b'[');
     let mut matches = false;
-    for (_, function) in inventory.iter() {
+    for function in inventory.functions() {
         if selector.matches(function.address, &function.id) {
             matches = true;
-            json.element(&Value::Text(&function.address));
+            json.element(&function.address);
         }
     }
     json.close(b']');
@@ -120,8 +116,7 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     } else {
         nearest(selector, inventory)
     };
-    let near = near.map_or(Value::Null, |near| Value::Text(&near.address));
-    json.field("nearest", near);
+    json.optional("nearest", shown(&near.map(|near| near.address)));
     json.close(b'}');
 }
 
@@ -158,23 +153,20 @@ fn write_function(
     };
     json.open(b'{');
     json.text("address", address);
-    json.field(
-        "path",
-        path.as_ref().map_or(Value::Null, |path| Value::Text(path)),
-    );
+    json.optional("path", shown(&path));
     json.text("vendor", &Hex(id.vendor, 4));
     json.text("device", &Hex(id.device, 4));
     json.text("subvendor", &Hex(id.subvendor, 4));
     json.text("subdevice", &Hex(id.subdevice, 4));
     json.text("class", &Hex(id.class, 6));
-    json.field(
-        "group",
-        group.map_or(Value::Null, |group| Value::Number(group.into())),
-    );
+    match group {
+        Some(group) => json.number("group", (*group).into()),
+        None => json.optional("group", None),
+    }
     json.text("role", &role);
     json.text("why", &step.reason(record.policy));
-    json.field("driver_before", driver_name(driver));
-    json.field("driver_now", driver_name(&outcome.driver));
+    json.optional("driver_before", shown(driver));
+    json.optional("driver_now", shown(&outcome.driver));
     json.text("outcome", &outcome.fate);
     match (&outcome.failure, &step.decision) {
         (Some(failure), _) => json.text("reason", &failure.told(record.driver(step))),
@@ -187,10 +179,9 @@ fn write_function(
     json.close(b'}');
 }
 
-fn driver_name(driver: &Option<Name>) -> Value<'_> {
-    driver
-        .as_ref()
-        .map_or(Value::Null, |name| Value::Text(name))
+/// What is there, as something that can be shown.
+fn shown<T: fmt::Display>(thing: &Option<T>) -> Option<&dyn fmt::Display> {
+    thing.as_ref().map(|thing| thing as &dyn fmt::Display)
 }
 
 fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
@@ -198,16 +189,14 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
     for status in &record.outcomes.groups {
         json.next();
         json.open(b'{');
-        json.field("group", Value::Number(status.group.into()));
-        json.field("viable", status.viable.map_or(Value::Null, Value::Truth));
+        json.number("group", status.group.into());
+        match status.viable {
+            Some(viable) => json.truth("viable", viable),
+            None => json.optional("viable", None),
+        }
         let came_late = |address: &Address| record.inventory.unseen(*address) == Unseen::Late;
-        let (late, unseen) = match &status.late {
-            Some(address) if came_late(address) => (Value::Text(address), Value::Null),
-            Some(address) => (Value::Null, Value::Text(address)),
-            None => (Value::Null, Value::Null),
-        };
-        json.field("late", late);
-        json.field("unseen", unseen);
+        json.optional("late", shown(&status.late.filter(came_late)));
+        json.optional("unseen", shown(&status.late.filter(|a| !came_late(a))));
         json.key("blockers");
         json.open(b'[');
         if status.viable == Some(false) {
@@ -216,8 +205,7 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
                 record.inventory,
                 status.group,
                 &mut |function, driver| {
-                    let blocker = format_args!("{} {driver}", function.address);
-                    json.element(&Value::Text(&blocker));
+                    json.element(&format_args!("{} {driver}", function.address));
                 },
             );
         }

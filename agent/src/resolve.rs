@@ -44,7 +44,7 @@ fn find(name: &Name<'_>, root: &dyn Root, inventory: &Inventory) -> Result<Optio
     // Every function of a device may have its serial number; all else names a single function.
     let whole = matches!(name, Name::Serial(_));
     let mut found = None;
-    for (_, function) in inventory.iter() {
+    for function in inventory.functions() {
         let address = function.address;
         let has_it = match name {
             Name::Path(path) => path.leads_to(root, address),

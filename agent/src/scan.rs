@@ -1,15 +1,11 @@
 //! sysfs -> [`Inventory`].
 
-use nom::{
-    IResult, Parser,
-    character::complete::{u8, u32},
-    combinator::all_consuming,
-};
 use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::console;
 use crate::device_id::DeviceId;
+use crate::digits::decimal;
 use crate::function::{Function, Inventory};
 use crate::host::{DEVICES, Root, attribute, driver_of, last_component};
 use crate::text::Text;
@@ -72,8 +68,7 @@ fn buses(root: &dyn Root, address: Address) -> (u8, u8) {
     let bus = |name| {
         let mut buffer = [0; 8];
         let text = root.read(&attribute(address, name), &mut buffer).ok()?;
-        let number: IResult<_, _> = all_consuming(u8).parse(text.trim_ascii_end());
-        number.ok().map(|(_, bus)| bus)
+        decimal(text.trim_ascii_end())?.try_into().ok()
     };
     (
         bus("secondary_bus_number").unwrap_or(1),
@@ -85,10 +80,8 @@ fn group(root: &dyn Root, address: Address) -> Result<Option<u32>, Errno> {
     let mut buffer = [0; 256];
     match root.link(&attribute(address, "iommu_group"), &mut buffer) {
         Ok(target) => {
-            let number: IResult<_, _> = all_consuming(u32).parse(last_component(target));
-            number
-                .map(|(_, group)| Some(group))
-                .map_err(|_| Errno::INVAL)
+            let group = decimal(last_component(target));
+            group.ok_or(Errno::INVAL).map(Some)
         }
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),

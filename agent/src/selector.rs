@@ -13,15 +13,9 @@
 
 use core::fmt;
 
-use nom::{
-    IResult, Parser,
-    branch::alt,
-    bytes::complete::{tag, tag_no_case},
-    combinator::value,
-};
-
-use crate::address::{self, Address, Slot};
+use crate::address::{Address, Slot};
 use crate::device_id::{ANY, DeviceId, IdPattern};
+use crate::digits::{hex, hex_byte};
 use crate::host::NAME_MAX;
 use crate::misread::{Fault, Misread, field, split, split_once};
 use crate::pci_path::PciPath;
@@ -322,11 +316,8 @@ fn class_pattern(text: &[u8]) -> Result<IdPattern, Misread<'_>> {
         _ => 0,
     };
     let digits = if missing > 0 { text.len() } else { 6 };
-    let class = field(
-        text,
-        "a class of two, four or six digits",
-        address::hex(digits, digits),
-    )?;
+    let class = hex(text, digits, digits);
+    let class = field(text, "a class of two, four or six digits", class)?;
     Ok(IdPattern {
         class: class << missing,
         class_mask: (0xff_ffff >> missing) << missing,
@@ -340,7 +331,7 @@ fn serial(text: &[u8]) -> Result<u64, Misread<'_>> {
     let mut number = 0u64;
     let mut count = 0usize;
     for byte in split(text, b'-') {
-        number = (number << 8) | u64::from(field(byte, WHAT, address::hex_byte)?);
+        number = (number << 8) | u64::from(field(byte, WHAT, hex_byte(byte))?);
         count = count.saturating_add(1);
     }
     if count == 8 {
@@ -387,8 +378,11 @@ fn id_pattern(body: &[u8]) -> Result<IdPattern, Misread<'_>> {
     let mut texts = split(body, b':');
     let mut count = 0usize;
     for ((value, what), text) in values.iter_mut().zip(FIELDS).zip(texts.by_ref()) {
-        let parser = if count < 4 { id_field } else { address::class };
-        *value = field(text, what, parser)?;
+        let number = match count {
+            0..4 => id_field(text),
+            _ => hex(text, 6, 8),
+        };
+        *value = field(text, what, number)?;
         count = count.saturating_add(1);
     }
     let [vendor, device, subvendor, subdevice, class, class_mask] = values;
@@ -419,9 +413,12 @@ fn id_pattern(body: &[u8]) -> Result<IdPattern, Misread<'_>> {
 }
 
 /// Four digits, or a wildcard: `*`, or the kernel's `ffffffff`.
-fn id_field(input: &[u8]) -> IResult<&[u8], u32> {
-    let wildcard = value(ANY, alt((tag(&b"*"[..]), tag_no_case(&b"ffffffff"[..]))));
-    alt((wildcard, address::hex(4, 4))).parse(input)
+fn id_field(text: &[u8]) -> Option<u32> {
+    match text {
+        b"*" => Some(ANY),
+        [_, _, _, _] => hex(text, 4, 4),
+        _ => hex(text, 8, 8).filter(|number| *number == ANY),
+    }
 }
 
 #[cfg(test)]

@@ -113,26 +113,26 @@ fn tell_steps(record: &Record<'_>) {
         } = function;
         let (before, now) = (driver(before.as_ref()), driver(outcome.driver.as_ref()));
         let why = step.reason(record.policy);
-        match (outcome.fate, step.decision, &outcome.failure) {
-            (Fate::Planned, ..) => {
-                info!(
-                    "{address}: {before} -> {} planned ({why})",
-                    record.driver(step)
-                );
-            }
-            (Fate::Bound, ..) => info!("{address}: {before} -> {now} ({why})"),
-            (Fate::Already, ..) => info!("{address}: on {now} already ({why})"),
-            (_, Decision::Refuse(refusal), _) => error!("{address}: refused: {refusal} ({why})"),
-            (_, Decision::Leave(leave), _) => {
-                let leave = leave.told(outcome.driver.as_deref());
-                warn!("{address} ({}): {leave}", Plain(id.kind()));
-            }
+        if let Decision::Leave(leave) = step.decision {
+            let leave = leave.told(outcome.driver.as_deref());
+            warn!("{address} ({}): {leave}", Plain(id.kind()));
+            continue;
+        }
+        let driver = record.driver(step);
+        let end = fmt::from_fn(|f| match (outcome.fate, step.decision, &outcome.failure) {
+            (Fate::Planned, ..) => write!(f, "{before} -> {driver} planned"),
+            (Fate::Bound, ..) => write!(f, "{before} -> {now}"),
+            (Fate::Already, ..) => write!(f, "on {now} already"),
+            (_, Decision::Refuse(refusal), _) => write!(f, "refused: {refusal}"),
             (fate, _, Some(failure)) => {
-                let end = ending(fate, outcome);
-                let failure = failure.told(record.driver(step));
-                error!("{address}: not bound: {failure}; {end} ({why})");
+                let (failure, end) = (failure.told(driver), ending(fate, outcome));
+                write!(f, "not bound: {failure}; {end}")
             }
-            (fate, _, None) => error!("{address}: {fate}, now {now} ({why})"),
+            (fate, _, None) => write!(f, "{fate}, now {now}"),
+        });
+        match outcome.fate {
+            Fate::Planned | Fate::Bound | Fate::Already => info!("{address}: {end} ({why})"),
+            _ => error!("{address}: {end} ({why})"),
         }
     }
 }
@@ -262,14 +262,14 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
             "their vfio drivers"
         });
         let (there, end) = if record.state == State::DryRun {
-            (count(Fate::Planned), "would go to")
+            (count(Fate::Planned), Plain("would go to"))
         } else {
             (
                 count(Fate::Bound).saturating_add(count(Fate::Already)),
-                "on",
+                Plain("on"),
             )
         };
-        write!(f, "{} {} {driver}", Counted(there, "function"), Plain(end))?;
+        write!(f, "{} {} {driver}", Counted(there, "function"), end)?;
         for fate in [
             Fate::Refused,
             Fate::Left,

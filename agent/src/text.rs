@@ -142,6 +142,20 @@ pub fn one_of<T: Copy>(word: &[u8], known: &[(&str, T)]) -> Option<T> {
     found.map(|(_, meaning)| *meaning)
 }
 
+/// Whether a text has a word in it.
+#[must_use]
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn contains(text: &[u8], word: &[u8]) -> bool {
+    let mut rest = text;
+    while !rest.starts_with(word) {
+        match rest {
+            [_, behind @ ..] => rest = behind,
+            [] => return false,
+        }
+    }
+    true
+}
+
 /// The longest driver name kept, in bytes; a longer one ends in `…`. The kernel's own have 25.
 pub const NAME_LEN: usize = 32;
 

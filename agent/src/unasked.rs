@@ -12,7 +12,7 @@ use crate::host::{DRIVERS, Host, Root, driver_directory, driver_of};
 use crate::outcome::{Fate, Outcomes};
 use crate::plan::Plan;
 use crate::policy::{OnFailure, Policy};
-use crate::text::{Name, name};
+use crate::text::{Name, contains, name};
 
 /// The most such functions that are kept; that there are more is told.
 pub const MAX_UNASKED: usize = 64;
@@ -103,5 +103,5 @@ fn find(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: &mut Outc
 
 /// Whether a driver is of VFIO's.
 pub(crate) fn is_vfio(driver: &[u8]) -> bool {
-    driver.windows(4).any(|part| part == b"vfio")
+    contains(driver, b"vfio")
 }

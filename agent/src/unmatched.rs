@@ -16,8 +16,8 @@ use crate::selector::{Selector, Source, Target};
 pub fn unmatched<'a>(record: &Record<'a>) -> impl Iterator<Item = Unmatched<'a>> {
     let (inventory, plan) = (record.inventory, record.plan);
     let means = |selector: &Selector<'_>| {
-        let mut all = inventory.iter();
-        all.any(|(_, f)| selector.matches(f.address, &f.id))
+        let mut all = inventory.functions().iter();
+        all.any(|f| selector.matches(f.address, &f.id))
     };
     let told = |at| plan.steps.iter().any(|step| step.why == Why::Selected(at));
     let takes = |s: &Selector<'_>| !s.excludes || s.source == Source::Protect;
@@ -51,7 +51,7 @@ pub(crate) fn nearest<'a>(
     });
     let device = selector.slot().map(Slot::whole);
     let find = |wanted: &dyn Fn(&Function) -> bool| {
-        let mut all = inventory.iter().map(|(_, function)| function);
+        let mut all = inventory.functions().iter();
         all.find(|function| wanted(function))
     };
     let in_domain = |domain| find(&|function| function.address.domain == domain);

@@ -19,7 +19,7 @@ use crate::function::Inventory;
 use crate::host::{Host, Loading, Path, Root, driver_directory, path};
 use crate::misread::split_once;
 use crate::plan::{Decision, MAX_VARIANTS, Plan};
-use crate::text::{Bounded, Dec, Hex, Name, Plain, Text, clip, name};
+use crate::text::{Bounded, Dec, Name, Plain, Text, clip, name};
 
 const MAGIC: u32 = 0xb007_f457;
 const VERSION: u32 = 0x0002_0001;
@@ -144,20 +144,8 @@ impl<'a> Aliases<'a> {
     /// # Errors
     /// What open or read answered; `EBADMSG` where the index is not what its header promises.
     pub fn best(&self, id: &DeviceId) -> Result<Option<Name>, Errno> {
-        let DeviceId {
-            vendor,
-            device,
-            subvendor,
-            subdevice,
-            class,
-        } = id;
-        let [vendor, device, subvendor, subdevice] =
-            [vendor, device, subvendor, subdevice].map(|id| Hex(*id, 8));
-        let [base, sub, interface] = [class >> 16, class >> 8, *class].map(|id| Hex(id & 0xff, 2));
-        // An alias has capitals there, and they are compared without regard to that.
-        let wanted: Bounded<KEY> = clip(format_args!(
-            "vfio_pci:v{vendor}d{device}sv{subvendor}sd{subdevice}bc{base}sc{sub}i{interface}"
-        ));
+        // Small letters and capitals are equal here.
+        let wanted: Bounded<KEY> = clip(format_args!("vfio_{}", id.modalias()));
         let mut search = Search {
             aliases: self,
             wanted: wanted.as_bytes(),

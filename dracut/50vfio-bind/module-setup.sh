@@ -71,6 +71,13 @@ vfio_bind_policy() {
         return 0
     fi
     inst_multiple "${found[@]}"
+    # What is wrong in it costs a boot.
+    conf=${dracutsysrootdir-}/etc/vfio-bind/policy.conf
+    if [[ -e $conf && -x /usr/bin/vfio-bind ]]; then
+        while read -r conf; do
+            dwarn "vfio-bind: $conf"
+        done < <(/usr/bin/vfio-bind check "$conf")
+    fi
 }
 
 install() {

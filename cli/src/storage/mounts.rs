@@ -4,6 +4,15 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use nom::branch::alt;
+use nom::bytes::complete::{is_not, tag, take_until};
+use nom::character::complete::{char, u32 as decimal};
+use nom::combinator::{opt, verify};
+use nom::error::Error;
+use nom::number::complete::u8 as any;
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
 /// A file system that is mounted: a line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -37,26 +46,36 @@ pub enum Swap {
 /// Reads `/proc/self/mountinfo`; a line that is none is left out.
 #[must_use]
 pub fn mounts(mountinfo: &str) -> Vec<Mount> {
-    mountinfo.lines().filter_map(mount).collect()
+    let lines = mountinfo.lines();
+    lines.filter_map(|line| Some(mount(line).ok()?.1)).collect()
 }
 
-fn mount(line: &str) -> Option<Mount> {
+fn mount(line: &str) -> IResult<&str, Mount> {
+    let mut head = (number, number, field, field, field);
+    let (rest, (id, parent, device, _root, shown)) = head.parse(line)?;
     // Optional fields stand between the two halves, and escapes leave no lone dash elsewhere.
-    let (head, tail) = line.split_once(" - ")?;
-    let mut head = head.split(' ');
-    let (id, parent) = (head.next()?.parse().ok()?, head.next()?.parse().ok()?);
-    let (device, _root, shown) = (head.next()?, head.next()?, head.next()?);
-    let mut tail = tail.split(' ');
-    Some(Mount {
+    let (rest, _) = (take_until(" - "), tag(" - ")).parse(rest)?;
+    let (rest, (kind, source, options)) = (field, field, opt(field)).parse(rest)?;
+    let mount = Mount {
         id,
         parent,
         device: device.to_owned(),
         point: unescape(shown),
         shown: shown.to_owned(),
-        kind: tail.next()?.to_owned(),
-        source: unescape(tail.next()?),
-        options: tail.next().unwrap_or_default().to_owned(),
-    })
+        kind: kind.to_owned(),
+        source: unescape(source),
+        options: options.unwrap_or_default().to_owned(),
+    };
+    Ok((rest, mount))
+}
+
+fn number(text: &str) -> IResult<&str, u32> {
+    terminated(decimal, char(' ')).parse(text)
+}
+
+/// Up to a blank or the end, and not empty.
+fn field(text: &str) -> IResult<&str, &str> {
+    terminated(is_not(" "), opt(char(' '))).parse(text)
 }
 
 /// Reads `/proc/swaps`.
@@ -79,17 +98,22 @@ pub fn swaps(text: &str) -> Vec<Swap> {
 pub fn unescape(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        let code = match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
-                Some((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'))
-            }
-            _ => None,
-        };
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &rest[4..] } else { others };
+    while let Ok((after, byte)) = alt((escape, any)).parse(rest) {
+        bytes.push(byte);
+        rest = after;
     }
     OsString::from_vec(bytes).into()
+}
+
+fn escape(text: &[u8]) -> IResult<&[u8], u8> {
+    let digits = (octal(b'3'), octal(b'7'), octal(b'7'));
+    let code = |(a, b, c)| a << 6 | b << 3 | c;
+    preceded(tag("\\"), digits.map(code)).parse(text)
+}
+
+/// A digit up to `most`.
+fn octal<'a>(most: u8) -> impl Parser<&'a [u8], Output = u8, Error = Error<&'a [u8]>> {
+    verify(any, move |digit| (b'0'..=most).contains(digit)).map(|digit| digit - b'0')
 }
 
 /// A text in which the kernel left UTF-8 alone, undone as [`unescape`] does.

@@ -83,6 +83,10 @@ run_build
 expect_call 'a policy' 'add_file /etc/vfio-bind/policy.conf'
 expect_call 'modprobe.d' 'add_file /etc/modprobe.d/vfio.conf'
 expect_protected 'a policy and modprobe.d'
+echo 'vfio.bnid=1234:1111' >>/etc/vfio-bind/policy.conf
+run_build
+expect_call 'a mistake' 'warning vfio-bind: %s /etc/vfio-bind/policy.conf:2: vfio.bnid is no parameter'
+sed -i '$d' /etc/vfio-bind/policy.conf
 
 # Not documented: the order of early hooks. Without it, a wrong place fails the build.
 run_build after-udev

@@ -47,6 +47,8 @@ impl Executable {
             "link-arg=-Wl,-T,agent/link.ld",
             // Nothing is relocated when it starts.
             "link-arg=-Wl,-z,norelro",
+            // A text that is the end of another one is kept once: by lld, and GNU ld knows the option.
+            "link-arg=-Wl,-O2",
         ] {
             flags.extend(["-C", argument]);
         }
@@ -193,7 +195,7 @@ mod tests {
              -C llvm-args=-inline-threshold=15 -C llvm-args=-enable-machine-outliner=always \
              -C llvm-args=-min-jump-table-entries=20 -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static \
              -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,agent/link.ld \
-             -C link-arg=-Wl,-z,norelro"
+             -C link-arg=-Wl,-z,norelro -C link-arg=-Wl,-O2"
         );
     }
 
@@ -209,7 +211,7 @@ mod tests {
              -C llvm-args=-enable-machine-outliner=always -C llvm-args=-min-jump-table-entries=20 \
              -C link-self-contained=no -C link-arg=-nostartfiles \
              -C link-arg=-nostdlib -C link-arg=-static -C link-arg=-Wl,--no-eh-frame-hdr \
-             -C link-arg=-Wl,-T,agent/link.ld -C link-arg=-Wl,-z,norelro"
+             -C link-arg=-Wl,-T,agent/link.ld -C link-arg=-Wl,-z,norelro -C link-arg=-Wl,-O2"
         );
     }
 
