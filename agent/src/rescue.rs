@@ -17,10 +17,6 @@ use crate::text::{Name, Text, contains};
 use crate::tree::Tree;
 use crate::unasked::is_vfio;
 
-/// What stands in a command line that asks for a root file system on a network (nfsroot in the kernel's
-/// documentation, dracut.cmdline(7), initramfs-tools(7)).
-const NETWORK: [&[u8]; 3] = [b" ip=", b"netroot=", b"nfs"];
-
 const REPORT: &str = "run/vfio-bind/report.json";
 
 /// Gives back what may carry the root file system that the kernel command line `line` asks for, where this
@@ -32,7 +28,9 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
         Ok(head) if !contains(head, br#""onfail":"hold""#) => {}
         _ => return,
     }
-    let network = NETWORK.iter().any(|piece| contains(line, piece));
+    // What asks for a root file system on a network (nfsroot in the kernel's documentation,
+    // dracut.cmdline(7), initramfs-tools(7)).
+    let network = contains(line, b" ip=") || contains(line, b"nfs") || contains(line, b"netroot=");
     let _ = host.list(DEVICES, &mut |entry| {
         let Some(address) = Address::parse(entry) else {
             return;
@@ -49,8 +47,8 @@ pub fn give_back(host: &impl Host, line: &[u8], each: &mut dyn FnMut(Address, &N
         if let Ok(driver) = driver_of(host, address) {
             let driver = driver.unwrap_or_default();
             error!(
-                "{address}: no root file system: given back to `{driver}`; write vfio.protect={address} \
-                 or vfio.onfail=hold"
+                "{address}: no root file system: it goes back, its driver is now `{driver}`; write \
+                 vfio.protect={address} or vfio.onfail=hold"
             );
             each(address, &driver);
         }
