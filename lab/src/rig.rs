@@ -383,7 +383,7 @@ impl<'a> Rig<'a> {
             image: &image,
             firmware: firmware.as_deref(),
             disk: None,
-            twin_disk: None,
+            nodes: &[],
             cmdline: &scenario.cmdline,
             accelerator: &self.settings.accelerator,
             limit: self.settings.limit,

@@ -16,4 +16,5 @@ pub mod report;
 pub mod rerun;
 pub mod scenario;
 pub mod scenarios;
+pub mod storage;
 pub mod wire;

@@ -6,6 +6,7 @@ mod mkinitcpio;
 mod mkosi;
 mod repack;
 mod root;
+pub mod storage;
 mod tool;
 
 use std::fs;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use qemu_tests::architecture::Architecture;
 use qemu_tests::image::Case;
 use qemu_tests::judge;
+use qemu_tests::machine::TWIN_DISK;
 use qemu_tests::protocol::Record;
 use qemu_tests::report::Report;
 use qemu_tests::wire;
@@ -176,13 +178,14 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     }
     let log = logs::folder()?.join(format!("{name}.log"));
     let machine = case.machine();
+    let nodes = twin_disk.as_deref().map(|file| (TWIN_DISK, file));
     let boot = Boot {
         machine: &machine,
         kernel: &rig.kernel(None, ARCHITECTURE)?,
         image: &built.path,
         firmware: None,
         disk: Some(&disk),
-        twin_disk: twin_disk.as_deref(),
+        nodes: nodes.as_slice(),
         cmdline: &cmdline,
         accelerator: &rig.settings.accelerator,
         limit: rig.settings.limit * tool.slowness(),
