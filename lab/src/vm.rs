@@ -28,8 +28,9 @@ pub struct Boot<'a> {
     pub machine: &'a Machine,
     /// The kernel.
     pub kernel: &'a Kernel,
-    /// The initramfs image.
-    pub image: &'a Path,
+    /// The initramfs image; without one the firmware finds a boot loader on a disk, which has kernel and
+    /// command line.
+    pub image: Option<&'a Path>,
     /// Firmware that starts the kernel as packaged, instead of QEMU's own.
     pub firmware: Option<&'a Path>,
     /// A file system for `/dev/vda`, only read from.
@@ -95,11 +96,10 @@ impl Boot<'_> {
             command.arg("-bios").arg(firmware);
             kernel = &self.kernel.packed;
         }
-        command
-            .arg("-kernel")
-            .arg(kernel)
-            .arg("-initrd")
-            .arg(self.image);
+        let Some(image) = self.image else {
+            return command;
+        };
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(image);
         let mut parameters = self.machine.kernel_parameters.join(" ");
         if !self.cmdline.is_empty() {
             // Last, for a bare `--` ends the kernel's part.
@@ -217,7 +217,7 @@ mod tests {
         let boot = Boot {
             machine: &machine,
             kernel: &kernel,
-            image: Path::new("image"),
+            image: Some(Path::new("image")),
             firmware: None,
             disk: Some(Path::new("a,b")),
             nodes: &[("twin", Path::new("c"))],

@@ -3,6 +3,7 @@
 mod ending;
 mod ids;
 mod image;
+mod installed;
 mod memory;
 mod record;
 mod rerun;
@@ -189,6 +190,31 @@ pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     let ended_well = failures.0.is_empty();
     if ended_well {
         image::judge(case, &records, &mut failures);
+    }
+    Judgement {
+        ended_well,
+        release: records.release,
+        failures: failures.0,
+    }
+}
+
+/// Compares `evidence` with every demand of a boot of a system that firmware boots from its disk.
+#[must_use]
+pub fn judge_installed(name: &str, boot: crate::installed::Boot, evidence: &Evidence) -> Judgement {
+    let mut failures = Failures::default();
+    let decoded = wire::decode(&evidence.console);
+    let records = Records::sort(decoded.records);
+    ending::judge(
+        name,
+        Architecture::X86_64,
+        evidence,
+        decoded.error,
+        &records,
+        &mut failures,
+    );
+    let ended_well = failures.0.is_empty();
+    if ended_well {
+        installed::judge(boot, &records, &mut failures);
     }
     Judgement {
         ended_well,

@@ -8,6 +8,7 @@ pub mod architecture;
 pub mod function;
 pub mod ids;
 pub mod image;
+pub mod installed;
 pub mod judge;
 pub mod machine;
 pub mod matrix;

@@ -67,6 +67,8 @@ pub enum Step {
     DefaultRoute(String),
     /// Run a program of the real root with the arguments behind its name.
     Run(String),
+    /// Run a script of the real root by its shell, which ends at the first command that fails.
+    Script(String),
     /// Switch this slot on or off.
     Switch(String, bool),
     /// Use each of these functions through VFIO, from group to config region.
@@ -99,7 +101,7 @@ pub enum Record {
     AgentRun(AgentRun),
     /// What the initramfs left behind.
     Inherited(Inherited),
-    /// A run of a program of the real root.
+    /// A run of a program or a script of the real root.
     Ran(Ran),
     /// A function used through VFIO.
     Used(Used),

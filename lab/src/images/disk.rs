@@ -103,6 +103,7 @@ fn small(path: &Path, content: Option<&Path>) -> Result<()> {
         content,
         offset: 0,
         size: 64 << 20,
+        journal: false,
     })
 }
 
@@ -119,15 +120,23 @@ pub struct FileSystem<'a> {
     pub offset: u64,
     /// How large it is: a multiple of 1024.
     pub size: u64,
+    /// Whether it has a journal: for one that is written to, and whose machine ends at once.
+    pub journal: bool,
 }
 
-/// Makes an ext4, without a journal.
+/// Makes an ext4 that boot loaders of today can read.
 ///
 /// # Errors
 /// Where mke2fs fails.
 pub fn mke2fs(what: &FileSystem<'_>) -> Result<()> {
     let mut mke2fs = MKE2FS.command()?;
-    mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal"]);
+    let journal = if what.journal {
+        "has_journal"
+    } else {
+        "^has_journal"
+    };
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-O"]);
+    mke2fs.arg(format!("{journal},^orphan_file,^metadata_csum_seed"));
     mke2fs.args(["-L", what.label, "-E"]);
     mke2fs.arg(format!("offset={}", what.offset));
     if let Some(folder) = what.content {

@@ -2,6 +2,8 @@
 
 mod build;
 mod disk;
+mod guest;
+pub mod installed;
 mod mkinitcpio;
 mod mkosi;
 mod repack;
@@ -29,7 +31,7 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::Program;
-use crate::tools::{self, MKE2FS, TAR, UNSHARE};
+use crate::tools::{self, MCOPY, MKE2FS, MKFS_FAT, MMD, SFDISK, TAR, UNSHARE};
 use crate::vm::Boot;
 pub use build::Builds;
 pub use root::Recipe;
@@ -44,6 +46,9 @@ const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergen
 
 /// What the systems with the tools are of, and so the machines that boot their images.
 const ARCHITECTURE: Architecture = Architecture::X86_64;
+
+/// The programs of this machine that lay out a disk for firmware.
+pub const DISK_TOOLS: [tools::Tool; 4] = [SFDISK, MKFS_FAT, MMD, MCOPY];
 
 /// The programs of this machine that builds of images need.
 pub const TOOLS: [tools::Tool; 3] = [MKE2FS, TAR, UNSHARE];
@@ -182,7 +187,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     let boot = Boot {
         machine: &machine,
         kernel: &rig.kernel(None, ARCHITECTURE)?,
-        image: &built.path,
+        image: Some(&built.path),
         firmware: None,
         disk: Some(&disk),
         nodes: nodes.as_slice(),

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::judge;
 use qemu_tests::machine::{ROOT_DISK, SECOND_DISK, THIRD_DISK, TWIN_DISK};
-use qemu_tests::protocol::ORDERS_PATH;
-use qemu_tests::storage::{self, Boot, EMERGENCY, Stack};
+use qemu_tests::storage::{self, Boot, Stack};
 
 use super::build::{PROTECTED_PLACE, stand_in};
 use super::repack::{self, Instead};
 use super::root::{self, Recipe};
 use super::tool::{IMAGE, Tool};
-use super::{ARCHITECTURE, disk};
+use super::{ARCHITECTURE, disk, guest};
 use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
@@ -34,22 +33,6 @@ const MODULES: [&str; 5] = ["nvme", "ext4", "crc32c_generic", "dm_mod", "dm_snap
 const TOOL: Tool = Tool::HOOKS;
 /// The script that makes the volumes, in the image of the first boot.
 const SCRIPT: &str = "etc/initramfs-tools/scripts/init-premount/volumes";
-/// What carries out the orders once everything is up, and what ends the machine where it does not come up.
-const UNITS: [(&str, &str); 2] = [
-    (
-        "etc/systemd/system/guest.service",
-        "[Unit]\nAfter=multi-user.target\n\n[Service]\nType=oneshot\nExecStart=/usr/sbin/guest-init\n",
-    ),
-    (
-        "etc/systemd/system/emergency.service.d/end.conf",
-        "[Service]\nExecStartPre=\nExecStart=\nExecStart=-/bin/sh -c 'echo \"<1>WORDS\" >/dev/kmsg; \
-         exec systemctl --force --force poweroff'\n",
-    ),
-];
-
-/// What starts the first of them.
-const WANTS: &str = "etc/systemd/system/multi-user.target.wants";
-
 const MIB: u64 = 1 << 20;
 /// The root file system.
 const ROOT_SIZE: u64 = 384 * MIB;
@@ -260,25 +243,8 @@ set -ex
             command: &self.rig.program(Program::Command, ARCHITECTURE)?,
         };
         self.rig.supply().install(executables, &self.root)?;
-        let init = self.rig.program(Program::GuestInit, ARCHITECTURE)?;
-        let init = fs::read(&init).with_context(|| format!("read({})", init.display()))?;
-        files::write(&self.root.join("usr/sbin/guest-init"), &init, 0o755)?;
-        for (place, text) in UNITS {
-            self.write(place, &text.replace("WORDS", EMERGENCY), 0o644)?;
-        }
-        let wants = self.root.join(WANTS);
-        fs::create_dir_all(&wants).with_context(|| format!("mkdir({})", wants.display()))?;
-        std::os::unix::fs::symlink("../guest.service", wants.join("guest.service"))
-            .with_context(|| format!("symlink({WANTS})"))?;
-        // With none, systemd takes the boot for the first one, and a read-only root for a mistake.
-        self.write(
-            "etc/machine-id",
-            "0123456789abcdef0123456789abcdef\n",
-            0o644,
-        )?;
+        guest::add(self.rig, &self.root, &self.stack.orders())?;
         self.write("etc/fstab", &self.stack.fstab(), 0o644)?;
-        let orders = serde_json::to_string(&self.stack.orders()).context("orders as JSON")?;
-        self.write(ORDERS_PATH.trim_start_matches('/'), &orders, 0o644)?;
         let srv = self.root.join("srv");
         fs::create_dir_all(&srv).with_context(|| format!("mkdir({})", srv.display()))?;
 
@@ -295,6 +261,7 @@ set -ex
             // Where the extents of the volume come to lie, so that nothing has to be copied.
             offset: if volumes { FIRST_EXTENT } else { 0 },
             size: ROOT_SIZE,
+            journal: false,
         })?;
         if volumes {
             return Ok(());
@@ -305,6 +272,7 @@ set -ex
             content: None,
             offset: 0,
             size: DISK_SIZE,
+            journal: false,
         })
     }
 
@@ -318,7 +286,7 @@ set -ex
         let vm = vm::Boot {
             machine: &machine,
             kernel: &self.rig.kernel(None, ARCHITECTURE)?,
-            image,
+            image: Some(image),
             firmware: None,
             disk: None,
             nodes: &[(TWIN_DISK, first), (THIRD_DISK, second)],

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use lab::debian::Debian;
-use lab::images::{self, Builds, storage};
+use lab::images::{self, Builds, installed, storage};
 use lab::progress::say;
 use lab::rig::Rig;
 use lab::{boots, matrix, row, schedule};
+use qemu_tests::installed::Loader;
 use qemu_tests::scenario::Scenario;
 
 use super::conclude;
@@ -21,6 +22,7 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     if options.list {
         print!("{}", boots::list(&qemu_tests::scenarios::all(seed)));
         print!("\n{}", storage::list());
+        print!("\n{}", installed::list());
         print!("\n{}", matrix::names());
         return Ok(true);
     }
@@ -36,10 +38,15 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
         return Ok(conclude(&rows, rules, &row::report(&rows, rules)));
     }
     let (stacks, names) = storage::choose(&options.names);
+    let (mut loaders, names) = installed::choose(&names);
+    if options.disk {
+        loaders = Loader::ALL.to_vec();
+    }
+    let others = !(stacks.is_empty() && loaders.is_empty());
     let scenarios = match options.matrix {
         true => qemu_tests::matrix::all(),
         // Where nothing else is named.
-        false if names.is_empty() && !stacks.is_empty() => Vec::new(),
+        false if names.is_empty() && others => Vec::new(),
         false => boots::choose(seed, &names)?,
     };
     if !scenarios.is_empty() {
@@ -47,6 +54,7 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     }
     let mut tasks = boots::tasks(&rig, &scenarios);
     tasks.extend(storage::tasks(&rig, &stacks));
+    tasks.extend(installed::tasks(&rig, &loaders));
     let rows = schedule::run(&tasks, &rig, jobs, rules)?;
     let table = match options.matrix {
         true => row::shortcomings(&rows, rules) + &matrix::render(&rows),
