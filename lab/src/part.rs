@@ -25,6 +25,8 @@ pub enum Part {
     Firmware(Architecture),
     /// The programs of this machine that builds of images need.
     ImageTools,
+    /// The programs of this machine that lay out a disk for firmware.
+    DiskTools,
     /// A Debian system with a tool that builds images.
     System(Recipe),
     /// A program of this machine by its name, for a check.
@@ -53,6 +55,7 @@ impl fmt::Display for Part {
             Self::Module(name, ..) => write!(f, "the test module {name}"),
             Self::Firmware(architecture) => write!(f, "EFI firmware for {architecture}"),
             Self::ImageTools => f.write_str("mke2fs, tar, unshare, lz4, zstd and xz"),
+            Self::DiskTools => f.write_str("sfdisk, mkfs.fat and mtools"),
             Self::System(recipe) => write!(f, "the system of {}", recipe.name),
             Self::Checker(program) => f.write_str(program),
         }

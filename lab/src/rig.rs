@@ -218,6 +218,7 @@ impl<'a> Rig<'a> {
             }
             Part::Firmware(architecture) => self.firmware(*architecture).map(drop),
             Part::ImageTools => tools::ensure_all(&images::TOOLS),
+            Part::DiskTools => tools::ensure_all(&images::DISK_TOOLS),
             Part::System(recipe) => self.system(*recipe).map(drop),
             Part::Checker(program) => {
                 let all = CHECKERS.iter().filter(|tool| tool.program == *program);
@@ -302,7 +303,11 @@ impl<'a> Rig<'a> {
             })
     }
 
-    fn firmware(&self, architecture: Architecture) -> Result<PathBuf> {
+    /// EFI firmware.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn firmware(&self, architecture: Architecture) -> Result<PathBuf> {
         self.firmware
             .get(architecture, || firmware::edk2(architecture, self.debian))
     }
@@ -380,10 +385,10 @@ impl<'a> Rig<'a> {
         let boot = Boot {
             machine: &machine,
             kernel: &kernel,
-            image: &image,
+            image: Some(&image),
             firmware: firmware.as_deref(),
             disk: None,
-            twin_disk: None,
+            nodes: &[],
             cmdline: &scenario.cmdline,
             accelerator: &self.settings.accelerator,
             limit: self.settings.limit,

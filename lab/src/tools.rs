@@ -97,6 +97,27 @@ pub const UNSHARE: Tool = Tool {
     program: "unshare",
     package: "util-linux",
 };
+/// Writes partition tables.
+pub const SFDISK: Tool = Tool {
+    program: "sfdisk",
+    package: "fdisk",
+};
+/// Makes the file system that EFI firmware reads. The one that mformat makes looks to GRUB like a
+/// partition table.
+pub const MKFS_FAT: Tool = Tool {
+    program: "mkfs.fat",
+    package: "dosfstools",
+};
+/// Makes folders in it, without root rights.
+pub const MMD: Tool = Tool {
+    program: "mmd",
+    package: "mtools",
+};
+/// Copies files into it.
+pub const MCOPY: Tool = Tool {
+    program: "mcopy",
+    package: "mtools",
+};
 /// Makes root file systems without root rights.
 pub const MKE2FS: Tool = Tool {
     program: "mke2fs",

@@ -184,10 +184,10 @@ pub fn boot(rig: &Rig<'_>, case: Case) -> Result<Row> {
     let boot = Boot {
         machine: &pc(Iommu::Absent),
         kernel: &rig.kernel(None, ARCHITECTURE)?,
-        image: &image,
+        image: Some(&image),
         firmware: None,
         disk: None,
-        twin_disk: None,
+        nodes: &[],
         cmdline: &format!("rdinit={RDINIT}"),
         accelerator: &rig.settings.accelerator,
         limit: rig.settings.limit,

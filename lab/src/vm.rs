@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use qemu_tests::judge::Evidence;
-use qemu_tests::machine::{Machine, TWIN_DISK};
+use qemu_tests::machine::Machine;
 
 use crate::command;
 use crate::kernel::Kernel;
@@ -28,14 +28,15 @@ pub struct Boot<'a> {
     pub machine: &'a Machine,
     /// The kernel.
     pub kernel: &'a Kernel,
-    /// The initramfs image.
-    pub image: &'a Path,
+    /// The initramfs image; without one the firmware finds a boot loader on a disk, which has kernel and
+    /// command line.
+    pub image: Option<&'a Path>,
     /// Firmware that starts the kernel as packaged, instead of QEMU's own.
     pub firmware: Option<&'a Path>,
     /// A file system for `/dev/vda`, only read from.
     pub disk: Option<&'a Path>,
-    /// A file system for the node [`TWIN_DISK`] of the machine.
-    pub twin_disk: Option<&'a Path>,
+    /// Contents of block device nodes that the machine's disks name, which it may write to.
+    pub nodes: &'a [(&'a str, &'a Path)],
     /// What the owner of the machine added to the kernel's command line.
     pub cmdline: &'a str,
     /// QEMU's accelerator.
@@ -64,10 +65,11 @@ impl Boot<'_> {
         command.args(&self.machine.arguments);
         // A comma would end QEMU's option.
         let name = |file: &Path| file.to_string_lossy().replace(',', ",,");
-        if let Some(file) = self.twin_disk.map(name) {
+        for (node, file) in self.nodes {
+            let file = name(file);
             command
                 .arg("-blockdev")
-                .arg(format!("driver=file,node-name={TWIN_DISK},filename={file}"));
+                .arg(format!("driver=file,node-name={node},filename={file}"));
         }
         if let Some(file) = self.disk.map(name) {
             command.arg("-blockdev").arg(format!(
@@ -94,11 +96,10 @@ impl Boot<'_> {
             command.arg("-bios").arg(firmware);
             kernel = &self.kernel.packed;
         }
-        command
-            .arg("-kernel")
-            .arg(kernel)
-            .arg("-initrd")
-            .arg(self.image);
+        let Some(image) = self.image else {
+            return command;
+        };
+        command.arg("-kernel").arg(kernel).arg("-initrd").arg(image);
         let mut parameters = self.machine.kernel_parameters.join(" ");
         if !self.cmdline.is_empty() {
             // Last, for a bare `--` ends the kernel's part.
@@ -216,10 +217,10 @@ mod tests {
         let boot = Boot {
             machine: &machine,
             kernel: &kernel,
-            image: Path::new("image"),
+            image: Some(Path::new("image")),
             firmware: None,
             disk: Some(Path::new("a,b")),
-            twin_disk: Some(Path::new("c")),
+            nodes: &[("twin", Path::new("c"))],
             cmdline: "vfio.bind=42:00.0 -- x",
             accelerator: "tcg",
             limit: Duration::from_secs(1),

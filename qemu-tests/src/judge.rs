@@ -3,11 +3,13 @@
 mod ending;
 mod ids;
 mod image;
+mod installed;
 mod memory;
 mod record;
 mod rerun;
 mod run;
 mod state;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ use crate::function::Snapshot;
 use crate::image::Case;
 use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Ran, Record, Used, Verdict};
 use crate::scenario::Scenario;
+use crate::storage::{Boot, Stack};
 use crate::wire;
 
 /// What is left of a machine that has ended.
@@ -197,6 +200,31 @@ pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     }
 }
 
+/// Compares `evidence` with every demand of a boot of a system that firmware boots from its disk.
+#[must_use]
+pub fn judge_installed(name: &str, boot: crate::installed::Boot, evidence: &Evidence) -> Judgement {
+    let mut failures = Failures::default();
+    let decoded = wire::decode(&evidence.console);
+    let records = Records::sort(decoded.records);
+    ending::judge(
+        name,
+        Architecture::X86_64,
+        evidence,
+        decoded.error,
+        &records,
+        &mut failures,
+    );
+    let ended_well = failures.0.is_empty();
+    if ended_well {
+        installed::judge(boot, &records, &mut failures);
+    }
+    Judgement {
+        ended_well,
+        release: records.release,
+        failures: failures.0,
+    }
+}
+
 /// Compares `evidence` with what is to be found after the kernel has unpacked several archives, the last
 /// of them with an agent, a policy and a list: `paths`, and `kept` as the agent keeps it of the files.
 #[must_use]
@@ -224,6 +252,44 @@ pub fn judge_unpacked(name: &str, paths: &[String], kept: &str, evidence: &Evide
         release: records.release,
         failures: failures.0,
     }
+}
+
+/// Compares `evidence` with every demand of a boot of a system on two disks that told `told` of them.
+#[must_use]
+pub fn judge_storage(stack: Stack, boot: Boot, told: &str, evidence: &Evidence) -> Judgement {
+    let mut failures = Failures::default();
+    let decoded = wire::decode(&evidence.console);
+    let records = Records::sort(decoded.records);
+    let mut ended_well = true;
+    if boot == Boot::HalfListed {
+        let over_time = evidence.over_time.is_some();
+        storage::judge_half(stack, &evidence.console, over_time, &records, &mut failures);
+    } else {
+        ending::judge(
+            stack.name(),
+            Architecture::X86_64,
+            evidence,
+            decoded.error,
+            &records,
+            &mut failures,
+        );
+        ended_well = failures.0.is_empty();
+        if ended_well {
+            storage::judge(boot, told, &records, &mut failures);
+        }
+    }
+    Judgement {
+        ended_well,
+        release: records.release,
+        failures: failures.0,
+    }
+}
+
+/// What a system on two disks told of them, where it did.
+#[must_use]
+pub fn told_list(evidence: &Evidence) -> Option<String> {
+    let records = Records::sort(wire::decode(&evidence.console).records);
+    storage::told_list(&records).ok()
 }
 
 /// A list in a sentence.

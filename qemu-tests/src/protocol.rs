@@ -69,6 +69,8 @@ pub enum Step {
     DefaultRoute(String),
     /// Run a program of the real root with the arguments behind its name.
     Run(String),
+    /// Run a script of the real root by its shell, which ends at the first command that fails.
+    Script(String),
     /// Switch this slot on or off.
     Switch(String, bool),
     /// Use each of these functions through VFIO, from group to config region.
@@ -130,7 +132,7 @@ pub enum Record {
     Inherited(Inherited),
     /// Those of the paths that were there.
     Found(Vec<String>),
-    /// A run of a program of the real root.
+    /// A run of a program or a script of the real root.
     Ran(Ran),
     /// A function used through VFIO.
     Used(Used),

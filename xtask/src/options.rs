@@ -113,7 +113,7 @@ pub struct QemuTest {
     /// Scenarios; with `--initramfs`, parts of the names of its rows.
     pub names: Vec<String>,
     /// Show what there is.
-    #[arg(long, conflicts_with_all = ["names", "matrix", "prove_it_can_fail", "initramfs", "kernel",
+    #[arg(long, conflicts_with_all = ["names", "matrix", "disk", "prove_it_can_fail", "initramfs", "kernel",
         "modules", "accel", "agent", "timeout", "jobs", "strict"])]
     pub list: bool,
     /// Run the core scenarios with each kernel on each machine, and print a table of those.
@@ -123,6 +123,10 @@ pub struct QemuTest {
     /// Run an agent that does nothing: every scenario must fail.
     #[arg(long, conflicts_with_all = ["agent", "initramfs"])]
     pub prove_it_can_fail: bool,
+    /// Install into a Debian 13 on a disk as docs/install.md says, boot it by firmware and a real boot
+    /// loader, remove it again, and boot once more. Downloads 50 MB besides a kernel, once.
+    #[arg(long, conflicts_with_all = ["names", "matrix", "initramfs", "kernel", "modules", "seed"])]
+    pub disk: bool,
     /// Boot images that this tool builds, with and without our module in them; may be repeated.
     #[arg(long, value_name = "TOOL", value_parser = named(&Framework::ALL), conflicts_with = "seed")]
     pub initramfs: Vec<Framework>,
@@ -299,6 +303,8 @@ mod tests {
             "qemu-test --list --jobs 4",
             "qemu-test --initramfs dracut --seed 2",
             "qemu-test --initramfs dracut --prove-it-can-fail",
+            "qemu-test --disk --matrix",
+            "qemu-test --disk twins",
             "qemu-test --initramfs moon",
             "qemu-test --dracut-version 059",
             "qemu-test --modules /lib/modules/x",

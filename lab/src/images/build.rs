@@ -19,10 +19,10 @@ use crate::initrd::{self, Choice};
 use crate::lack::Memo;
 use crate::progress::say;
 use crate::rig::Rig;
-use crate::supply::{COMMAND, Executables, Program};
+use crate::supply::{AGENT, COMMAND, Executables, Program};
 
 /// Where an image has the functions that its builder's system needs to boot.
-const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
+pub(super) const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
 
 /// What an image holds of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,10 +87,7 @@ impl<'a> Builds<'a> {
     fn command(&self) -> Result<PathBuf> {
         self.command.get((), || {
             let command = self.rig.folder().join("vfio-bind");
-            let script = format!(
-                "#!/bin/sh\n[ \"$*\" = protected ] || exit 1\ncat <<'END'\n{PROTECTED}END\n"
-            );
-            files::write(&command, script.as_bytes(), 0o755)?;
+            stand_in(&command, PROTECTED)?;
             Ok(command)
         })
     }
@@ -121,7 +118,7 @@ impl<'a> Builds<'a> {
         let instead = instead.map_or(Instead::Nothing, |mode| Instead::File(mode, &bytes));
         let name = format!("{}-{}.img", tool.name(), case.name());
         let path = self.rig.folder().join(name);
-        repack::replace(&built.path, &path, instead)?;
+        repack::replace(&built.path, &path, AGENT, instead)?;
         Ok(Built { path, ..built })
     }
 
@@ -244,6 +241,13 @@ impl<'a> Builds<'a> {
         };
         append().with_context(|| format!("append({})", image.display()))
     }
+}
+
+/// Writes what stands in for the command `vfio-bind` where images are built: of what is to be protected
+/// it says `list`.
+pub(super) fn stand_in(command: &Path, list: &str) -> Result<()> {
+    let script = format!("#!/bin/sh\n[ \"$*\" = protected ] || exit 1\ncat <<'END'\n{list}END\n");
+    files::write(command, script.as_bytes(), 0o755)
 }
 
 /// Whether an image has the list of protected functions, or its builder has warned that it has not.

@@ -1,7 +1,7 @@
 //! File systems of guests: ext4 images, made without root rights.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::{ORDERS_PATH, Orders};
@@ -84,7 +84,7 @@ pub fn make(path: &Path, init: &Path, orders: &Orders, system: Option<&System>) 
     if let Some(system) = system {
         system.place(root.path())?;
     }
-    mke2fs(path, &["-d".into(), root.path().to_owned()])
+    small(path, Some(root.path()))
 }
 
 /// Makes a file system at `path` with nothing in it.
@@ -92,13 +92,56 @@ pub fn make(path: &Path, init: &Path, orders: &Orders, system: Option<&System>) 
 /// # Errors
 /// Where mke2fs fails.
 pub fn empty(path: &Path) -> Result<()> {
-    mke2fs(path, &[])
+    small(path, None)
 }
 
-fn mke2fs(path: &Path, content: &[PathBuf]) -> Result<()> {
+/// A file system of its own, which is gone after one boot.
+fn small(path: &Path, content: Option<&Path>) -> Result<()> {
+    mke2fs(&FileSystem {
+        path,
+        label: "test",
+        content,
+        offset: 0,
+        size: 64 << 20,
+        journal: false,
+    })
+}
+
+/// A file system to make.
+#[derive(Clone, Copy, Debug)]
+pub struct FileSystem<'a> {
+    /// The file that it goes into, made where it is not there.
+    pub path: &'a Path,
+    /// Its label.
+    pub label: &'a str,
+    /// The folder with what is to be in it.
+    pub content: Option<&'a Path>,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// How large it is: a multiple of 1024.
+    pub size: u64,
+    /// Whether it has a journal: for one that is written to, and whose machine ends at once.
+    pub journal: bool,
+}
+
+/// Makes an ext4 that boot loaders of today can read.
+///
+/// # Errors
+/// Where mke2fs fails.
+pub fn mke2fs(what: &FileSystem<'_>) -> Result<()> {
     let mut mke2fs = MKE2FS.command()?;
-    // Gone after one boot: no journal.
-    mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal"]);
-    mke2fs.args(content).arg(path).arg("64M");
+    let journal = if what.journal {
+        "has_journal"
+    } else {
+        "^has_journal"
+    };
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-O"]);
+    mke2fs.arg(format!("{journal},^orphan_file,^metadata_csum_seed"));
+    mke2fs.args(["-L", what.label, "-E"]);
+    mke2fs.arg(format!("offset={}", what.offset));
+    if let Some(folder) = what.content {
+        mke2fs.arg("-d").arg(folder);
+    }
+    mke2fs.arg(what.path).arg(format!("{}k", what.size / 1024));
     command::output(&mut mke2fs).map(drop)
 }

@@ -2,10 +2,13 @@
 
 mod build;
 mod disk;
+mod guest;
+pub mod installed;
 mod mkinitcpio;
 mod mkosi;
 mod repack;
 mod root;
+pub mod storage;
 mod told;
 mod tool;
 
@@ -17,6 +20,7 @@ use anyhow::{Context, Result};
 use qemu_tests::architecture::Architecture;
 use qemu_tests::image::Case;
 use qemu_tests::judge;
+use qemu_tests::machine::TWIN_DISK;
 use qemu_tests::protocol::Record;
 use qemu_tests::report::Report;
 use qemu_tests::wire;
@@ -28,7 +32,7 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::Program;
-use crate::tools::{self, LZ4, MKE2FS, TAR, UNSHARE, XZ, ZSTD};
+use crate::tools::{self, LZ4, MCOPY, MKE2FS, MKFS_FAT, MMD, SFDISK, TAR, UNSHARE, XZ, ZSTD};
 use crate::unpacked;
 use crate::vm::Boot;
 pub use build::Builds;
@@ -44,6 +48,9 @@ const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergen
 
 /// What the systems with the tools are of, and so the machines that boot their images.
 const ARCHITECTURE: Architecture = Architecture::X86_64;
+
+/// The programs of this machine that lay out a disk for firmware.
+pub const DISK_TOOLS: [tools::Tool; 4] = [SFDISK, MKFS_FAT, MMD, MCOPY];
 
 /// The programs of this machine that builds of images need.
 pub const TOOLS: [tools::Tool; 6] = [MKE2FS, TAR, UNSHARE, LZ4, ZSTD, XZ];
@@ -200,13 +207,14 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     }
     let log = logs::folder()?.join(format!("{name}.log"));
     let machine = case.machine();
+    let nodes = twin_disk.as_deref().map(|file| (TWIN_DISK, file));
     let boot = Boot {
         machine: &machine,
         kernel: &rig.kernel(None, ARCHITECTURE)?,
-        image: &built.path,
+        image: Some(&built.path),
         firmware: None,
         disk: Some(&disk),
-        twin_disk: twin_disk.as_deref(),
+        nodes: nodes.as_slice(),
         cmdline: &cmdline,
         accelerator: &rig.settings.accelerator,
         limit: rig.settings.limit * tool.slowness(),

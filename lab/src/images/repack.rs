@@ -1,4 +1,4 @@
-//! What is in an image, and images with something else in the place of the agent.
+//! What is in an image, and images with something else in the place of one file.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -7,9 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use cpio::newc;
 
-use crate::supply::AGENT;
-
-/// What takes the agent's place.
+/// What takes a file's place.
 #[derive(Clone, Copy, Debug)]
 pub enum Instead<'a> {
     /// Nothing.
@@ -18,19 +16,20 @@ pub enum Instead<'a> {
     File(u32, &'a [u8]),
 }
 
-/// Copies the uncompressed image `from` to `to`, with `instead` in the place of the agent.
+/// Copies the uncompressed image `from` to `to`, with `instead` in the place of the file `wanted`, named
+/// without a slash in front.
 ///
 /// # Errors
-/// Where the image is not an archive, or has not exactly one agent.
-pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
+/// Where the image is not an archive, or has not exactly one such file.
+pub fn replace(from: &Path, to: &Path, wanted: &str, instead: Instead<'_>) -> Result<()> {
     let whole = || format!("copy({}, {})", from.display(), to.display());
     let file = File::create(to).with_context(|| format!("create({})", to.display()))?;
     let mut output = BufWriter::new(file);
-    let mut agents = 0;
+    let mut found = 0;
     entries(from, |entry, mut content| {
         let mut mode = entry.mode();
-        if place(entry) == AGENT {
-            agents += 1;
+        if place(entry) == wanted {
+            found += 1;
             match instead {
                 Instead::Nothing => return Ok(()),
                 Instead::File(other, bytes) => {
@@ -59,8 +58,8 @@ pub fn replace(from: &Path, to: &Path, instead: Instead<'_>) -> Result<()> {
         .and_then(|mut out| out.flush())
         .with_context(whole)?;
     ensure!(
-        agents == 1,
-        "{} has {agents} files {AGENT}, not one",
+        found == 1,
+        "{} has {found} files {wanted}, not one",
         from.display()
     );
     Ok(())
@@ -130,6 +129,7 @@ fn skip_zeros(input: &mut impl BufRead) -> std::io::Result<bool> {
 mod tests {
     use super::*;
     use crate::appended;
+    use crate::supply::AGENT;
 
     #[test]
     fn only_the_agent_is_another() {
@@ -147,16 +147,12 @@ mod tests {
             let bytes = std::fs::read(path(name)).unwrap();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        replace(
-            &path("a"),
-            &path("b"),
-            Instead::File(0o100_644, b"another!!"),
-        )
-        .unwrap();
+        let replace = |from, to, instead| replace(&path(from), &path(to), AGENT, instead);
+        replace("a", "b", Instead::File(0o100_644, b"another!!")).unwrap();
         assert_eq!(text("b").len(), text("a").len());
         assert_eq!(text("b").matches("the agent").count(), 1);
         assert_eq!(text("b").matches("another!!").count(), 1);
-        replace(&path("a"), &path("c"), Instead::Nothing).unwrap();
+        replace("a", "c", Instead::Nothing).unwrap();
         assert!(!text("c").contains(AGENT) && text("c").contains("policy.conf"));
         // As mkinitcpio does it: another archive in front.
         let two = [
@@ -165,12 +161,12 @@ mod tests {
             std::fs::read(path("a")).unwrap(),
         ];
         std::fs::write(path("e"), two.concat()).unwrap();
-        replace(&path("e"), &path("f"), Instead::Nothing).unwrap();
+        replace("e", "f", Instead::Nothing).unwrap();
         assert_eq!(text("f").matches("policy.conf").count(), 2);
         let agent = |name: &str| content(&path(name), AGENT).unwrap();
         assert_eq!(agent("e").as_deref(), Some(&b"the agent"[..]));
         assert_eq!(agent("f"), None);
         // Now there is none to replace.
-        replace(&path("c"), &path("d"), Instead::Nothing).unwrap_err();
+        replace("c", "d", Instead::Nothing).unwrap_err();
     }
 }

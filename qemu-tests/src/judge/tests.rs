@@ -7,6 +7,7 @@ use crate::machine::{GPU, GPU_AUDIO, Iommu, NIC, TWIN, pc};
 use crate::protocol::{End, Ending};
 use crate::report::Outcome;
 use crate::scenario::{BEFORE, NATIVES, Run};
+use crate::storage::{EMERGENCY, FREE, LIST, NEEDED, PROTECTED};
 
 const GROUP: u32 = 10;
 
@@ -306,4 +307,125 @@ fn the_built_kernel_lacks_some_native_drivers() {
     let native = |scenario: &Scenario| [gpu, nic].map(|device| scenario.native(&device));
     assert_eq!(native(&scenario()), [Some("bochs-drm"), Some("e1000")]);
     assert_eq!(native(&scenario().built_in()), [Some("bochs-drm"), None]);
+}
+
+/// The records of a system on two disks; `change` may spoil them.
+fn storage_evidence(listed: bool, change: impl FnOnce(&mut Vec<Record>)) -> (Evidence, String) {
+    let lines = PROTECTED.map(|start| format!("{start} # /: nvme1n1"));
+    let list = lines.join("\n") + "\n";
+    let taken: &[&str] = if listed { &[FREE] } else { &[] };
+    let Record::Snapshot(mut natives) = snapshot(NATIVES, taken, true) else {
+        panic!("a snapshot")
+    };
+    for address in NEEDED {
+        let mut disk = natives.function(FREE).unwrap().clone();
+        (disk.address, disk.driver) = (address.to_owned(), Some("nvme".to_owned()));
+        natives.functions.push(disk);
+    }
+    let disk = |address: &str, outcome: &str| {
+        format!(
+            r#"{{"address":"{address}","vendor":"1b36","device":"0010","subvendor":"1af4","subdevice":"1100",
+                "class":"010802","group":1,"driver_before":null,"driver_now":null,"outcome":"{outcome}"}}"#
+        )
+    };
+    let [first, second] = NEEDED;
+    let report = format!(
+        r#"{{"schema":1,"kernel":"6.1","state":"applied","iommu":{{"kind":"intel"}},"policy":{{}},
+            "functions":[{},{},{}],"exit":1,"elapsed_us":9}}"#,
+        disk(FREE, "bound"),
+        disk(first, "refused"),
+        disk(second, "refused")
+    );
+    let inherited = Inherited {
+        report: listed.then_some(report),
+        kept: if listed { list.clone() } else { String::new() },
+        ..Inherited::default()
+    };
+    let ran = Ran {
+        command: LIST.to_owned(),
+        ending: Ending::Exited(0),
+        output: lines.to_vec(),
+        writes: Vec::new(),
+        records: std::collections::BTreeMap::new(),
+        disk: String::new(),
+    };
+    let evidence = evidence(|records| {
+        let end = Record::Verdict(Verdict {
+            scenario: Stack::Group.name().to_owned(),
+            broken: String::new(),
+        });
+        let booted = records.remove(0);
+        *records = vec![
+            booted,
+            Record::Inherited(inherited),
+            Record::Snapshot(natives),
+            Record::Ran(ran),
+            end,
+        ];
+        change(records);
+    });
+    (evidence, list)
+}
+
+#[test]
+fn a_system_on_two_disks_tells_both_and_keeps_both() {
+    let failures = |boot, change: fn(&mut Vec<Record>)| {
+        let (evidence, list) = storage_evidence(boot == Boot::Listed, change);
+        let judgement = judge_storage(Stack::Group, boot, &list, &evidence);
+        let failures = judgement.failures.iter().map(ToString::to_string);
+        failures.collect::<Vec<_>>()
+    };
+    let forget: fn(&mut Vec<Record>) = |records| {
+        if let Record::Ran(ran) = &mut records[3] {
+            ran.output.pop();
+        }
+    };
+    let warn: fn(&mut Vec<Record>) = |records| {
+        if let Record::Ran(ran) = &mut records[3] {
+            ran.output.push("vfio-bind: not protected: /: x".to_owned());
+        }
+    };
+    let lose: fn(&mut Vec<Record>) = |records| {
+        if let Record::Snapshot(natives) = &mut records[2] {
+            natives.functions.last_mut().unwrap().driver = Some("vfio-pci".to_owned());
+        }
+    };
+    let idle: fn(&mut Vec<Record>) = |records| records[1] = Record::Inherited(Inherited::default());
+    for boot in [Boot::Native, Boot::Listed] {
+        assert_eq!(failures(boot, |_| {}), [""; 0]);
+        for (change, piece) in [
+            (forget, "the list: expected"),
+            (warn, "not protected"),
+            (lose, "the driver of 0000:04:00.0"),
+        ] {
+            let failures = failures(boot, change);
+            assert!(
+                failures.len() == 1 && failures[0].contains(piece),
+                "{piece}: {failures:#?}"
+            );
+        }
+    }
+    assert_eq!(failures(Boot::Listed, idle).len(), 2);
+}
+
+#[test]
+fn a_system_without_its_second_disk_fails_as_it_must() {
+    let console = |taken: &str, complaint: &str| Evidence {
+        console: format!("[  9.0] vfio-bind: {taken}: (none) -> vfio-pci (x)\n{complaint}\n"),
+        exit: Some(0),
+        over_time: None,
+    };
+    let failures = |evidence| {
+        let judgement = judge_storage(Stack::Fstab, Boot::HalfListed, "", &evidence);
+        judgement.failures.len()
+    };
+    let [first, second] = NEEDED;
+    let good = console(second, EMERGENCY);
+    assert_eq!(failures(good.clone()), 0);
+    assert_eq!(failures(console(first, EMERGENCY)), 1);
+    assert_eq!(failures(console(second, "")), 1);
+    let over_time = Some(240);
+    assert_eq!(failures(Evidence { over_time, ..good }), 1);
+    let (up, _) = storage_evidence(true, |_| {});
+    assert_eq!(failures(up), 3);
 }

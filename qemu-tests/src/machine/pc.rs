@@ -52,6 +52,10 @@ pub const CARD_READER_MOVED: &str = "0000:02:03.0";
 pub const NVME_MOVED: &str = "0000:03:00.0";
 /// What came with [`with_twin_disk`]: a disk of the make of [`NVME`], with a file system on it.
 pub const MOUNTED: &str = "0000:03:00.0";
+/// With [`with_system_disks`] that disk has the root file system.
+pub const ROOT_DISK: &str = MOUNTED;
+/// What came with [`with_system_disks`]: another disk of the same make, of the same system.
+pub const SECOND_DISK: &str = "0000:04:00.0";
 /// A network card with a serial number, labelled by the firmware.
 pub const LAN: &str = "0000:00:06.0";
 
@@ -260,6 +264,28 @@ pub fn with_twin_disk(iommu: Iommu) -> Machine {
 
 /// The block device node that is the second disk of [`with_twin_disk`].
 pub const TWIN_DISK: &str = "twin";
+
+/// The same with a third disk, whose content is that of the node [`THIRD_DISK`].
+///
+/// ```text
+/// 0000:00 ─┬─ 04.0  root port ────── 02 ─── 00.0  NVMe          a group of its own
+///          ├─ 06.0  root port ────── 03 ─── 00.0  NVMe          a group of its own
+///          └─ 09.0  root port ────── 04 ─── 00.0  NVMe          a group of its own
+/// ```
+#[must_use]
+#[rustfmt::skip]
+pub fn with_system_disks(iommu: Iommu) -> Machine {
+    let mut machine = with_twin_disk(iommu);
+    machine.arguments.extend([
+        "-device", "pcie-root-port,id=port4,bus=pcie.0,addr=09.0,chassis=4,slot=4",
+        "-device", "nvme,bus=port4,addr=00.0,drive=third,serial=third",
+    ]);
+    machine.devices.push(disk(SECOND_DISK));
+    machine
+}
+
+/// The block device node that is the third disk of [`with_system_disks`].
+pub const THIRD_DISK: &str = "third";
 
 /// The devices that [`framebuffer`]'s scenarios speak of.
 const SCREEN: [Device; 2] = [

@@ -2,10 +2,11 @@
 
 use anyhow::{Result, ensure};
 use lab::debian::Debian;
-use lab::images::{self, Builds};
+use lab::images::{self, Builds, installed, storage};
 use lab::progress::say;
 use lab::rig::Rig;
 use lab::{boots, matrix, row, schedule};
+use qemu_tests::installed::Loader;
 use qemu_tests::scenario::Scenario;
 
 use super::conclude;
@@ -20,6 +21,8 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     let seed = options.run.seed();
     if options.list {
         print!("{}", boots::list(&qemu_tests::scenarios::all(seed)));
+        print!("\n{}", storage::list());
+        print!("\n{}", installed::list());
         print!("\n{}", matrix::names());
         return Ok(true);
     }
@@ -45,12 +48,25 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
         let rows = schedule::run(&tasks, &rig, jobs, rules)?;
         return Ok(conclude(&rows, rules, &row::report(&rows, rules)));
     }
+    let (stacks, names) = storage::choose(&options.names);
+    let (mut loaders, names) = installed::choose(&names);
+    if options.disk {
+        loaders = Loader::ALL.to_vec();
+    }
+    let others = !(stacks.is_empty() && loaders.is_empty());
     let scenarios = match options.matrix {
         true => qemu_tests::matrix::all(),
-        false => boots::choose(seed, &options.names)?,
+        // Where nothing else is named.
+        false if names.is_empty() && others => Vec::new(),
+        false => boots::choose(seed, &names)?,
     };
-    tell(&scenarios, &rig, options);
-    let rows = schedule::run(&boots::tasks(&rig, &scenarios), &rig, jobs, rules)?;
+    if !scenarios.is_empty() {
+        tell(&scenarios, &rig, options);
+    }
+    let mut tasks = boots::tasks(&rig, &scenarios);
+    tasks.extend(storage::tasks(&rig, &stacks));
+    tasks.extend(installed::tasks(&rig, &loaders));
+    let rows = schedule::run(&tasks, &rig, jobs, rules)?;
     let table = match options.matrix {
         true => row::shortcomings(&rows, rules) + &matrix::render(&rows),
         false => row::report(&rows, rules),

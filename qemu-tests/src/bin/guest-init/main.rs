@@ -95,6 +95,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Mount(address) => mounted::mount_disk(address),
         Step::DefaultRoute(address) => network::lead_out(address),
         Step::Run(command) => channel.send(&Record::Ran(program::run(command)?)),
+        Step::Script(path) => channel.send(&Record::Ran(program::run_script(path)?)),
         Step::Switch(slot, on) => slots::switch(slot, *on),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses);

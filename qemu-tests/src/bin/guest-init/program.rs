@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::{Ending, Ran};
@@ -19,8 +20,20 @@ const RECORDS: &str = "/run/vfio-bind";
 /// Where outputs go: a pipe would have to be emptied.
 const OUTPUT: &str = "/run/output";
 
+/// A script builds an image of a whole system.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
+
 /// Runs a program with the arguments behind its name.
 pub(crate) fn run(command: &str) -> Result<Ran> {
+    run_within(command, LIMIT)
+}
+
+/// Runs a script by the shell, until a command in it fails.
+pub(crate) fn run_script(path: &str) -> Result<Ran> {
+    run_within(&format!("sh -e {path}"), SCRIPT_LIMIT)
+}
+
+fn run_within(command: &str, limit: Duration) -> Result<Ran> {
     let mut words = command.split_whitespace();
     let program = format!("{FOLDER}/{}", words.next().unwrap_or_default());
     let output = File::create(OUTPUT).with_context(|| format!("create({OUTPUT})"))?;
@@ -33,7 +46,7 @@ pub(crate) fn run(command: &str) -> Result<Ran> {
         .stderr(errors)
         .spawn();
     let ending = match child {
-        Ok(mut child) => finish(&mut child, LIMIT)?,
+        Ok(mut child) => finish(&mut child, limit)?,
         Err(error) => Ending::NotStarted(format!("{program}: {error}")),
     };
     let writes = watch.finish()?;
@@ -53,6 +66,10 @@ pub(crate) fn run(command: &str) -> Result<Ran> {
 /// The record of the boot, and those of later runs, each in a folder of its own.
 fn records() -> Result<BTreeMap<String, String>> {
     const NAME: &str = "report.json";
+    // Without an agent in the image there is none.
+    if !fs::exists(RECORDS).with_context(|| format!("stat({RECORDS})"))? {
+        return Ok(BTreeMap::new());
+    }
     let mut places = vec![NAME.to_owned()];
     for entry in files::list(RECORDS)?.iter().filter(|path| path.is_dir()) {
         let folder = entry.file_name().unwrap_or_default().to_string_lossy();
