@@ -3,7 +3,7 @@
 //!
 //! Each is booted three times ([`Boot`]): by itself, where it tells the list; with the list, while all
 //! disks are asked for by their ID; and with the list that one makes who looks at the root's disk only.
-//! That last boot must fail, or the second proves nothing.
+//! That last boot must fail while the agent gives nothing back, or the second proves nothing.
 
 use crate::machine::{Iommu, Machine, NVME, ROOT_DISK, SECOND_DISK, with_system_disks};
 use crate::protocol::{Orders, Step};
@@ -164,7 +164,9 @@ impl Stack {
         let common = format!("root={} ro mitigations=off", self.root());
         match boot {
             Boot::Native => common,
-            Boot::Listed | Boot::HalfListed => format!("{common} {ASKED}"),
+            Boot::Listed => format!("{common} {ASKED}"),
+            // Or the root that does not appear would have the disk back.
+            Boot::HalfListed => format!("{common} {ASKED} vfio.onfail=hold"),
         }
     }
 
