@@ -58,6 +58,7 @@ pub fn tell_rest(record: &Record<'_>) {
         match unmatched.selector.source {
             _ if record.inventory.is_empty() => {}
             Source::KernelIds => info!("{unmatched}"),
+            _ if unmatched.moved => info!("{unmatched}"),
             _ => error!("{unmatched}"),
         }
     }

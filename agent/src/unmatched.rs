@@ -12,7 +12,7 @@ use crate::selector::{Selector, Source, Target};
 
 /// The selectors of the owner that match no function, with what comes nearest; exclusions that match
 /// none are [problems](crate::presence). Where another ID sits in the place that one names, a step of the
-/// plan says so already.
+/// plan says so already: there only what has the ID now is left to say.
 pub fn unmatched<'a>(record: &Record<'a>) -> impl Iterator<Item = Unmatched<'a>> {
     let (inventory, plan) = (record.inventory, record.plan);
     let means = |selector: &Selector<'_>| {
@@ -22,13 +22,14 @@ pub fn unmatched<'a>(record: &Record<'a>) -> impl Iterator<Item = Unmatched<'a>>
     let told = |at| plan.steps.iter().any(|step| step.why == Why::Selected(at));
     let takes = |s: &Selector<'_>| !s.excludes || s.source == Source::Protect;
     let all = (0..=u16::MAX).zip(&record.policy.selectors);
-    all.filter(move |(at, s)| takes(s) && !means(s) && !told(*at))
-        .map(|(_, selector)| selector)
-        .filter(|s| !(s.excludes && comes_later(s, inventory)))
-        .map(|selector| Unmatched {
+    all.filter(move |(_, s)| takes(s) && !means(s))
+        .filter(|(_, s)| !(s.excludes && comes_later(s, inventory)))
+        .map(move |(at, selector)| Unmatched {
             selector,
             near: nearest(selector, inventory),
+            moved: told(at),
         })
+        .filter(|unmatched| !unmatched.moved || unmatched.has_moved())
 }
 
 /// A function that an owner may have meant: what the selector describes in another place, another
@@ -81,11 +82,24 @@ pub struct Unmatched<'a> {
     pub selector: &'a Selector<'a>,
     /// What may have been meant.
     pub near: Option<&'a Function>,
+    /// Whether the plan tells that something else sits in the place that it names.
+    pub moved: bool,
+}
+
+impl Unmatched<'_> {
+    /// Whether what the selector expects sits elsewhere.
+    fn has_moved(&self) -> bool {
+        let expected = self.selector.expected.zip(self.near);
+        expected.is_some_and(|(expected, near)| expected.matches(&near.id))
+    }
 }
 
 impl fmt::Display for Unmatched<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let near = self.near.map(|near| (near.address, near.id));
+        if let (true, Some((address, id))) = (self.moved, near) {
+            return write!(f, "{}: {address} is {id} now", self.selector);
+        }
         write!(f, "{} {}", self.selector, Nothing(near))
     }
 }

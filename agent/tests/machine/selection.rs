@@ -219,6 +219,11 @@ fn something_else_in_its_place_is_refused_with_both_ids() {
         "8086:1572 sits there now, which is not what the selector names"
     );
     assert_eq!(result.unmatched, [""; 0], "one row says it all");
+    let moved = run(&machine, "vfio.bind=04:00.0@144d:a808");
+    assert_eq!(
+        moved.unmatched,
+        ["vfio.bind=04:00.0@144d:a808: 0000:05:00.0 is 144d:a808 now"]
+    );
     assert_eq!(result.exit, EXIT_NOT_BOUND);
     assert_eq!(machine.take_events(), [""; 0]);
 

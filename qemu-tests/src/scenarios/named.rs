@@ -38,7 +38,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:02:01.0@1b36:0010",
             refused(Run::new("agent").refused(&[NIC_MOVED]))
                 .says("8086:100e sits there now")
-                .says("0000:02:01.0@1b36:0010 matches no function of this machine; nearest is 0000:03:00.0"),
+                .says("0000:02:01.0@1b36:0010: 0000:03:00.0 is 1b36:0010 now"),
         )
         .with_more_cards(),
         Scenario::new(
@@ -73,19 +73,25 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "class",
             "a class names every function of it, and what it sweeps up beside a protected one stays",
             "vfio.bind=class:0805,class:0108 vfio.protect=0000:01:01.0",
-            Run::new("agent").bound(&[NVME]).refused(&[CARD_READER]).exit(1),
+            Run::new("agent")
+                .bound(&[NVME])
+                .refused(&[CARD_READER])
+                .exit(1),
         ),
         Scenario::new(
             "protected-sibling",
             "a protected sibling keeps its whole group, before the first write",
             "vfio.bind=0000:01:02.0 vfio.protect=00:03.0/01.0",
-            refused(Run::new("agent").refused(&[SOUND])).says("0000:01:01.0 of its IOMMU group is protected"),
+            refused(Run::new("agent").refused(&[SOUND]))
+                .says("0000:01:01.0 of its IOMMU group is protected"),
         ),
         Scenario::new(
             "variant",
             "the vfio driver made for a model takes it, found in the image's own index of modules",
             "vfio.bind=0000:02:00.0",
-            Run::new("agent").bound(&[NVME]).says("-> vfio_bind_variant"),
+            Run::new("agent")
+                .bound(&[NVME])
+                .says("-> vfio_bind_variant"),
         )
         .with_module(VARIANT)
         .driver(VARIANT),
