@@ -43,8 +43,13 @@ pub fn write(path: &Path, content: Content<'_>) -> Result<()> {
     if let Some(list) = content.protected {
         check_list(list)?;
     }
+    wrap(path, &|plain| pack(plain, content))
+}
+
+/// Writes in that form what `pack` writes as an archive.
+pub(crate) fn wrap(path: &Path, pack: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
     let plain = tempfile::NamedTempFile::new().context("a file for an archive")?;
-    pack(plain.path(), content)?;
+    pack(plain.path())?;
     let bytes = fs::read(plain.path()).context("read(archive)")?;
     let compress = || -> std::io::Result<()> {
         let mut out = BufWriter::new(File::create(path)?);

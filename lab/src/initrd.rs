@@ -216,6 +216,18 @@ impl Archive {
         write().with_context(|| format!("write({}, {place})", self.path.display()))
     }
 
+    /// Adds the node of a character device, for root alone.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn add_node(&mut self, place: &str, major: u32, minor: u32) -> Result<()> {
+        const CHARACTER_DEVICE: u32 = 0o020_600;
+        let entry = newc::Builder::new(place).mode(CHARACTER_DEVICE);
+        let entry = entry.rdev_major(major).rdev_minor(minor);
+        let written = entry.write(&mut self.out, 0).finish().map(drop);
+        written.with_context(|| format!("write({}, {place})", self.path.display()))
+    }
+
     /// Adds a file of this machine.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::tool::{IMAGE, Tool};
 use crate::appended;
 use crate::command;
 use crate::files::{self, link_tree};
-use crate::initrd::{self, Choice};
+use crate::initrd::{self, Archive, Choice, FOLDER};
 use crate::lack::Memo;
 use crate::progress::say;
 use crate::rig::Rig;
@@ -224,10 +224,11 @@ impl<'a> Builds<'a> {
         Ok(Built { path, time })
     }
 
-    /// Appends what `cargo xtask cpio` makes to an image, as `cat` does. An archive has no builder to
-    /// ask: with a policy goes what its owner has asked for.
+    /// Appends what `cargo xtask cpio` makes to an image, as `cat` does, and the node of the kernel log that
+    /// images of dracut have: a /dev that is not empty is still none with VFIO's nodes. An archive has no
+    /// builder to ask: with a policy goes what its owner has asked for.
     fn append_archive(&self, image: &Path, policy: Option<&Path>) -> Result<()> {
-        let [path, list] = ["archive", "list"].map(|end| image.with_extension(end));
+        let [path, list, nodes] = ["archive", "list", "nodes"].map(|end| image.with_extension(end));
         files::write(&list, PROTECTED.as_bytes(), 0o644)?;
         let content = appended::Content {
             agent: &self.rig.agent(ARCHITECTURE)?,
@@ -235,9 +236,18 @@ impl<'a> Builds<'a> {
             protected: policy.map(|_| list.as_path()),
         };
         appended::write(&path, content)?;
+        appended::wrap(&nodes, &|plain| {
+            let mut archive = Archive::create(plain)?;
+            archive.add("dev/", FOLDER, b"")?;
+            archive.add_node("dev/kmsg", 1, 11)?;
+            archive.finish()
+        })?;
         let append = || -> std::io::Result<()> {
             let mut out = fs::OpenOptions::new().append(true).open(image)?;
-            std::io::copy(&mut fs::File::open(&path)?, &mut out).map(drop)
+            for part in [&path, &nodes] {
+                std::io::copy(&mut fs::File::open(part)?, &mut out)?;
+            }
+            Ok(())
         };
         append().with_context(|| format!("append({})", image.display()))
     }

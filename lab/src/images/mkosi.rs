@@ -59,6 +59,12 @@ const EXTRA: &str = "etc/mkosi-initrd/mkosi.extra";
 const WANTS: &str = "usr/lib/systemd/system/sysinit.target.wants";
 /// What they lead to.
 const UNITS: [&str; 2] = ["../vfio-bind.service", "../vfio-bind-root.target"];
+/// What gives the watch over the root device more time, as the machine gives the device: one that is
+/// emulated on a busy host needs it.
+const PATIENCE: (&str, &str) = (
+    "usr/lib/systemd/system/vfio-bind-root.target.d/patience.conf",
+    "[Unit]\nJobTimeoutSec=200\n",
+);
 /// What systemd-modules-load reads in the image.
 const LOAD: &str = "etc/modules-load.d/native.conf";
 
@@ -96,7 +102,8 @@ pub fn add_ours(root: &Path, configured: bool) -> Result<()> {
         std::os::unix::fs::symlink(unit, &link)
             .with_context(|| format!("symlink({})", link.display()))?;
     }
-    Ok(())
+    let (place, text) = PATIENCE;
+    write(&root.join(EXTRA), place, text)
 }
 
 /// The command that builds an image for `release`. It is for any machine: this one's modules say

@@ -102,6 +102,12 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
         let what = format!("the driver of {} before the agent", function.address);
         failures.equal(what, "none", before);
     }
+    for group in &report.groups {
+        // Without devtmpfs there is no node to ask.
+        let what = format!("whether VFIO calls group {} viable", group.group);
+        let told = |viable| format!("{viable:?}");
+        failures.equal(what, told(Some(true)), told(group.viable));
+    }
     let given_back = case.given_back().into_iter();
     let given_back: Vec<_> = given_back.map(|a| format!("{a} {DISK}")).collect();
     let what = "what the record says was given back";
