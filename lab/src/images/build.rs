@@ -254,9 +254,13 @@ impl<'a> Builds<'a> {
 }
 
 /// Writes what stands in for the command `vfio-bind` where images are built: of what is to be protected
-/// it says `list`.
+/// it says `list`, and it knows one mistake of a policy.
 pub(super) fn stand_in(command: &Path, list: &str) -> Result<()> {
-    let script = format!("#!/bin/sh\n[ \"$*\" = protected ] || exit 1\ncat <<'END'\n{list}END\n");
+    const CHECK: &str = "sed -n /vfio.bnid/= /etc/vfio-bind/policy.conf | \
+                         sed 's|.*|/etc/vfio-bind/policy.conf:&: vfio.bnid is no parameter|'";
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\nprotected) cat <<'END'\n{list}END\n;;\ncheck) {CHECK};;\n*) exit 1;;\nesac\n"
+    );
     files::write(command, script.as_bytes(), 0o755)
 }
 
