@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use lab::debian::Debian;
-use lab::images::{self, Builds, storage};
+use lab::images::{self, Builds};
 use lab::progress::say;
 use lab::rig::Rig;
 use lab::{boots, row, schedule};
 use qemu_tests::scenarios;
-use qemu_tests::storage::Stack;
 
 use super::conclude;
 use crate::build::Workshop;
@@ -47,9 +46,6 @@ pub fn run(
     tasks.extend(boots::tasks(&rig, own));
     tasks.extend(images::tasks(&rig, &builds, &images));
     tasks.extend(boots::tasks(&rig, others));
-    if all {
-        tasks.extend(storage::tasks(&rig, &Stack::ALL));
-    }
     say(format_args!(
         "{} rows, on Linux {} where they name no kernel, {} at a time, seed {}",
         tasks.len(),
