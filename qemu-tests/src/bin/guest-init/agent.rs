@@ -1,24 +1,21 @@
 //! The agent, run as an initramfs hook runs it and watched from outside.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Read};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use qemu_tests::protocol::{AgentOrder, AgentRun, Ending};
+use qemu_tests::protocol::{AgentOrder, AgentRun};
 
 use crate::files;
 use crate::places;
+use crate::program;
 use crate::watch::Watch;
 
 /// Where the image holds it.
 pub(crate) const AGENT: &str = "/usr/bin/vfio-bind-agent";
-/// Where what it prints goes: a pipe would have to be emptied.
-const OUTPUT: &str = "/run/printed";
 /// Where it leaves its record.
 const REPORT: &str = "/run/vfio-bind/report.json";
 /// How its lines in the kernel log start.
@@ -41,14 +38,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         Some(place) => places::command(place)?,
         None => Command::new(AGENT),
     };
-    let output = File::create(OUTPUT).with_context(|| format!("create({OUTPUT})"))?;
-    let errors = output.try_clone().context("dup")?;
-    command.args(&order.arguments).stdin(Stdio::null());
-    let ending = match command.stdout(output).stderr(errors).spawn() {
-        Ok(mut child) => finish(&mut child, LIMIT)?,
-        Err(error) => Ending::NotStarted(format!("{AGENT}: {error}")),
-    };
-    let printed = fs::read(OUTPUT).with_context(|| format!("read({OUTPUT})"))?;
+    let (ending, output) = program::outcome(command.args(&order.arguments), LIMIT)?;
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let writes = watch.finish()?;
     drop(cmdline);
@@ -59,10 +49,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         elapsed_ms,
         report,
         log: log.lines()?,
-        output: String::from_utf8_lossy(&printed)
-            .lines()
-            .map(str::to_owned)
-            .collect(),
+        output,
         writes,
     })
 }
@@ -73,25 +60,6 @@ pub(crate) fn report() -> Result<Option<String>> {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context(format!("read({REPORT})")),
-    }
-}
-
-/// Waits for a child, but not longer than `limit`: then it is killed.
-pub(crate) fn finish(child: &mut Child, limit: Duration) -> Result<Ending> {
-    let started = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().context("wait")? {
-            return Ok(match (status.code(), status.signal()) {
-                (Some(code), _) => Ending::Exited(code),
-                (None, signal) => Ending::Signalled(signal.unwrap_or_default()),
-            });
-        }
-        if started.elapsed() > limit {
-            child.kill().context("kill")?;
-            // A process that hangs in the kernel cannot be waited for: the machine ends anyway.
-            return Ok(Ending::TimedOut(limit.as_secs()));
-        }
-        thread::sleep(Duration::from_millis(2));
     }
 }
 

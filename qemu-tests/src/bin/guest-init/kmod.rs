@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use qemu_tests::protocol::{Ending, Loaded};
 
-use crate::agent::finish;
+use crate::program::finish;
 
 /// Probing a whole bus in an emulated machine takes seconds, not more.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);

@@ -1,14 +1,16 @@
-//! Programs of the real root, run as its owner runs them and watched from outside.
+//! Programs, run and watched from outside; those of the real root as its owner runs them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::{Ending, Ran};
 
-use crate::agent::{LIMIT, finish};
+use crate::agent::LIMIT;
 use crate::files;
 use crate::mounted;
 use crate::watch::Watch;
@@ -36,31 +38,51 @@ pub(crate) fn run_script(path: &str) -> Result<Ran> {
 fn run_within(command: &str, limit: Duration) -> Result<Ran> {
     let mut words = command.split_whitespace();
     let program = format!("{FOLDER}/{}", words.next().unwrap_or_default());
-    let output = File::create(OUTPUT).with_context(|| format!("create({OUTPUT})"))?;
-    let errors = output.try_clone().context("dup")?;
     let watch = Watch::start()?;
-    let child = Command::new(&program)
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .spawn();
-    let ending = match child {
-        Ok(mut child) => finish(&mut child, limit)?,
-        Err(error) => Ending::NotStarted(format!("{program}: {error}")),
-    };
+    let (ending, output) = outcome(Command::new(program).args(words), limit)?;
     let writes = watch.finish()?;
-    let text = fs::read(OUTPUT).with_context(|| format!("read({OUTPUT})"))?;
-    let text = String::from_utf8_lossy(&text);
     let disk = mounted::store().err();
     Ok(Ran {
         command: command.to_owned(),
         ending,
-        output: text.lines().map(str::to_owned).collect(),
+        output,
         writes,
         records: records()?,
         disk: disk.map_or(String::new(), |error| format!("{error:#}")),
     })
+}
+
+/// Runs a command; how it ended, and what it printed on both of its outputs.
+pub(crate) fn outcome(command: &mut Command, limit: Duration) -> Result<(Ending, Vec<String>)> {
+    let output = File::create(OUTPUT).with_context(|| format!("create({OUTPUT})"))?;
+    let errors = output.try_clone().context("dup")?;
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    let ending = match command.spawn() {
+        Ok(mut child) => finish(&mut child, limit)?,
+        Err(error) => Ending::NotStarted(format!("{command:?}: {error}")),
+    };
+    let text = fs::read(OUTPUT).with_context(|| format!("read({OUTPUT})"))?;
+    let text = String::from_utf8_lossy(&text);
+    Ok((ending, text.lines().map(str::to_owned).collect()))
+}
+
+/// Waits for a child, but not longer than `limit`: then it is killed.
+pub(crate) fn finish(child: &mut Child, limit: Duration) -> Result<Ending> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().context("wait")? {
+            return Ok(match (status.code(), status.signal()) {
+                (Some(code), _) => Ending::Exited(code),
+                (None, signal) => Ending::Signalled(signal.unwrap_or_default()),
+            });
+        }
+        if started.elapsed() > limit {
+            child.kill().context("kill")?;
+            // A process that hangs in the kernel cannot be waited for: the machine ends anyway.
+            return Ok(Ending::TimedOut(limit.as_secs()));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// The record of the boot, and those of later runs, each in a folder of its own.
