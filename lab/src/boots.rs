@@ -39,23 +39,19 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, scenarios: &'a [Scenario]) -> Vec<Task<'a>> {
 
 /// What came of a boot.
 fn row(name: &str, booted: Booted) -> Row {
-    let judgement = booted.judgement;
-    let verdict = match (judgement.failures.is_empty(), judgement.ended_well) {
-        (true, _) => Verdict::Passed,
-        (false, true) => Verdict::Failed,
-        (false, false) => Verdict::Broken,
+    let otherwise = match booted.judgement.ended_well {
+        true => Verdict::Failed,
+        false => Verdict::Broken,
     };
-    let mut details: Vec<_> = judgement.failures.iter().map(ToString::to_string).collect();
-    if verdict != Verdict::Passed {
-        details.push(format!("log: {}", booted.log.display()));
-    }
-    Row {
-        verdict,
-        time: booted.elapsed,
-        release: judgement.release,
-        details,
-        ..Row::passed(name)
-    }
+    let mut row = Row::passed(name);
+    row.add_boot(
+        None,
+        booted.elapsed,
+        booted.judgement,
+        otherwise,
+        &booted.log,
+    );
+    row
 }
 
 /// Every scenario there is, those of a test run first.

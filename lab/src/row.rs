@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::path::Path;
 use std::time::Duration;
+
+use qemu_tests::judge::Judgement;
 
 use crate::lack::{Trouble, Unavailable};
 use crate::table;
@@ -91,6 +94,31 @@ impl Row {
             note: String::new(),
             release: String::new(),
             details: Vec::new(),
+        }
+    }
+
+    /// Takes in what was judged of a boot that lasted `time`: where a demand was not met the row is
+    /// `otherwise`. `boot` names it in a row of several.
+    pub fn add_boot(
+        &mut self,
+        boot: Option<&str>,
+        time: Duration,
+        judgement: Judgement,
+        otherwise: Verdict,
+        log: &Path,
+    ) {
+        self.time += time;
+        if !judgement.failures.is_empty() {
+            self.verdict = otherwise;
+            let told = judgement.failures.iter().map(|failure| match boot {
+                Some(boot) => format!("{boot}: {failure}"),
+                None => failure.to_string(),
+            });
+            self.details.extend(told);
+            self.details.push(format!("log: {}", log.display()));
+        }
+        if !judgement.release.is_empty() {
+            self.release = judgement.release;
         }
     }
 

@@ -198,21 +198,9 @@ pub fn boot(rig: &Rig<'_>, case: Case) -> Result<Row> {
     let time = started.elapsed();
     let kept = [work.policy.as_str(), LIST].concat();
     let judgement = judge::judge_unpacked(&name, &paths, &kept, &evidence);
-    let mut details: Vec<_> = judgement.failures.iter().map(ToString::to_string).collect();
-    let verdict = match details.is_empty() {
-        true => Verdict::Passed,
-        false => Verdict::Failed,
-    };
-    if verdict == Verdict::Failed {
-        details.push(format!("log: {}", log.display()));
-    }
-    Ok(Row {
-        verdict,
-        time,
-        release: judgement.release,
-        details,
-        ..Row::passed(&name)
-    })
+    let mut row = Row::passed(&name);
+    row.add_boot(None, time, judgement, Verdict::Failed, &log);
+    Ok(row)
 }
 
 /// The bytes of one boot, as they grow.

@@ -147,94 +147,85 @@ pub struct Judgement {
 /// Compares `evidence` with every demand of `scenario`.
 #[must_use]
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
-    let mut failures = Failures::default();
-    let decoded = wire::decode(&evidence.console);
-    let records = Records::sort(decoded.records);
-    ending::judge(
+    let architecture = scenario.architecture();
+    judge_boot(
         &scenario.name,
-        scenario.architecture(),
+        architecture,
         evidence,
-        decoded.error,
-        &records,
-        &mut failures,
-    );
-    let ended_well = failures.0.is_empty();
-    if ended_well {
-        // Without a proper end the rest would only say again that something is missing.
-        state::judge(scenario, &records, &mut failures);
-        for run in &scenario.runs {
-            run::judge(scenario, run, &records, &mut failures);
-        }
-        ids::judge(scenario, &records, &mut failures);
-        memory::judge(scenario, &records, &mut failures);
-    }
-    Judgement {
-        ended_well,
-        release: records.release,
-        failures: failures.0,
-    }
+        |records, failures| {
+            state::judge(scenario, records, failures);
+            for run in &scenario.runs {
+                run::judge(scenario, run, records, failures);
+            }
+            ids::judge(scenario, records, failures);
+            memory::judge(scenario, records, failures);
+        },
+    )
 }
 
 /// Compares `evidence` with every demand of a boot through an image that a real tool built.
 #[must_use]
 pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
-    let mut failures = Failures::default();
-    let decoded = wire::decode(&evidence.console);
-    let records = Records::sort(decoded.records);
-    ending::judge(
-        name,
-        Architecture::X86_64,
-        evidence,
-        decoded.error,
-        &records,
-        &mut failures,
-    );
-    let ended_well = failures.0.is_empty();
-    if ended_well {
-        image::judge(case, &records, &mut failures);
-    }
-    Judgement {
-        ended_well,
-        release: records.release,
-        failures: failures.0,
-    }
+    judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+        image::judge(case, records, failures);
+    })
 }
 
 /// Compares `evidence` with every demand of a boot of a system that firmware boots from its disk.
 #[must_use]
 pub fn judge_installed(name: &str, boot: crate::installed::Boot, evidence: &Evidence) -> Judgement {
-    let mut failures = Failures::default();
-    let decoded = wire::decode(&evidence.console);
-    let records = Records::sort(decoded.records);
-    ending::judge(
-        name,
-        Architecture::X86_64,
-        evidence,
-        decoded.error,
-        &records,
-        &mut failures,
-    );
-    let ended_well = failures.0.is_empty();
-    if ended_well {
-        installed::judge(boot, &records, &mut failures);
-    }
-    Judgement {
-        ended_well,
-        release: records.release,
-        failures: failures.0,
-    }
+    judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+        installed::judge(boot, records, failures);
+    })
 }
 
 /// Compares `evidence` with what is to be found after the kernel has unpacked several archives, the last
 /// of them with an agent, a policy and a list: `paths`, and `kept` as the agent keeps it of the files.
 #[must_use]
 pub fn judge_unpacked(name: &str, paths: &[String], kept: &str, evidence: &Evidence) -> Judgement {
+    judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+        failures.equal("what was unpacked", list(paths), list(&records.found));
+        let inherited = records.inherited.iter();
+        let found: String = inherited.map(|one| one.kept.as_str()).collect();
+        failures.equal("what the agent found in the image", kept, &found);
+    })
+}
+
+/// Compares `evidence` with every demand of a boot of a system on two disks that told `told` of them.
+#[must_use]
+pub fn judge_storage(stack: Stack, boot: Boot, told: &str, evidence: &Evidence) -> Judgement {
+    if boot != Boot::HalfListed {
+        let name = stack.name();
+        return judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+            storage::judge(boot, told, records, failures);
+        });
+    }
+    // It must not come to a proper end.
+    let mut failures = Failures::default();
+    let records = Records::sort(wire::decode(&evidence.console).records);
+    let over_time = evidence.over_time.is_some();
+    storage::judge_half(stack, &evidence.console, over_time, &records, &mut failures);
+    Judgement {
+        ended_well: true,
+        release: records.release,
+        failures: failures.0,
+    }
+}
+
+/// Compares `evidence` with what is demanded of the end of every machine, and then with `demands`: without
+/// a proper end the rest would only say again that something is missing.
+fn judge_boot(
+    name: &str,
+    architecture: Architecture,
+    evidence: &Evidence,
+    demands: impl FnOnce(&Records, &mut Failures),
+) -> Judgement {
     let mut failures = Failures::default();
     let decoded = wire::decode(&evidence.console);
     let records = Records::sort(decoded.records);
     ending::judge(
         name,
-        Architecture::X86_64,
+        architecture,
         evidence,
         decoded.error,
         &records,
@@ -242,41 +233,7 @@ pub fn judge_unpacked(name: &str, paths: &[String], kept: &str, evidence: &Evide
     );
     let ended_well = failures.0.is_empty();
     if ended_well {
-        failures.equal("what was unpacked", list(paths), list(&records.found));
-        let inherited = records.inherited.iter();
-        let found: String = inherited.map(|one| one.kept.as_str()).collect();
-        failures.equal("what the agent found in the image", kept, &found);
-    }
-    Judgement {
-        ended_well,
-        release: records.release,
-        failures: failures.0,
-    }
-}
-
-/// Compares `evidence` with every demand of a boot of a system on two disks that told `told` of them.
-#[must_use]
-pub fn judge_storage(stack: Stack, boot: Boot, told: &str, evidence: &Evidence) -> Judgement {
-    let mut failures = Failures::default();
-    let decoded = wire::decode(&evidence.console);
-    let records = Records::sort(decoded.records);
-    let mut ended_well = true;
-    if boot == Boot::HalfListed {
-        let over_time = evidence.over_time.is_some();
-        storage::judge_half(stack, &evidence.console, over_time, &records, &mut failures);
-    } else {
-        ending::judge(
-            stack.name(),
-            Architecture::X86_64,
-            evidence,
-            decoded.error,
-            &records,
-            &mut failures,
-        );
-        ended_well = failures.0.is_empty();
-        if ended_well {
-            storage::judge(boot, told, &records, &mut failures);
-        }
+        demands(&records, &mut failures);
     }
     Judgement {
         ended_well,

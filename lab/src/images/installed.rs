@@ -100,10 +100,7 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, loaders: &[Loader]) -> Vec<Task<'a>> {
 /// The loaders among `names`, and the other names.
 #[must_use]
 pub fn choose(names: &[String]) -> (Vec<Loader>, Vec<String>) {
-    let loader = |name: &String| Loader::ALL.into_iter().find(|one| one.name() == name);
-    let others = names.iter().filter(|name| loader(name).is_none());
-    let others = others.cloned().collect();
-    (names.iter().filter_map(loader).collect(), others)
+    super::chosen(names, &Loader::ALL, Loader::name)
 }
 
 /// Every system and what it proves, as a table.
@@ -358,26 +355,15 @@ impl System<'_> {
         let started = Instant::now();
         let evidence = vm.start()?.finish(|_| {})?;
         let time = started.elapsed();
-        row.time += time;
         let judgement = judge::judge_installed(&name, boot, &evidence);
-        if !judgement.failures.is_empty() {
-            // Nothing of us has run in the first boot.
-            row.verdict = match boot == Boot::Before && !judgement.ended_well {
-                true => Verdict::Broken,
-                false => Verdict::Failed,
-            };
-            let told = judgement
-                .failures
-                .iter()
-                .map(|one| format!("{name}: {one}"));
-            row.details.extend(told);
-            row.details.push(format!("log: {}", log.display()));
-        }
+        // Nothing of us has run in the first boot.
+        let otherwise = match boot == Boot::Before && !judgement.ended_well {
+            true => Verdict::Broken,
+            false => Verdict::Failed,
+        };
+        row.add_boot(Some(&name), time, judgement, otherwise, &log);
         let comma = if row.note.is_empty() { "" } else { ", " };
         row.note += &format!("{comma}{} {:.0} s", boot.name(), time.as_secs_f64());
-        if !judgement.release.is_empty() {
-            row.release = judgement.release;
-        }
         Ok(())
     }
 

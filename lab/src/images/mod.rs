@@ -227,23 +227,26 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
         fs::remove_file(file).with_context(|| format!("remove({})", file.display()))?;
     }
     let judgement = judge::judge_image(&name, case, &evidence);
-    let mut details: Vec<_> = judgement.failures.iter().map(ToString::to_string).collect();
-    let verdict = match details.is_empty() {
-        true => Verdict::Passed,
-        false => Verdict::Failed,
-    };
-    if verdict == Verdict::Failed {
-        details.push(format!("log: {}", log.display()));
-    }
     let agent = agent_time(&evidence.console);
     let agent = agent.map_or(String::new(), |ms| format!(", agent {ms:.0} ms"));
-    Ok(Row {
-        verdict,
-        time,
+    let mut row = Row {
         note: format!("image {:.1} s{agent}", built.time.as_secs_f64()),
-        details,
         ..Row::passed(row)
-    })
+    };
+    row.add_boot(None, time, judgement, Verdict::Failed, &log);
+    Ok(row)
+}
+
+/// Those of `all` that are named, and the other names.
+fn chosen<T: Copy>(
+    names: &[String],
+    all: &[T],
+    name_of: fn(T) -> &'static str,
+) -> (Vec<T>, Vec<String>) {
+    let find = |name: &String| all.iter().copied().find(|one| name_of(*one) == name);
+    let others = names.iter().filter(|name| find(name).is_none());
+    let others = others.cloned().collect();
+    (names.iter().filter_map(find).collect(), others)
 }
 
 /// How long the agent took, in milliseconds, by its own record.

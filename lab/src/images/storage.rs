@@ -81,10 +81,7 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, stacks: &[Stack]) -> Vec<Task<'a>> {
 /// a whole run.
 #[must_use]
 pub fn choose(names: &[String]) -> (Vec<Stack>, Vec<String>) {
-    let stack = |name: &String| Stack::ALL.into_iter().find(|stack| stack.name() == name);
-    let others = names.iter().filter(|name| stack(name).is_none());
-    let others = others.cloned().collect();
-    (names.iter().filter_map(stack).collect(), others)
+    super::chosen(names, &Stack::ALL, Stack::name)
 }
 
 /// Every stack and what it proves, as a table.
@@ -297,25 +294,14 @@ set -ex
         };
         let evidence = vm.start()?.finish(|_| {})?;
         let time = started.elapsed();
-        row.time += time;
         let judgement = judge::judge_storage(self.stack, boot, list, &evidence);
-        if !judgement.failures.is_empty() {
-            // The first boot has no agent in it.
-            row.verdict = match boot == Boot::Native && !judgement.ended_well {
-                true => Verdict::Broken,
-                false => Verdict::Failed,
-            };
-            let told = judgement
-                .failures
-                .iter()
-                .map(|one| format!("{name}: {one}"));
-            row.details.extend(told);
-            row.details.push(format!("log: {}", log.display()));
-        }
+        // The first boot has no agent in it.
+        let otherwise = match boot == Boot::Native && !judgement.ended_well {
+            true => Verdict::Broken,
+            false => Verdict::Failed,
+        };
+        row.add_boot(Some(&name), time, judgement, otherwise, &log);
         row.note += &note(boot, time, row.note.is_empty());
-        if !judgement.release.is_empty() {
-            row.release = judgement.release;
-        }
         Ok(judge::told_list(&evidence).unwrap_or_else(|| list.to_owned()))
     }
 
