@@ -45,11 +45,13 @@ struct Needed {
     directory: &'static CStr,
 }
 
-static NEEDED: [Needed; 3] = [
-    Needed {
-        name: c"proc",
-        directory: c"/proc",
-    },
+/// It also tells who this process 1 is, so that nothing else is mounted where it is not the machine's.
+static PROC: Needed = Needed {
+    name: c"proc",
+    directory: c"/proc",
+};
+
+static OTHERS: [Needed; 2] = [
     Needed {
         name: c"sysfs",
         directory: c"/sys",
@@ -64,18 +66,18 @@ static NEEDED: [Needed; 3] = [
 /// Does the work and becomes the image's own init, where this is the first process that the kernel
 /// started. Returns only if it is not, or if there is no init.
 pub fn run(start: &Start) -> Option<u8> {
-    let mounted = NEEDED.each_ref().map(Needed::mount);
-    let first = is_first(&mounted);
-    if first {
-        logger::send_to(Place::KernelLog);
-        work();
-    }
-    for (needed, mounted) in NEEDED.iter().rev().zip(mounted.into_iter().rev()) {
-        needed.unmount(mounted);
-    }
-    if !first {
+    let proc = PROC.mount();
+    if !is_first(proc) {
+        PROC.unmount(proc);
         return None;
     }
+    let mounted = OTHERS.each_ref().map(Needed::mount);
+    logger::send_to(Place::KernelLog);
+    work();
+    for (needed, mounted) in OTHERS.iter().zip(mounted) {
+        needed.unmount(mounted);
+    }
+    PROC.unmount(proc);
     if rustix::fs::access(INITS[0], rustix::fs::Access::EXEC_OK).is_err() {
         error!("access(/init): it is not there or not executable; trying what the kernel tries");
     }
@@ -87,11 +89,11 @@ pub fn run(start: &Start) -> Option<u8> {
 
 /// Whether this process 1 is the machine's, and not that of a container, whose kernel has a PID
 /// namespace of its own for it. `rdinit=` and `init=` are the only ways to be it.
-fn is_first(mounted: &[Mounted; 3]) -> bool {
+fn is_first(proc: Mounted) -> bool {
     match place::is_first_namespace() {
         Ok(first) => first,
         // A container may not mount; a kernel without a procfs cannot, and has no namespaces to show.
-        Err(_) => matches!(mounted, [Mounted::Refused(Errno::NODEV), ..]),
+        Err(_) => proc == Mounted::Refused(Errno::NODEV),
     }
 }
 
