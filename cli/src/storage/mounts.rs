@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nom::branch::alt;
-use nom::bytes::complete::{is_not, tag, take_until};
+use nom::bytes::complete::{tag, take_till, take_until};
 use nom::character::complete::{char, u32 as decimal};
 use nom::combinator::{opt, verify};
 use nom::error::Error;
@@ -51,11 +51,12 @@ pub fn mounts(mountinfo: &str) -> Vec<Mount> {
 }
 
 fn mount(line: &str) -> IResult<&str, Mount> {
-    let mut head = (number, number, field, field, field);
+    let mut head = (number, number, field, field, word);
     let (rest, (id, parent, device, _root, shown)) = head.parse(line)?;
     // Optional fields stand between the two halves, and escapes leave no lone dash elsewhere.
     let (rest, _) = (take_until(" - "), tag(" - ")).parse(rest)?;
-    let (rest, (kind, source, options)) = (field, field, opt(field)).parse(rest)?;
+    let options = opt(preceded(char(' '), word));
+    let (rest, (kind, source, options)) = (field, word, options).parse(rest)?;
     let mount = Mount {
         id,
         parent,
@@ -73,9 +74,13 @@ fn number(text: &str) -> IResult<&str, u32> {
     terminated(decimal, char(' ')).parse(text)
 }
 
-/// Up to a blank or the end, and not empty.
 fn field(text: &str) -> IResult<&str, &str> {
-    terminated(is_not(" "), opt(char(' '))).parse(text)
+    terminated(word, char(' ')).parse(text)
+}
+
+/// Up to a blank or the end. It may be empty: a mount's source is whatever was said.
+fn word(text: &str) -> IResult<&str, &str> {
+    take_till(|letter| letter == ' ').parse(text)
 }
 
 /// Reads `/proc/swaps`.
@@ -258,6 +263,17 @@ nonsense
         assert_eq!(mounts[3].point, Path::new("/boot/efi 2"));
         assert_eq!(mounts[3].shown, "/boot/efi\\0402");
         assert_eq!(unescape("a\\134\\999\\04"), Path::new("a\\\\999\\04"));
+    }
+
+    #[test]
+    fn a_source_may_be_empty() {
+        // What `mount("", "/x", "overlay", ...)` leaves in the table.
+        let line = "40 27 0:40 / /x rw - overlay  rw,lowerdir=/a\\040b:/c\n";
+        let [mount] = &mounts(line)[..] else {
+            panic!("it is left out");
+        };
+        assert_eq!(mount.source, Path::new(""));
+        assert_eq!(mount.options, "rw,lowerdir=/a\\040b:/c");
     }
 
     #[test]
