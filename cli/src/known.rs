@@ -61,15 +61,16 @@ pub fn gather(root: &Path, scope: Scope) -> Result<Known> {
 /// Where one is there and cannot be read.
 pub fn files(root: &Path) -> Result<Known> {
     let kept = |file: &str| format!("{DIRECTORY}/{}", file.rsplit('/').next().unwrap_or(file));
-    let list = match read(root, &kept(PROTECTED))? {
+    let read = |path: &str| read(&root.join(path));
+    let list = match read(&kept(PROTECTED))? {
         Some(list) => Some(list),
-        None => read(root, PROTECTED)?,
+        None => read(PROTECTED)?,
     };
     let mut protected = String::from_utf8_lossy(&list.unwrap_or_default()).into_owned();
     if !protected.is_empty() && !protected.ends_with('\n') {
         protected.push('\n');
     }
-    let (own, kept) = (read(root, FILE)?, read(root, &kept(FILE))?);
+    let (own, kept) = (read(FILE)?, read(&kept(FILE))?);
     let mut told = Vec::new();
     if own
         .as_ref()
@@ -88,9 +89,9 @@ pub fn files(root: &Path) -> Result<Known> {
     })
 }
 
-fn read(root: &Path, path: &str) -> Result<Option<Vec<u8>>> {
-    let path = root.join(path);
-    match fs::read(&path) {
+/// A file, where it is there.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)

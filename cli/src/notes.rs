@@ -32,7 +32,7 @@ fn left_behind(record: &Record<'_>) -> Vec<String> {
     };
     let device = |address: Address| (address.domain, address.bus, address.device);
     let mut notes = Vec::new();
-    for (_, other) in record.inventory.iter() {
+    for other in record.inventory.functions() {
         let of_a_bound_one = bound
             .iter()
             .any(|f| device(f.address) == device(other.address));
@@ -66,10 +66,8 @@ fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
         }
     }
     let reason = |address: Address| {
-        let (_, function) = record
-            .inventory
-            .iter()
-            .find(|(_, f)| f.address == address)?;
+        let mut all = record.inventory.functions().iter();
+        let function = all.find(|f| f.address == address)?;
         let mut protecting = record.policy.selectors.iter().filter(|selector| {
             selector.source.protects() && selector.matches(function.address, &function.id)
         });

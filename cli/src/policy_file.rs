@@ -7,12 +7,20 @@ use vfio_bind::sources::Sources;
 /// Something that its owner should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The line, from 1 on; none where there is more of it than counts.
+    /// The line, from 1 on.
     pub line: usize,
     /// Whether a part of the policy has no effect.
     pub error: bool,
     /// What it is.
     pub text: String,
+}
+
+impl Finding {
+    /// It as a line, behind the name of the file.
+    #[must_use]
+    pub fn told(&self, file: &str) -> String {
+        format!("{file}:{}: {}", self.line, self.text)
+    }
 }
 
 /// What is to be said of a policy file by itself, without the machine that it is for.
@@ -47,14 +55,6 @@ pub fn findings(text: &[u8]) -> Vec<Finding> {
     findings
 }
 
-/// The findings as lines, each with the file and the line.
-#[must_use]
-pub fn lines(text: &[u8], name: &str) -> Vec<String> {
-    let all = findings(text).into_iter();
-    all.map(|finding| format!("{name}:{}: {}", finding.line, finding.text))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,8 +69,8 @@ mod tests {
         assert!(found[0].text.starts_with("vfio.bnid is no parameter"));
         assert!(found.iter().any(|finding| finding.error));
         assert_eq!(
-            super::lines(b"\nvfio.bind=9:9", "policy.conf"),
-            ["policy.conf:2: vfio.bind: `9:9`: expected a bus of two digits at `9`"]
+            findings(b"\nvfio.bind=9:9")[0].told("policy.conf"),
+            "policy.conf:2: vfio.bind: `9:9`: expected a bus of two digits at `9`"
         );
         for clean in [
             &b""[..],

@@ -1,12 +1,12 @@
 //! What is wrong in a policy file, before an image carries it.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use vfio_bind::record::{EXIT_DONE, EXIT_POLICY};
 
+use crate::known::read;
 use crate::policy_file::findings;
 
 /// Prints a line for each problem of the policy file at `path`; gives the exit status: 2 where a part of it
@@ -15,17 +15,14 @@ use crate::policy_file::findings;
 /// # Errors
 /// Where it is there and cannot be read, or nothing be written.
 pub fn check(path: &Path) -> Result<u8> {
-    let name = path.display();
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(EXIT_DONE),
-        Err(error) => return Err(error).with_context(|| format!("read({name})")),
+    let Some(text) = read(path)? else {
+        return Ok(EXIT_DONE);
     };
+    let name = path.display().to_string();
     let mut exit = EXIT_DONE;
     let mut out = io::stdout().lock();
     for finding in findings(&text) {
-        writeln!(out, "{name}:{}: {}", finding.line, finding.text)
-            .context("write(standard output)")?;
+        writeln!(out, "{}", finding.told(&name)).context("write(standard output)")?;
         if finding.error {
             exit = EXIT_POLICY;
         }

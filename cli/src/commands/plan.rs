@@ -79,8 +79,8 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
             let _ = writeln!(text, "note: {note}");
         }
         let file = known.policy.as_deref().unwrap_or_default();
-        for line in policy_file::lines(file, FILE) {
-            let _ = writeln!(text, "{line}");
+        for finding in policy_file::findings(file) {
+            let _ = writeln!(text, "{}", finding.told(FILE));
         }
         written = io::stdout().write_all(text.as_bytes());
         tell::tell_rest(record);
