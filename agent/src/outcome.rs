@@ -11,8 +11,8 @@ use crate::errno::Answer;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{Host, LoadError, Root, driver_of, path};
 use crate::plan::{Decision, Plan};
-use crate::text::{Dec, Name, Plain, contains};
-use crate::unasked::{MAX_UNASKED, Unasked};
+use crate::text::{Dec, Name, Plain};
+use crate::unasked::{MAX_UNASKED, Unasked, is_vfio};
 
 /// The most IOMMU groups whose status is asked for; what is beyond is counted.
 pub const MAX_GROUPS: usize = 1024;
@@ -271,7 +271,7 @@ fn late_member(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Add
 
 /// Whether VFIO accepts a driver beside its own in a group, as far as its name tells.
 pub(crate) fn is_harmless(driver: &str) -> bool {
-    ["pci-stub", "pcieport"].contains(&driver) || contains(driver.as_bytes(), b"vfio")
+    ["pci-stub", "pcieport"].contains(&driver) || is_vfio(driver.as_bytes())
 }
 
 /// What keeps a group from being viable: its members with a driver that VFIO does not accept.
