@@ -25,7 +25,7 @@ static DIRECTORIES: [&str; 5] = [
 ];
 
 /// The longest file that is read to its end.
-const FILE_LEN: usize = 16 * 1024;
+pub const FILE_LEN: usize = 16 * 1024;
 
 /// The longest parameters for vfio-pci, of all files together.
 const OPTIONS_LEN: usize = 4096;

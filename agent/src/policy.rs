@@ -454,6 +454,16 @@ pub(crate) mod tests {
         assert!(policy.is_empty(), "{:?}", problems(&policy));
     }
 
+    #[test]
+    fn whoever_asks_for_anything_is_answered() {
+        for line in ["vfio.bind=42:00.0", "vfio.bind=off", "vfio.bnid=42:00.0"] {
+            assert!(!read(line.as_bytes()).is_empty(), "{line}");
+        }
+        for line in ["", "vfio.protect=42:00.0", "vfio.group=listed"] {
+            assert!(read(line.as_bytes()).is_empty(), "{line}");
+        }
+    }
+
     /// What was written, what is said, and whether it forbids binding.
     const MISTAKES: &[(&str, &[&str], bool)] = &[
         (
@@ -553,6 +563,13 @@ pub(crate) mod tests {
         }
         assert_eq!(policy("vfio.group=strickt").group, GroupPolicy::Strict);
         assert!(policy("vfio.dry_run=maybe").dry_run);
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_may_be_an_error() {
+        let line = format!("vfio_pci.ids={}", "1:2:,".repeat(MAX_PROBLEMS));
+        assert!(!policy(&line).has_errors());
+        assert!(policy(&format!("{line}1:2:")).has_errors());
     }
 
     #[test]

@@ -431,6 +431,14 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
+    fn a_name_has_a_greatest_length() {
+        for (length, fits) in [(NAME_MAX, true), (NAME_MAX + 1, false)] {
+            let text = format!("label:{}", "a".repeat(length));
+            assert_eq!(parse(text.as_bytes()).is_ok(), fits, "{length}");
+        }
+    }
+
+    #[test]
     fn what_is_understood_and_what_it_means() {
         for (text, meaning) in [
             ("0000:42:00.0", "0000:42:00.0"),
@@ -570,6 +578,10 @@ mod tests {
             (
                 "slot:",
                 "expected a name of at most 96 printable letters at `slot:`",
+            ),
+            (
+                "label:a\tb",
+                "expected a name of at most 96 printable letters at `label:a\\x09b`",
             ),
             ("slot:../4", "expected the name of a slot at `slot:../4`"),
             ("slot:4/x", "expected the name of a slot at `slot:4/x`"),

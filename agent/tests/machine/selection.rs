@@ -163,6 +163,23 @@ fn a_name_of_two_devices_means_neither() {
 }
 
 #[test]
+fn a_list_of_capabilities_ends_ahead_of_what_only_looks_like_one() {
+    // The vendor 0003 at the beginning, and behind it what would be a serial number.
+    let mut bytes = config(0x0011_22ff_ff33_4456);
+    bytes[..4].copy_from_slice(&0x0001_0003u32.to_le_bytes());
+    bytes[4..12].copy_from_slice(&0x0011_22ff_ff33_4455u64.to_le_bytes());
+    bytes[0x100..0x104].copy_from_slice(&0x0001_0001u32.to_le_bytes());
+    let machine = machine();
+    write(
+        &machine,
+        &format!("sys/bus/pci/devices/{NIC}/config"),
+        bytes,
+    );
+    let result = run(&machine, "vfio.bind=dsn:00-11-22-ff-ff-33-44-55");
+    assert_eq!((result.bound.len(), result.exit), (0, EXIT_NOT_BOUND));
+}
+
+#[test]
 fn a_list_of_capabilities_in_a_circle_comes_to_an_end() {
     let machine = machine();
     let mut circle = vec![0; 4096];

@@ -2,6 +2,7 @@
 
 use crate::support::{Card, Machine, Trouble, bound, problems, write};
 use rustix::io::Errno;
+use vfio_bind::modprobe_conf::{FILE_LEN, ModprobeConf};
 use vfio_bind::outcome::Fate;
 use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, State};
 use vfio_bind::run;
@@ -364,5 +365,18 @@ fn of_files_with_one_name_the_first_directory_counts_and_of_the_others_the_last_
             write(&machine, &format!("{directory}/modprobe.d/{name}"), text);
         }
         assert_eq!(run(&machine, "quiet").bound, expected, "{files:?}");
+    }
+}
+
+#[test]
+fn a_file_is_read_to_its_limit_and_beyond_it_that_is_told() {
+    for (length, is_cut) in [(FILE_LEN - 1, false), (FILE_LEN, true)] {
+        let machine = Machine::new(&[]);
+        let end = "\noptions vfio-pci ids=1:2";
+        let text = format!("#{}{end}", "x".repeat(length - end.len() - 1));
+        write(&machine, "etc/modprobe.d/a.conf", &text);
+        write(&machine, "etc/modprobe.d/b.conf", "");
+        let conf = ModprobeConf::read(&machine);
+        assert_eq!((conf.cut, &*conf.options), (is_cut, &b"ids=1:2 "[..]));
     }
 }
