@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cpio::newc;
-use qemu_tests::protocol::{ORDERS_PATH, Orders};
+use qemu_tests::protocol::{CRASH_IMAGE, CRASH_KERNEL, ORDERS_PATH, Orders, Step};
 
 use crate::command;
 use crate::kernel::Kernel;
@@ -112,19 +112,7 @@ pub fn write_with_orders(
     files: &[(&str, &str)],
     list: Option<&str>,
 ) -> Result<()> {
-    let mut archive = Archive::create(path)?;
-    let image = fs::read(base).with_context(|| format!("read({})", base.display()))?;
-    archive
-        .out
-        .write_all(&image)
-        .with_context(|| format!("write({})", path.display()))?;
-    // An archive starts at a multiple of four bytes.
-    let padding = [0; 3];
-    archive
-        .out
-        .write_all(&padding[..image.len().next_multiple_of(4) - image.len()])?;
-    let text = serde_json::to_vec(orders).context("orders as JSON")?;
-    archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
+    let mut archive = Archive::behind(path, base, orders)?;
     for (place, text) in files {
         // A folder that is there stays as it is.
         if let Some((folder, _)) = place.rsplit_once('/') {
@@ -136,6 +124,23 @@ pub fn write_with_orders(
         archive.add("etc/vfio-bind", FOLDER, b"")?;
         archive.add("etc/vfio-bind/protected.conf", DATA, text.as_bytes())?;
     }
+    archive.finish()
+}
+
+/// Makes of the image at `path` one of `base` that crashes into it and `kernel`.
+///
+/// # Errors
+/// Where something cannot be read or written.
+pub fn wrap_in_crash(path: &Path, base: &Path, scenario: &str, kernel: &Path) -> Result<()> {
+    let image = fs::read(path).with_context(|| format!("read({})", path.display()))?;
+    let orders = Orders {
+        scenario: scenario.to_owned(),
+        steps: vec![Step::Crash],
+    };
+    let mut archive = Archive::behind(path, base, &orders)?;
+    archive.add("crash", FOLDER, b"")?;
+    archive.add(CRASH_IMAGE.trim_start_matches('/'), DATA, &image)?;
+    archive.add_file(CRASH_KERNEL.trim_start_matches('/'), DATA, kernel)?;
     archive.finish()
 }
 
@@ -198,6 +203,20 @@ impl Archive {
             out: BufWriter::new(file),
             path: path.to_owned(),
         })
+    }
+
+    /// Starts an archive behind the image `base`, with orders in it.
+    fn behind(path: &Path, base: &Path, orders: &Orders) -> Result<Self> {
+        let mut archive = Self::create(path)?;
+        let image = fs::read(base).with_context(|| format!("read({})", base.display()))?;
+        // An archive starts at a multiple of four bytes.
+        let padding = &[0; 3][..image.len().next_multiple_of(4) - image.len()];
+        let written = archive.out.write_all(&image);
+        let written = written.and_then(|()| archive.out.write_all(padding));
+        written.with_context(|| format!("write({})", path.display()))?;
+        let text = serde_json::to_vec(orders).context("orders as JSON")?;
+        archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
+        Ok(archive)
     }
 
     /// Adds an entry: a file with its content, a link with its target, or a folder.

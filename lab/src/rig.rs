@@ -25,6 +25,9 @@ use crate::tools::{self, CHECKERS, DEPMOD, DPKG_DEB, XZ, qemu};
 use crate::userland::{self, Files};
 use crate::vm::Boot;
 
+/// Room for a kernel to start when this one has crashed: half of what a machine has.
+const CRASH_MEMORY: &str = "crashkernel=256M";
+
 /// What to boot, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -70,6 +73,8 @@ impl Settings {
         };
         if self.kernel == BUILT_IN && scenario.kernel.is_none() && as_module() {
             Some("it is about vfio-pci as a module, which is part of this kernel")
+        } else if self.kernel == BUILT_IN && scenario.crashes {
+            Some("it crashes, and this kernel starts no other")
         } else {
             None
         }
@@ -381,6 +386,12 @@ impl<'a> Rig<'a> {
         let image = self.folder().join(format!("{}.cpio", scenario.name));
         let (orders, files) = (scenario.orders(), &scenario.files);
         initrd::write_with_orders(&image, &base, &orders, files, scenario.list)?;
+        let mut cmdline = Cow::Borrowed(&*scenario.cmdline);
+        if scenario.crashes {
+            initrd::wrap_in_crash(&image, &base, &scenario.name, &kernel.packed)?;
+            // In front: a bare `--` ends the kernel's part.
+            cmdline = format!("{CRASH_MEMORY} {cmdline}").into();
+        }
         let log = logs::folder()?.join(format!("{}.log", scenario.name));
         let boot = Boot {
             machine: &machine,
@@ -389,7 +400,7 @@ impl<'a> Rig<'a> {
             firmware: firmware.as_deref(),
             disk: None,
             nodes: &[],
-            cmdline: &scenario.cmdline,
+            cmdline: &cmdline,
             accelerator: &self.settings.accelerator,
             limit: self.settings.limit,
             log: &log,

@@ -1,6 +1,8 @@
 //! Boots through images that real initramfs tools built, with the native drivers forced into them.
 
-use crate::machine::{GPU, GPU_AUDIO, Iommu, MOUNTED, Machine, NVME, TWIN, TWIN_AUDIO, pc};
+use crate::machine::{
+    CARD_READER, GPU, GPU_AUDIO, Iommu, MOUNTED, Machine, NIC, NVME, SOUND, TWIN, TWIN_AUDIO, pc,
+};
 use crate::protocol::{Orders, Step};
 use crate::rerun;
 use crate::scenario::NATIVES;
@@ -21,6 +23,9 @@ pub(crate) const BESIDE_ROOT: &str = "0000:00:05.1";
 pub const PROTECTED: &str = "vfio.protect=0000:00:05.0@1af4:1001  # /: vda\n";
 /// What modprobe.d of such an image says: both cards.
 pub const MODPROBE: &str = "options vfio-pci ids=1234:1111\n";
+
+/// The driver of the NIC, and its module.
+pub const NIC_DRIVER: &str = "e1000";
 
 /// The functions that [`FORCED`] drive.
 const CARDS: [&str; 4] = [GPU, GPU_AUDIO, TWIN, TWIN_AUDIO];
@@ -46,11 +51,13 @@ pub enum Case {
     RootTaken,
     /// A disk is taken, and that of the root file system is there only after a while.
     SlowRoot,
+    /// The NIC that the root file system comes over is taken.
+    NetworkRoot,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Asked,
         Self::Configured,
         Self::WithoutUs,
@@ -60,7 +67,20 @@ impl Case {
         Self::Again,
         Self::RootTaken,
         Self::SlowRoot,
+        Self::NetworkRoot,
     ];
+
+    /// Whether the agent of its image cannot run.
+    #[must_use]
+    pub fn breaks_agent(self) -> bool {
+        matches!(self, Self::NoAgent | Self::NotExecutable | Self::Crashing)
+    }
+
+    /// Whether the root does not appear at once.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::RootTaken | Self::SlowRoot | Self::NetworkRoot)
+    }
 
     /// A word for it.
     #[must_use]
@@ -75,6 +95,7 @@ impl Case {
             Self::Again => "again",
             Self::RootTaken => "root-taken",
             Self::SlowRoot => "slow-root",
+            Self::NetworkRoot => "network-root",
         }
     }
 
@@ -95,6 +116,9 @@ impl Case {
             }
             Self::RootTaken => "the root's disk is taken: it is given back, and the boot comes up",
             Self::SlowRoot => "the root's disk is late: the boot waits, and nothing is given back",
+            Self::NetworkRoot => {
+                "the NIC that the root comes over is taken: it is given back, and the boot comes up"
+            }
         }
     }
 
@@ -108,6 +132,10 @@ impl Case {
             Self::Asked => "vfio.bind=0000:42:00.0 it's",
             Self::RootTaken => "vfio.bind=0000:42:00.0,0000:00:05.0",
             Self::SlowRoot => "vfio.bind=0000:42:00.0,0000:02:00.0",
+            // Beside the NIC is what would go back as well.
+            Self::NetworkRoot => {
+                "vfio.bind=0000:42:00.*,0000:01:01.0 vfio.group=listed ip=dhcp root=/dev/carried"
+            }
             _ => "vfio.bind=0000:42:00.0",
         }
     }
@@ -125,7 +153,7 @@ impl Case {
     #[must_use]
     pub fn taken(self) -> Vec<&'static str> {
         match self {
-            Self::Asked | Self::Again => vec![GPU, GPU_AUDIO],
+            Self::Asked | Self::Again | Self::NetworkRoot => vec![GPU, GPU_AUDIO],
             Self::RootTaken => vec![GPU, GPU_AUDIO, BESIDE_ROOT],
             Self::SlowRoot => vec![GPU, GPU_AUDIO, NVME],
             Self::Configured => [&[NVME][..], &CARDS].concat(),
@@ -133,12 +161,13 @@ impl Case {
         }
     }
 
-    /// The functions that must have been VFIO's, and have gone back.
+    /// The functions that must have been VFIO's, and the drivers that they have gone back to.
     #[must_use]
-    pub fn given_back(self) -> Vec<&'static str> {
+    pub fn given_back(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::RootTaken => vec![ROOT_DISK],
-            _ => Vec::new(),
+            Self::RootTaken => &[(ROOT_DISK, "virtio-pci")],
+            Self::NetworkRoot => &[(NIC, NIC_DRIVER)],
+            _ => &[],
         }
     }
 
@@ -162,6 +191,15 @@ impl Case {
             Self::Configured => vec![BESIDE_ROOT],
             Self::Again => vec![NVME, MOUNTED],
             _ => Vec::new(),
+        }
+    }
+
+    /// The functions that stay beside what is asked for, because nobody names them.
+    #[must_use]
+    pub fn left(self) -> &'static [&'static str] {
+        match self {
+            Self::NetworkRoot => &[SOUND, CARD_READER],
+            _ => &[],
         }
     }
 

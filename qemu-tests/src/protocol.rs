@@ -10,6 +10,11 @@ use crate::function::Snapshot;
 /// Where a guest finds its [`Orders`]: the host appends a second archive with this one file.
 pub const ORDERS_PATH: &str = "/scenario.json";
 
+/// Where a guest that crashes finds the kernel to start then.
+pub const CRASH_KERNEL: &str = "/crash/kernel";
+/// The image of [`CRASH_KERNEL`], with orders of its own.
+pub const CRASH_IMAGE: &str = "/crash/image";
+
 /// How a guest ends its machine: a second sign, which no text on the console can forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -73,6 +78,8 @@ pub enum Step {
     Script(String),
     /// Switch this slot on or off.
     Switch(String, bool),
+    /// Crash, so that [`CRASH_KERNEL`] starts and carries out the rest.
+    Crash,
     /// Use each of these functions through VFIO, from group to config region.
     UseFunctions(Vec<String>),
     /// For each `vfio_pci.ids=` value: what vfio-pci takes, and what the agent says it matches.

@@ -52,6 +52,8 @@ pub struct Scenario {
     pub test_module: Option<&'static str>,
     /// The driver of what is taken.
     pub driver: &'static str,
+    /// Whether all of it happens in the kernel that starts once the first one has crashed.
+    pub crashes: bool,
     /// Modules that are loaded before the agent runs, with their parameters.
     pub preload: Vec<&'static str>,
     /// Modules that are left out of the image.
@@ -304,6 +306,7 @@ impl Scenario {
             own_slots: false,
             test_module: None,
             driver: "vfio-pci",
+            crashes: false,
             preload: Vec::new(),
             without: &[],
             kernel: None,
@@ -349,6 +352,13 @@ impl Scenario {
     #[must_use]
     pub fn with_more_cards(mut self) -> Self {
         self.board = Board::PcWithMoreCards;
+        self
+    }
+
+    /// In the kernel that starts once the first one has crashed.
+    #[must_use]
+    pub fn in_crash_kernel(mut self) -> Self {
+        self.crashes = true;
         self
     }
 

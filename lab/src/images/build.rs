@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{Case, FORCED, MODPROBE, POLICY, PROTECTED, ROOT};
+use qemu_tests::image::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
 
 use super::ARCHITECTURE;
 use super::mkosi;
@@ -33,8 +33,17 @@ enum Variant {
     Ours,
     /// Our module and the command, a policy and modprobe.d.
     Configured,
-    /// Our module, and what shows how it waits for a root: see [`Tool::delay_root`].
+    /// Our module, and a root that is late: see [`Tool::delay_root`].
     Late,
+    /// Our module, with a unit that waits for the root less than it should: see [`Tool::hurry`].
+    Hurried,
+}
+
+impl Variant {
+    /// Whether our module is in it without the command.
+    fn is_alone(self) -> bool {
+        !matches!(self, Self::Bare | Self::Configured)
+    }
 }
 
 /// An image that was built.
@@ -70,8 +79,8 @@ impl<'a> Builds<'a> {
     /// boot.
     fn modules(&self) -> Result<PathBuf> {
         self.modules.get((), || {
-            // The last two are what mkinitcpio's `systemd` asks for by name.
-            let natives = [&FORCED[..], &ROOT, &["nvme", "lz4", "lzo"]].concat();
+            // Among the last are two that mkinitcpio's `systemd` asks for by name.
+            let natives = [&FORCED[..], &ROOT, &["nvme", "lz4", "lzo", NIC_DRIVER]].concat();
             let choice = Choice {
                 natives: &natives,
                 ..Choice::default()
@@ -100,8 +109,8 @@ impl<'a> Builds<'a> {
         let variant = match case {
             Case::WithoutUs => Variant::Bare,
             Case::Configured => Variant::Configured,
-            Case::SlowRoot => Variant::Late,
-            Case::RootTaken if tool.has_units() => Variant::Late,
+            Case::SlowRoot | Case::NetworkRoot => Variant::Late,
+            Case::RootTaken if tool.has_units() => Variant::Hurried,
             _ => Variant::Ours,
         };
         let built = self.variant(tool, variant)?;
@@ -180,10 +189,12 @@ impl<'a> Builds<'a> {
         if variant != Variant::Bare && *tool != Tool::Cpio {
             self.install(&root)?;
         }
-        if variant == Variant::Late {
-            tool.delay_root(&root)?;
+        match variant {
+            Variant::Late => tool.delay_root(&root)?,
+            Variant::Hurried => tool.hurry(&root)?,
+            _ => {}
         }
-        if matches!(variant, Variant::Ours | Variant::Late) && tool.asks_the_command() {
+        if variant.is_alone() && tool.asks_the_command() {
             let command = root.join(COMMAND);
             fs::remove_file(&command).with_context(|| format!("remove({})", command.display()))?;
         }
@@ -275,7 +286,7 @@ fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
     );
     let warned = said.contains("vfio-bind: the image does not protect the boot disk");
     ensure!(
-        warned == matches!(variant, Variant::Ours | Variant::Late),
+        warned == variant.is_alone(),
         "the builder of an image with the list {list:?} said:\n{said}"
     );
     Ok(())

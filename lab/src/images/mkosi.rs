@@ -106,6 +106,14 @@ pub fn add_ours(root: &Path, configured: bool) -> Result<()> {
     write(&root.join(EXTRA), place, text)
 }
 
+/// Adds a rule of udev's that makes the root's disk late: place and text.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn delay_root(root: &Path, (place, text): (&str, &str)) -> Result<()> {
+    write(&root.join(EXTRA), place, text)
+}
+
 /// The command that builds an image for `release`. It is for any machine: this one's modules say
 /// nothing of the one that boots it.
 pub fn command(release: &str) -> Vec<&str> {

@@ -130,7 +130,12 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
     // By case first, so that no two workers want the same image at the same time.
     for case in Case::ALL {
         for tool in &tools {
-            if !tool.has(case) || (choice.small && !tool.small_cases().contains(&case)) {
+            let is_wanted = match choice {
+                Choice { small: true, .. } => tool.has(case) && tool.small_cases().contains(&case),
+                _ if choice.frameworks.is_empty() => tool.has_unasked(case),
+                _ => tool.has(case),
+            };
+            if !is_wanted {
                 continue;
             }
             let (name, tool) = (format!("{}, {}", tool.name(), case.name()), tool.clone());
@@ -296,8 +301,12 @@ mod tests {
                 "cpio"
             ]
         );
+        let choice_of_all = all.tools().0;
         let all = names(&all);
         assert_eq!(all.len(), 10);
+        let broken = |tool: &Tool| tool.has_unasked(Case::Crashing);
+        let broken: Vec<_> = choice_of_all.iter().filter(|tool| broken(tool)).collect();
+        assert_eq!(broken.len(), 3, "{broken:?}");
         for name in ["dracut-112", "initramfs-tools-0.151", "mkosi-initrd"] {
             assert!(all.iter().any(|one| one == name), "{name} in {all:?}");
         }

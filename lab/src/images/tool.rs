@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{Case, FORCED, ROOT};
+use qemu_tests::image::{Case, FORCED, NIC_DRIVER, ROOT};
 
 use super::root::Recipe;
 use crate::files;
@@ -93,6 +93,21 @@ pub enum Tool {
 /// The kernel's release, as the builds need it.
 pub type Release<'a> = &'a str;
 
+/// A rule of udev's, and its place: the root's disk is ready, and called /dev/late, only after a while. Units
+/// wait for what udev knows, not for a node.
+const LATE_RULE: (&str, &str) = (
+    "etc/udev/rules.d/99-late.rules",
+    "KERNEL==\"vda\", IMPORT{cmdline}=\"late\", PROGRAM=\"/usr/bin/sleep 10\", SYMLINK+=\"late\"\n",
+);
+/// Another: the root's disk is called /dev/carried once the NIC has its driver, as one is there that comes
+/// over it.
+const CARRIED_RULE: (&str, &str) = (
+    "etc/udev/rules.d/99-carried.rules",
+    "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"e1000\", RUN+=\"/bin/ln -s vda /dev/carried\"\n",
+);
+/// What the first of them needs.
+const SLEEP: &str = "/usr/bin/sleep";
+
 /// Where a build leaves its image.
 pub const IMAGE: &str = "tmp/image";
 
@@ -120,14 +135,28 @@ impl Tool {
     /// there and to run.
     #[must_use]
     pub fn has(&self, case: Case) -> bool {
-        let agent_is_broken = matches!(case, Case::NoAgent | Case::NotExecutable | Case::Crashing);
         // The real root is the same, whoever made the image.
         let elsewhere = case == Case::Again && *self != Self::HOOKS;
-        // An archive has no hook that waits for a root; and what is slow is made so by hand.
-        let no_net = case == Case::RootTaken && *self == Self::Cpio;
-        let slow = case == Case::SlowRoot
-            && !matches!(self, Self::Dracut(_, false) | Self::InitramfsTools(_));
-        !(elsewhere || no_net || slow || *self == Self::Cpio && agent_is_broken)
+        // Who asks is the same for all of them.
+        let elsewhere = elsewhere || case == Case::NetworkRoot && *self != Self::HOOKS;
+        // An archive has no hook that waits for a root.
+        let no_net = case.waits() && *self == Self::Cpio;
+        !(elsewhere || no_net || *self == Self::Cpio && case.breaks_agent())
+    }
+
+    /// Whether a case is made of its images where nobody asks for the tool: what an init system does with a
+    /// broken agent does not change from one version of a tool to the next, and an image of mkosi-initrd
+    /// takes a minute.
+    #[must_use]
+    pub fn has_unasked(&self, case: Case) -> bool {
+        let is_first = match self {
+            Self::Dracut(version, _) => *version == Dracut::V059,
+            Self::InitramfsTools(version) => *version == InitramfsTools::V0142,
+            Self::Mkosi => false,
+            Self::Mkinitcpio(..) | Self::Cpio => true,
+        };
+        let is_dear = *self == Self::Mkosi && case == Case::SlowRoot;
+        self.has(case) && (is_first || !case.breaks_agent()) && !is_dear
     }
 
     /// How many times as long as another its images may take to boot. Some with systemd 262 were seen to
@@ -242,7 +271,6 @@ impl Tool {
     /// # Errors
     /// Where something cannot be written.
     pub fn configure(&self, root: &Path) -> Result<()> {
-        let lines = |modules: &[&str]| modules.join("\n") + "\n";
         match self {
             Self::Dracut(_, systemd) => {
                 let mut text = format!(
@@ -294,8 +322,9 @@ impl Tool {
     pub fn words(&self, case: Case) -> &'static str {
         match (case, self) {
             // For the last `root=` counts. dracut's queue acts after two thirds of this.
-            (Case::SlowRoot, Self::Dracut(..)) => "root=/dev/late rd.retry=60",
-            (Case::SlowRoot, _) => "root=/dev/late",
+            (Case::SlowRoot, Self::Dracut(..)) => "root=/dev/late rd.retry=60 late",
+            (Case::SlowRoot, Self::Mkinitcpio(_, false)) => "root=/dev/late rootdelay=30 late",
+            (Case::SlowRoot, _) => "root=/dev/late late",
             (Case::RootTaken, Self::Dracut(..)) => "rd.retry=15",
             (Case::RootTaken, Self::Mkinitcpio(..)) => "rootdelay=3",
             _ => "",
@@ -308,17 +337,35 @@ impl Tool {
         matches!(self, Self::Dracut(_, true))
     }
 
-    /// Has the root's disk called /dev/late, ten seconds after the image has begun to look for it; or,
-    /// where a unit of ours waits, has that wait less.
+    /// Has our unit that waits for the root device wait less.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn hurry(&self, root: &Path) -> Result<()> {
+        let place = "etc/systemd/system/vfio-bind-root.target.d/test.conf";
+        write(root, place, "[Unit]\nJobTimeoutSec=20\n")?;
+        let text = format!("install_items+=\" /{place} \"\n");
+        write(root, "etc/dracut.conf.d/hurry.conf", &text)
+    }
+
+    /// Has the root's disk called /dev/late, ten seconds after the image has begun to look for it.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn delay_root(&self, root: &Path) -> Result<()> {
-        if self.has_units() {
-            let place = "etc/systemd/system/vfio-bind-root.target.d/test.conf";
-            write(root, place, "[Unit]\nJobTimeoutSec=20\n")?;
-            let text = format!("install_items+=\" /{place} \"\n");
-            return write(root, "etc/dracut.conf.d/late.conf", &text);
+        match self {
+            Self::Dracut(_, true) => {
+                write(root, LATE_RULE.0, LATE_RULE.1)?;
+                let text = format!("install_items+=\" /{} {SLEEP} \"\n", LATE_RULE.0);
+                return write(root, "etc/dracut.conf.d/late.conf", &text);
+            }
+            Self::Mkosi => return super::mkosi::delay_root(root, LATE_RULE),
+            Self::Mkinitcpio(..) => {
+                write(root, LATE_RULE.0, LATE_RULE.1)?;
+                let text = format!("FILES+=(/{})\nBINARIES+=({SLEEP})\n", LATE_RULE.0);
+                return write(root, "etc/mkinitcpio.conf.d/late.conf", &text);
+            }
+            _ => {}
         }
         let (place, head) = match self {
             Self::InitramfsTools(_) => (
@@ -329,14 +376,20 @@ impl Tool {
         };
         let text = format!("#!/bin/sh\n{head}(sleep 10; ln -s vda /dev/late) </dev/null &\n");
         files::write(&root.join(place), text.as_bytes(), 0o755)?;
-        match self {
-            Self::InitramfsTools(_) => Ok(()),
-            _ => write(
-                root,
-                "etc/dracut.conf.d/late.conf",
-                &format!("install_items+=\" /{place} \"\n"),
-            ),
+        if !matches!(self, Self::InitramfsTools(_)) {
+            let text = format!("install_items+=\" /{place} \"\n");
+            return write(root, "etc/dracut.conf.d/late.conf", &text);
         }
+        let modules = [&ROOT[..], &FORCED, &[NIC_DRIVER]].concat();
+        write(root, "etc/initramfs-tools/modules", &lines(&modules))?;
+        write(root, CARRIED_RULE.0, CARRIED_RULE.1)?;
+        let hook = format!(
+            "#!/bin/sh\n[ \"$1\" != prereqs ] || exit 0\nmkdir -p \"$DESTDIR/etc/udev/rules.d\"\n\
+             cp /{0} \"$DESTDIR/{0}\"\n",
+            CARRIED_RULE.0
+        );
+        let place = root.join("etc/initramfs-tools/hooks/carried");
+        files::write(&place, hook.as_bytes(), 0o755)
     }
 
     /// The command that builds an image for `release` at [`IMAGE`]; uncompressed where we have a hook, for
@@ -404,6 +457,10 @@ impl Tool {
         }
         Ok(())
     }
+}
+
+fn lines(modules: &[&str]) -> String {
+    modules.join("\n") + "\n"
 }
 
 /// Writes a text file in `root`.

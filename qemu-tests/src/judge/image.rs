@@ -9,8 +9,6 @@ use crate::scenario::NATIVES;
 
 /// The driver of what was taken.
 const VFIO: &str = "vfio-pci";
-/// The driver of the disk that the root file system is on.
-const DISK: &str = "virtio-pci";
 
 pub(super) fn judge(case: Case, records: &Records, failures: &mut Failures) {
     let [inherited] = &records.inherited[..] else {
@@ -55,8 +53,7 @@ fn check_drivers(case: Case, natives: &Snapshot, failures: &mut Failures) {
         (address, device.map_or("a driver", |device| device.native))
     });
     let taken = case.taken().into_iter().map(|address| (address, VFIO));
-    let given_back = case.given_back().into_iter();
-    let given_back = given_back.map(|address| (address, DISK));
+    let given_back = case.given_back().iter().copied();
     for (address, expected) in taken.chain(native).chain(given_back) {
         let driver = natives.function(address).map(|function| &function.driver);
         let actual = driver.map_or("no such function", name);
@@ -79,11 +76,14 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
     let kept = "what is kept of the image's policy";
     failures.equal(kept, &case.kept(), &inherited.kept);
     let told = |(address, outcome): (&str, Outcome)| format!("{address} {outcome}");
-    let bound = case.taken().into_iter().chain(case.given_back());
+    let given_back = case.given_back().iter();
+    let bound = case.taken().into_iter();
+    let bound = bound.chain(given_back.clone().map(|(address, _)| *address));
     let bound = bound.map(|a| told((a, Outcome::Bound)));
     let refused = case.refused().into_iter();
     let refused = refused.map(|a| told((a, Outcome::Refused)));
-    let mut expected: Vec<_> = bound.chain(refused).collect();
+    let left = case.left().iter().map(|a| told((a, Outcome::Left)));
+    let mut expected: Vec<_> = bound.chain(refused).chain(left).collect();
     let functions = report.functions.iter();
     let mut actual: Vec<_> = functions
         .clone()
@@ -108,11 +108,11 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
         let told = |viable| format!("{viable:?}");
         failures.equal(what, told(Some(true)), told(group.viable));
     }
-    let given_back = case.given_back().into_iter();
-    let given_back: Vec<_> = given_back.map(|a| format!("{a} {DISK}")).collect();
+    let given_back = given_back.map(|(address, driver)| format!("{address} {driver}"));
+    let given_back: Vec<_> = given_back.collect();
     let what = "what the record says was given back";
     failures.equal(what, list(&given_back), list(&report.given_back));
-    for address in case.given_back() {
+    for (address, _) in case.given_back() {
         let word = format!("vfio.protect={address}");
         if !inherited.log.iter().any(|line| line.contains(&word)) {
             failures.add(

@@ -54,7 +54,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         "vfio.bind=0000:42:00.0",
         first,
     );
-    vec![runs.into_iter().fold(scenario, Scenario::then)]
+    vec![
+        runs.into_iter().fold(scenario, Scenario::then),
+        Scenario::new(
+            "crash-kernel",
+            "in the kernel that saves the memory of one that crashed nothing is done",
+            "vfio.bind=0000:42:00.0",
+            Run::new("agent")
+                .state("crash-kernel")
+                .says("this kernel saves the memory of one that crashed"),
+        )
+        .in_crash_kernel(),
+    ]
 }
 
 fn refused(place: Place) -> Run {

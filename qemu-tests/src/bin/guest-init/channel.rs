@@ -7,13 +7,29 @@ use anyhow::{Context, Result};
 use qemu_tests::protocol::Record;
 use qemu_tests::wire;
 
-/// Sends records, numbered from 0.
-#[derive(Default)]
+/// On the command line of a crash kernel, which makes a variable of it: how many records the one before
+/// has sent.
+const SENT: &str = "vfio_test_sent";
+
+/// Sends records, numbered from 0 over all kernels of a machine.
 pub(crate) struct Channel {
     sent: usize,
 }
 
 impl Channel {
+    /// The channel of this machine, as another kernel has left it.
+    pub(crate) fn open() -> Self {
+        let sent = std::env::var(SENT).ok();
+        Self {
+            sent: sent.and_then(|number| number.parse().ok()).unwrap_or(0),
+        }
+    }
+
+    /// The parameter with which the next kernel goes on.
+    pub(crate) fn continuation(&self) -> String {
+        format!("{SENT}={}", self.sent)
+    }
+
     /// Sends one record. The kernel prints it on the console by polling, which works even on
     /// machines whose serial interrupts do not.
     pub(crate) fn send(&mut self, record: &Record) -> Result<()> {

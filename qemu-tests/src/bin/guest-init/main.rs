@@ -6,6 +6,7 @@
 mod agent;
 mod channel;
 mod compare;
+mod crash;
 mod ending;
 mod files;
 mod inherit;
@@ -32,7 +33,7 @@ fn main() {
     if let Some(status) = places::start() {
         std::process::exit(status);
     }
-    let mut channel = Channel::default();
+    let mut channel = Channel::open();
     let (scenario, outcome) = match start() {
         Ok(orders) => {
             let outcome = run(&orders, &mut channel);
@@ -97,6 +98,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Run(command) => channel.send(&Record::Ran(program::run(command)?)),
         Step::Script(path) => channel.send(&Record::Ran(program::run_script(path)?)),
         Step::Switch(slot, on) => slots::switch(slot, *on),
+        Step::Crash => crash::crash(channel),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses);
             used.into_iter()
