@@ -168,8 +168,11 @@ fn a_plan_says_what_stays_what_protects_and_which_driver_is_none() {
     ] {
         assert!(out.contains(piece), "{piece}: {out}");
     }
-    let (_, out, _) = plan("vfio.bind=03:00.* vfio.driver=vfio-pci");
+    let count = |out: &str| out.matches("vfio.bnid is no parameter").count();
+    assert_eq!(count(&out), 1, "{out}");
+    let (_, out, _) = plan("vfio.bind=03:00.* vfio.driver=vfio-pci vfio.bnid=03:00.0");
     assert!(!out.contains("note:"), "{out}");
+    assert_eq!(count(&out), 2, "one of the file, one of the line: {out}");
     // A value that begins like an option.
     let (exit, _, err) = plan("-- x");
     assert_eq!((exit, err.as_str()), (Some(2), ""));
