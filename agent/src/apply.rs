@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::console;
+use crate::deadline;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::grouping::STUB;
 use crate::host::{
@@ -36,7 +37,7 @@ pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
 pub const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a write is waited for that cannot come to pass before a driver returns that has not.
-pub(crate) const QUEUE_LIMIT: Duration = Duration::from_millis(100);
+pub(crate) const QUEUE_LIMIT: Duration = deadline::AT_ONCE;
 
 /// Carries a plan out.
 pub fn apply(

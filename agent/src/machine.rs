@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{Timespec, nanosleep};
+use vfio_bind::deadline;
 use vfio_bind::host::{Host, LoadError, Loading, Root, path};
 use vfio_bind::text::Dec;
 use vfio_bind::tree::Tree;
@@ -15,14 +16,6 @@ use crate::sys::{self, Forked};
 
 /// How long modprobe may take: slow storage and a large module under emulation need seconds.
 const MODPROBE_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long a call may take for which no time is left: it is not stuck, and should come to pass.
-const AT_ONCE: Duration = Duration::from_millis(100);
-
-/// How long undoing may take at that pace, and how long a call may take then: of 2,048 functions that
-/// are all stuck, six seconds.
-const UNDO_LIMIT: Duration = Duration::from_secs(15);
-const HARDLY: Duration = Duration::from_millis(1);
 
 /// Where initramfs images keep modprobe; the kernel's own choice is asked first.
 static MODPROBES: [&CStr; 4] = [
@@ -169,27 +162,13 @@ impl Host for Machine {
 impl Machine {
     /// How long a call may take that may take `limit`.
     fn limit(&self, limit: Duration) -> Duration {
-        clamp(limit, sys::clock_us(), self.end)
+        deadline::limit(limit, sys::clock_us(), self.end)
     }
 
     fn is_program(&self, path: &CStr) -> bool {
         use rustix::fs::{Access, access};
         access(path, Access::EXEC_OK).is_ok()
     }
-}
-
-/// How long a call may take that may take `limit`, in a run that ends at `end`. Behind that time only
-/// what undoes is called, of which each takes as long as what the kernel does at once; where even that
-/// has gone on for [`UNDO_LIMIT`], as long as it takes to leave it to a child.
-fn clamp(limit: Duration, now: u64, end: u64) -> Duration {
-    let left = Duration::from_micros(end.saturating_sub(now));
-    let undoing = Duration::from_micros(now.saturating_sub(end));
-    let least = if undoing < UNDO_LIMIT {
-        AT_ONCE
-    } else {
-        HARDLY
-    };
-    limit.min(left.max(least))
 }
 
 /// The program that the kernel itself would run to load a module, without its line end.
