@@ -291,3 +291,41 @@ fn summary<'a>(record: &'a Record<'a>) -> impl fmt::Display + 'a {
         write!(f, ", after {}.{} ms", Dec(ms), Dec(part))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::outcome::{Act, Failure};
+    use crate::text::name;
+    use rustix::io::Errno;
+    use std::string::ToString;
+
+    #[test]
+    fn where_a_function_ended() {
+        let (unread, refused) = (
+            Failure::System(Act::Look, Errno::ACCESS),
+            Failure::System(Act::Probe, Errno::TIMEDOUT),
+        );
+        for (fate, driver, failure, words) in [
+            (Fate::Returned, Some("nvme"), refused, "nvme has it again"),
+            (Fate::Returned, None, refused, "left to its native driver"),
+            (
+                Fate::Held,
+                None,
+                refused,
+                "kept without a driver (vfio.onfail=hold)",
+            ),
+            (Fate::Failed, Some("nvme"), refused, "it is on nvme now"),
+            (Fate::Failed, None, unread, "its driver is not known"),
+            (Fate::Failed, None, refused, "it has no driver now"),
+        ] {
+            let outcome = Outcome {
+                fate,
+                driver: driver.map(|text| name(text.as_bytes())),
+                failure: Some(failure),
+            };
+            assert_eq!(ending(fate, &outcome).to_string(), words);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What is written to a machine, in which order, and what is left behind.
 
+use crate::snapshots::messages;
 use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
 use vfio_bind::outcome::Fate;
@@ -11,7 +12,7 @@ pub(crate) const AUDIO: &str = "0000:42:00.1";
 pub(crate) const DISK: &str = "0000:01:00.0";
 
 /// A GPU with its audio function in group 15, behind a bridge, and a disk in a group of its own.
-fn cards() -> Vec<Card> {
+pub(crate) fn cards() -> Vec<Card> {
     vec![
         Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, 15)
             .on("pcieport")
@@ -370,6 +371,8 @@ fn a_group_is_given_back_whole() {
         on(["bochs-drm", "snd_hda_intel", "nvme"])
     );
     assert_eq!(overrides(&machine), ["", "", ""]);
+    assert_eq!(result.fate(GPU), Some(Fate::Returned));
+    assert_eq!(result.fate(AUDIO), Some(Fate::Returned));
     assert_eq!(
         result.reasons,
         [
@@ -391,6 +394,59 @@ fn hold_keeps_what_the_driver_refused_and_what_it_took() {
     assert_eq!(drivers(&machine), on(["vfio-pci", "", "nvme"]));
     assert_eq!(result.fate(GPU), Some(Fate::Bound));
     assert_eq!(result.fate(AUDIO), Some(Fate::Held));
+}
+
+#[test]
+fn hold_does_nothing_twice() {
+    let refused = Trouble {
+        probe_refuses: vec![AUDIO.to_owned()],
+        ..Trouble::default()
+    };
+    let machine = Machine::new(&native_cards()).with(refused);
+    run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
+    let writes = |machine: &Machine, file: &str| {
+        let events = machine.take_events();
+        events.iter().filter(|event| event.contains(file)).count()
+    };
+    assert_eq!(writes(&machine, "driver_override"), 2);
+
+    // What its driver was kept by is told once.
+    let kept = Trouble {
+        writes: vec![(format!("{GPU}/driver/unbind"), Errno::IO)],
+        ..Trouble::default()
+    };
+    let machine = Machine::new(&native_cards()).with(kept);
+    let log = messages(|| drop(run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold")));
+    assert_eq!(log, "");
+    assert_eq!(
+        writes(&machine, "driver/unbind"),
+        2,
+        "one for each function"
+    );
+}
+
+#[test]
+fn hold_leaves_what_vfio_pci_has_all_the_same() {
+    let machine = Machine::new(&cards()).with(Trouble {
+        writes: vec![(format!("{GPU}/driver_override"), Errno::IO)],
+        by_ids: vec![GPU.to_owned()],
+        ..Trouble::default()
+    });
+    run(
+        &machine,
+        "vfio.bind=42:00.0 vfio_pci.ids=1234:1111 vfio.onfail=hold",
+    );
+    assert_eq!(drivers(&machine)[0].as_deref(), Some("vfio-pci"));
+}
+
+#[test]
+fn what_somebody_else_unbinds_first_is_bound() {
+    let machine = Machine::new(&native_cards()).with(Trouble {
+        unbound_first: vec![GPU.to_owned()],
+        ..Trouble::default()
+    });
+    let result = run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(result.fate(GPU), Some(Fate::Bound), "{:?}", result.reasons);
 }
 
 #[test]

@@ -380,3 +380,21 @@ fn a_file_is_read_to_its_limit_and_beyond_it_that_is_told() {
         assert_eq!((conf.cut, &*conf.options), (is_cut, &b"ids=1:2 "[..]));
     }
 }
+
+#[test]
+fn a_module_that_is_missing_is_not_asked_for_again_to_empty_its_list() {
+    let (files, line) = OVERREACHES[0];
+    let machine = machine(files).with(Trouble {
+        no_module: true,
+        ..Trouble::default()
+    });
+    let (mut emptied, mut tried) = (None, 0);
+    run::perform(&machine, line.as_bytes(), &|| 0, &mut |record| {
+        emptied = record.outcomes.emptied;
+        tried = record.plan.bound().count();
+        record.exit()
+    });
+    assert_eq!(tried, 1);
+    assert_eq!(loads(&machine), [EMPTY]);
+    assert!(matches!(emptied, Some(Err(_))), "{emptied:?}");
+}

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use rustix::io::Errno;
 use vfio_bind::outcome::Fate;
 use vfio_bind::record::EXIT_NOT_BOUND;
 
-use crate::apply::{AUDIO, GPU, drivers, native_cards, on, overrides, run};
+use crate::apply::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
+use crate::snapshots::messages;
 use crate::support::{Card, Machine, Trouble};
 
 fn stalling_cards() -> Machine {
@@ -149,4 +151,62 @@ fn a_group_that_is_locked_is_waited_for_once() {
     );
     assert_eq!(result.fate("0000:02:00.0"), Some(Fate::Bound));
     assert_eq!(result.fate("0000:03:00.1"), Some(Fate::Bound));
+}
+
+#[test]
+fn what_hangs_is_told_once() {
+    let refused = Trouble {
+        probe_refuses: vec![AUDIO.to_owned()],
+        writes: vec![(format!("{GPU}/driver/unbind"), Errno::TIMEDOUT)],
+        ..Trouble::default()
+    };
+    for (machine, expected) in [
+        (stalling_cards(), &[][..]),
+        (
+            Machine::new(&cards()).with(refused),
+            &[
+                "0000:42:00.0: its driver did not let go within 10 s and may never; keep that driver from \
+                 loading",
+            ],
+        ),
+    ] {
+        let log = messages(|| drop(run(&machine, "vfio.bind=42:00.0")));
+        assert_eq!(log.lines().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn what_a_call_answered_is_the_reason() {
+    for (file, answer, reason) in [
+        (
+            "drivers_probe",
+            Errno::TIMEDOUT,
+            "write(drivers_probe): ETIMEDOUT",
+        ),
+        (
+            "0000:42:00.0/driver/unbind",
+            Errno::NODEV,
+            "write(driver/unbind): ENODEV",
+        ),
+    ] {
+        let machine = Machine::new(&native_cards()).with(Trouble {
+            writes: vec![(file.to_owned(), answer)],
+            ..Trouble::default()
+        });
+        let result = run(&machine, "vfio.bind=42:00.0");
+        let sibling = "0000:42:00.0 of the same IOMMU group could not be bound";
+        assert_eq!(result.reasons, [reason, sibling], "{file}");
+    }
+}
+
+#[test]
+fn what_hangs_on_the_way_back_is_waited_for_once() {
+    let machine = Machine::new(&cards()).with(Trouble {
+        probe_refuses: vec![AUDIO.to_owned()],
+        stuck: vec![GPU.to_owned()],
+        ..Trouble::default()
+    });
+    let result = run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(result.fate(GPU), Some(Fate::Failed));
+    assert_eq!(machine.waited(), Duration::from_millis(10_100));
 }

@@ -81,6 +81,8 @@ pub struct Trouble {
     pub probe_refuses: Vec<String>,
     /// The native driver of these does not let go before [`Machine::let_go`].
     pub stuck: Vec<String>,
+    /// Somebody else unbinds these just before they are unbound.
+    pub unbound_first: Vec<String>,
     /// These vanish with the first write to them.
     pub vanishing: Vec<String>,
     /// A write to a path that ends like this answers so.
@@ -611,10 +613,11 @@ impl Machine {
                 if self.trouble.stuck.iter().any(|a| a == address) {
                     self.locked.borrow_mut().push(address.to_owned());
                 }
-                if self.detach(address) {
-                    Ok(())
-                } else {
-                    Err(Errno::NOENT)
+                let is_first = !self.trouble.unbound_first.iter().any(|a| a == address);
+                match (self.detach(address), is_first) {
+                    (true, true) => Ok(()),
+                    (true, false) => Err(Errno::NODEV),
+                    (false, _) => Err(Errno::NOENT),
                 }
             }
             _ => panic!("nobody may write to {path}"),
