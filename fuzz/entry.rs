@@ -6,10 +6,11 @@
 use rustix::io::Errno;
 use vfio_bind::cmdline::parameters;
 use vfio_bind::device_id::{ANY, DeviceId};
+use vfio_bind::grammar;
 use vfio_bind::host::Root;
 use vfio_bind::kernel_ids::{self, Quirk};
 use vfio_bind::policy::{MAX_PROBLEMS, MAX_SELECTORS, Policy, Sources};
-use vfio_bind::selector::{self, Target};
+use vfio_bind::selector::Target;
 use vfio_bind::variant::Aliases;
 
 /// A function that takes any input.
@@ -57,12 +58,12 @@ pub fn cmdline(input: &[u8]) {
 
 /// One selector of `vfio.bind=`.
 pub fn selector(input: &[u8]) {
-    match selector::parse(input) {
+    match grammar::parse(input) {
         Ok(parsed) => {
             assert_eq!(parsed.excludes, input.first() == Some(&b'!'));
             let shown = parsed.target.to_string();
             is_safe(&shown);
-            let again = selector::parse(shown.as_bytes());
+            let again = grammar::parse(shown.as_bytes());
             let again = again.unwrap_or_else(|misread| panic!("{shown}: {misread}"));
             // A class under a mask of zero is none, and is not shown.
             assert_eq!(again.target.to_string(), shown);

@@ -1,6 +1,6 @@
 //! vfio-bind: decides at boot which PCI functions belong to vfio-pci, and makes it so.
 //!
-//! The data flows one way. Bytes become a [`policy::Policy`] ([`cmdline`], [`selector`],
+//! The data flows one way. Bytes become a [`policy::Policy`] ([`cmdline`], [`grammar`],
 //! [`kernel_ids`]); sysfs becomes a [`function::Inventory`] ([`scan`]); [`plan::plan`] joins the two
 //! without any I/O; [`apply::apply`] carries the plan out and decides nothing about who is bound;
 //! [`report`] and [`show`] tell what happened.
@@ -33,6 +33,7 @@ pub mod device_id;
 pub mod digits;
 pub mod errno;
 pub mod function;
+pub mod grammar;
 pub mod grouping;
 mod groups;
 pub mod handed;

@@ -4,8 +4,8 @@
 //! dashes and capitals, and a lone word only behind a list that it may be a part of.
 
 use crate::cmdline::Parameter;
+use crate::grammar;
 use crate::kernel_ids;
-use crate::selector;
 
 /// What protects.
 pub const PROTECT: &str = "vfio.protect";
@@ -67,7 +67,7 @@ pub fn torn_off<'a>(parameter: &Parameter<'a>) -> Option<&'a [u8]> {
     let item = items.find(|item| !item.is_empty())?;
     let whole = |item: kernel_ids::Item<'_>| item.pattern.is_some() && item.quirk.is_none();
     let is_item = item.starts_with(b"!")
-        || selector::parse(item).is_ok()
+        || grammar::parse(item).is_ok()
         || kernel_ids::items(item).any(whole);
     (is_item && parameter.value.is_none()).then_some(text)
 }

@@ -3,12 +3,13 @@
 use core::fmt;
 
 use crate::cmdline::{Parameter, switch};
+use crate::grammar;
 use crate::handed::Handed;
 use crate::kernel_ids;
 use crate::misread::split;
 use crate::modprobe_conf::Line;
 use crate::problem::{Instead, Problem, Severity};
-use crate::selector::{self, Selector, Source, Target};
+use crate::selector::{Selector, Source, Target};
 pub use crate::sources::Sources;
 use crate::text::{NAME_LEN, Name, name, one_of};
 use heapless::Vec;
@@ -248,7 +249,7 @@ impl<'a> Policy<'a> {
                 self.off = true;
                 continue;
             }
-            match selector::parse(text) {
+            match grammar::parse(text) {
                 Ok(selector) => self.select(Selector {
                     source,
                     // `!` in front of what is protected: there is no more than leaving it alone.
