@@ -10,34 +10,23 @@
 //! - A write's success says little (`drivers_probe` reports success when nothing bound): the
 //!   `driver` link and VFIO's own group status decide.
 
-use core::time::Duration;
-
 use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::console;
-use crate::deadline;
+use crate::controls::{
+    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, current_override, probe, put_override, unbind,
+};
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::grouping::STUB;
-use crate::host::{
-    DRIVERS_PROBE, Host, LoadError, Loading, Root, attribute, driver_directory, driver_of,
-};
+use crate::host::{Host, LoadError, Loading, Root, driver_directory, driver_of};
 use crate::loading;
-use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups};
+use crate::outcome::{Act, Failure, Fate, Outcome, Outcomes, ask_groups, failure};
 use crate::plan::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
-use crate::text::{Name, clip, name};
+use crate::text::Name;
 use crate::unasked;
-
-/// How long a native driver may take to let go of a function, or a probe to end.
-pub const DRIVER_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long the device lock may be held by somebody else.
-pub const LOCK_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long a write is waited for that cannot come to pass before a driver returns that has not.
-pub(crate) const QUEUE_LIMIT: Duration = deadline::AT_ONCE;
 
 /// Carries a plan out.
 pub fn apply(
@@ -406,15 +395,6 @@ fn look(root: &dyn Root, job: &Job<'_>) -> (Option<Name>, Option<Failure>) {
     }
 }
 
-/// What a call on a function's directory answered. `ENOENT` and `ENODEV` may also speak of what is
-/// in it: the function has vanished when its directory has.
-pub(crate) fn failure(root: &dyn Root, address: Address, act: Act, errno: Errno) -> Failure {
-    match driver_of(root, address) {
-        Err(Errno::NODEV) => Failure::Vanished,
-        _ => Failure::System(act, errno),
-    }
-}
-
 /// Sets the override of a job, unless it has it, and remembers what it replaced.
 fn replace_override(host: &impl Host, job: &mut Job<'_>) -> Result<(), Errno> {
     let address = job.address();
@@ -431,65 +411,4 @@ fn replace_override(host: &impl Host, job: &mut Job<'_>) -> Result<(), Errno> {
         _ => job.previous = Some(previous),
     }
     answer
-}
-
-/// Writes an address to a file that takes one.
-pub(crate) fn put_address(
-    host: &impl Host,
-    path: &str,
-    address: Address,
-    limit: Duration,
-) -> Result<(), Errno> {
-    let text: Name = clip(format_args!("{address}"));
-    host.write_within(path, text.as_bytes(), limit)
-}
-
-/// The override in force; empty where there is none, which the kernel shows as `(null)`. To show
-/// it takes the device lock, as to store it does (`driver_override_show` in
-/// drivers/pci/pci-sysfs.c).
-///
-/// # Errors
-/// What open or read answered; `ETIMEDOUT` where the lock is held.
-pub fn current_override(host: &impl Host, address: Address) -> Result<Name, Errno> {
-    let path = attribute(address, "driver_override");
-    let mut buffer = [0; 256];
-    let text = host.read_within(&path, &mut buffer, LOCK_LIMIT)?;
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    Ok(if text == b"(null)" {
-        Name::default()
-    } else {
-        name(text)
-    })
-}
-
-/// Sets or, with an empty value, clears an override. The store takes the device lock, which a
-/// driver that hangs in its probe or remove function holds for ever.
-pub(crate) fn put_override(
-    host: &impl Host,
-    address: Address,
-    value: &Name,
-    limit: Duration,
-) -> Result<(), Errno> {
-    let data = if value.is_empty() {
-        b"\n"
-    } else {
-        value.as_bytes()
-    };
-    host.write_within(&attribute(address, "driver_override"), data, limit)
-}
-
-pub(crate) fn unbind(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
-    match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
-        // Somebody else unbound it in the meantime.
-        Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
-        answer => answer,
-    }
-}
-
-pub(crate) fn probe(host: &impl Host, address: Address, limit: Duration) -> Result<(), Errno> {
-    match put_address(host, DRIVERS_PROBE, address, limit) {
-        // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
-        Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),
-        _ => Ok(()),
-    }
 }

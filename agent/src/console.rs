@@ -10,7 +10,7 @@
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::DRIVER_LIMIT;
+use crate::controls::DRIVER_LIMIT;
 use crate::errno::Answer;
 use crate::function::Inventory;
 use crate::host::{Host, Root, attribute, path};

@@ -10,14 +10,13 @@
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::{
-    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, current_override, failure, probe, put_address,
-    put_override,
+use crate::controls::{
+    DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, current_override, probe, put_address, put_override,
 };
 use crate::function::{Function, Inventory, Late};
 use crate::host::{DRIVERS_PROBE, Host, LoadError, Loading, Root, driver_directory, driver_of};
 use crate::iommu::Kind;
-use crate::outcome::{Act, Failure};
+use crate::outcome::{Act, Failure, failure};
 use crate::pci_path;
 use crate::plan::{Decision, Plan};
 use crate::refusal::Refusal;

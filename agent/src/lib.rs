@@ -28,6 +28,7 @@ pub mod address;
 pub mod apply;
 pub mod cmdline;
 pub(crate) mod console;
+pub mod controls;
 pub mod deadline;
 pub mod device_id;
 pub mod digits;

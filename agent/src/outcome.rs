@@ -6,7 +6,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::DRIVER_LIMIT;
+use crate::controls::DRIVER_LIMIT;
 use crate::errno::Answer;
 use crate::function::{Function, Inventory, MAX_FUNCTIONS};
 use crate::host::{Host, LoadError, Root, driver_of, path};
@@ -145,6 +145,15 @@ impl Outcome {
     #[must_use]
     pub fn is_unseen(&self) -> bool {
         matches!(self.failure, Some(Failure::System(Act::Look, _)))
+    }
+}
+
+/// What a call on a function's directory answered. `ENOENT` and `ENODEV` may also speak of what is
+/// in it: the function has vanished when its directory has.
+pub(crate) fn failure(root: &dyn Root, address: Address, act: Act, errno: Errno) -> Failure {
+    match driver_of(root, address) {
+        Err(Errno::NODEV) => Failure::Vanished,
+        _ => Failure::System(act, errno),
     }
 }
 

@@ -9,7 +9,7 @@ use core::fmt::Write;
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::{DRIVER_LIMIT, LOCK_LIMIT, put_address, put_override, unbind};
+use crate::controls::{DRIVER_LIMIT, LOCK_LIMIT, put_address, put_override, unbind};
 use crate::device_id::DeviceId;
 use crate::host::{DEVICES, DRIVERS, Host, Root, attribute, driver_of, path};
 use crate::report::{DIRECTORY, FILE};

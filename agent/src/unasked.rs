@@ -6,7 +6,7 @@
 use rustix::io::Errno;
 
 use crate::address::Address;
-use crate::apply::{DRIVER_LIMIT, QUEUE_LIMIT, current_override, unbind};
+use crate::controls::{DRIVER_LIMIT, QUEUE_LIMIT, current_override, unbind};
 use crate::function::Inventory;
 use crate::host::{DRIVERS, Host, Root, driver_directory, driver_of};
 use crate::outcome::{Fate, Outcomes};
