@@ -14,6 +14,13 @@ use crate::files;
 /// `KEXEC_FILE_ON_CRASH` in include/uapi/linux/kexec.h.
 const ON_CRASH: libc::c_ulong = 2;
 
+/// The number of the call, which the C library's names lack on one architecture
+/// (arch/s390/kernel/syscalls/syscall.tbl, Linux 6.12).
+#[cfg(target_arch = "s390x")]
+const KEXEC_FILE_LOAD: libc::c_long = 381;
+#[cfg(not(target_arch = "s390x"))]
+const KEXEC_FILE_LOAD: libc::c_long = libc::SYS_kexec_file_load;
+
 /// Crashes into the other kernel, which gets the command line of this one; returns only where that fails.
 pub(crate) fn crash(channel: &Channel) -> Result<()> {
     let line = files::read("/proc/cmdline")?;
@@ -37,7 +44,7 @@ fn load(line: &str) -> Result<()> {
     // SAFETY: the kernel reads the line, which lives until the call returns, with its closing zero byte.
     let answer = unsafe {
         libc::syscall(
-            libc::SYS_kexec_file_load,
+            KEXEC_FILE_LOAD,
             kernel.as_raw_fd(),
             image.as_raw_fd(),
             line.as_bytes_with_nul().len(),
