@@ -358,13 +358,17 @@ fn without_the_module_hold_takes_and_keeps() {
     assert_eq!(result.exit, EXIT_NOT_BOUND);
 }
 
-#[test]
-fn a_group_is_given_back_whole() {
-    let trouble = Trouble {
+/// On native drivers, and vfio-pci's probe refuses the audio function.
+fn audio_refused() -> Machine {
+    Machine::new(&native_cards()).with(Trouble {
         probe_refuses: vec![AUDIO.to_owned()],
         ..Trouble::default()
-    };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    })
+}
+
+#[test]
+fn a_group_is_given_back_whole() {
+    let machine = audio_refused();
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
         drivers(&machine),
@@ -385,11 +389,7 @@ fn a_group_is_given_back_whole() {
 
 #[test]
 fn hold_keeps_what_the_driver_refused_and_what_it_took() {
-    let trouble = Trouble {
-        probe_refuses: vec![AUDIO.to_owned()],
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    let machine = audio_refused();
     let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
     assert_eq!(drivers(&machine), on(["vfio-pci", "", "nvme"]));
     assert_eq!(result.fate(GPU), Some(Fate::Bound));
@@ -398,11 +398,7 @@ fn hold_keeps_what_the_driver_refused_and_what_it_took() {
 
 #[test]
 fn hold_does_nothing_twice() {
-    let refused = Trouble {
-        probe_refuses: vec![AUDIO.to_owned()],
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&native_cards()).with(refused);
+    let machine = audio_refused();
     run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
     let writes = |machine: &Machine, file: &str| {
         let events = machine.take_events();

@@ -44,6 +44,14 @@ fn config(serial: u64) -> Vec<u8> {
     bytes
 }
 
+fn write_config(machine: &Machine, address: &str, bytes: Vec<u8>) {
+    write(
+        machine,
+        &format!("sys/bus/pci/devices/{address}/config"),
+        bytes,
+    );
+}
+
 struct Result {
     exit: u8,
     bound: Vec<String>,
@@ -89,21 +97,9 @@ fn every_name_finds_its_place() {
     ] {
         let machine = machine();
         let devices = "sys/bus/pci/devices";
-        write(
-            &machine,
-            &format!("{devices}/{NIC}/config"),
-            config(0x0011_22ff_ff33_4455),
-        );
-        write(
-            &machine,
-            &format!("{devices}/{SECOND}/config"),
-            config(0x0011_22ff_ff33_4455),
-        );
-        write(
-            &machine,
-            &format!("{devices}/{TWIN}/config"),
-            config(0x0011_22ff_ff33_4456),
-        );
+        write_config(&machine, NIC, config(0x0011_22ff_ff33_4455));
+        write_config(&machine, SECOND, config(0x0011_22ff_ff33_4455));
+        write_config(&machine, TWIN, config(0x0011_22ff_ff33_4456));
         write(&machine, "sys/bus/pci/slots/4/address", "0000:03:00\n");
         write(&machine, "sys/bus/pci/slots/5/address", "0000:04\n");
         write(&machine, &format!("{devices}/{TWIN}/label"), "Onboard\n");
@@ -141,8 +137,7 @@ fn a_name_of_two_devices_means_neither() {
     let both = |line: &str| {
         let machine = machine();
         for address in [NIC, TWIN] {
-            let file = format!("sys/bus/pci/devices/{address}/config");
-            write(&machine, &file, config(0x0011_22ff_ff33_4455));
+            write_config(&machine, address, config(0x0011_22ff_ff33_4455));
         }
         run(&machine, line)
     };
@@ -170,11 +165,7 @@ fn a_list_of_capabilities_ends_ahead_of_what_only_looks_like_one() {
     bytes[4..12].copy_from_slice(&0x0011_22ff_ff33_4455u64.to_le_bytes());
     bytes[0x100..0x104].copy_from_slice(&0x0001_0001u32.to_le_bytes());
     let machine = machine();
-    write(
-        &machine,
-        &format!("sys/bus/pci/devices/{NIC}/config"),
-        bytes,
-    );
+    write_config(&machine, NIC, bytes);
     let result = run(&machine, "vfio.bind=dsn:00-11-22-ff-ff-33-44-55");
     assert_eq!((result.bound.len(), result.exit), (0, EXIT_NOT_BOUND));
 }
@@ -189,11 +180,7 @@ fn a_list_of_capabilities_in_a_circle_comes_to_an_end() {
         (SECOND, vec![0xff; 64]),
         (TWIN, vec![0xff; 4096]),
     ] {
-        write(
-            &machine,
-            &format!("sys/bus/pci/devices/{address}/config"),
-            bytes,
-        );
+        write_config(&machine, address, bytes);
     }
     let result = run(&machine, "vfio.bind=dsn:00-11-22-ff-ff-33-44-55");
     assert_eq!((result.bound.len(), result.exit), (0, EXIT_NOT_BOUND));
