@@ -90,8 +90,8 @@ impl Failures {
 /// A guest's records, by kind.
 #[derive(Default)]
 struct Records {
-    /// The kernel's.
-    release: String,
+    /// That of each kernel that booted.
+    releases: Vec<String>,
     snapshots: Vec<Snapshot>,
     memory: Vec<Memory>,
     runs: Vec<AgentRun>,
@@ -109,7 +109,7 @@ impl Records {
         let mut sorted = Self::default();
         for record in records {
             match record {
-                Record::Booted(release) => sorted.release = release,
+                Record::Booted(release) => sorted.releases.push(release),
                 Record::Loaded(loaded) => sorted.loaded.push(loaded),
                 Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
                 Record::Memory(memory) => sorted.memory.push(memory),
@@ -123,6 +123,11 @@ impl Records {
             }
         }
         sorted
+    }
+
+    /// The last kernel that booted; empty where none came so far.
+    fn release(&self) -> String {
+        self.releases.last().cloned().unwrap_or_default()
     }
 
     fn snapshot(&self, label: &str) -> Option<&Snapshot> {
@@ -153,6 +158,8 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
         architecture,
         evidence,
         |records, failures| {
+            let kernels = if scenario.crashes { 2 } else { 1 };
+            failures.equal("kernels that booted", kernels, records.releases.len());
             state::judge(scenario, records, failures);
             for run in &scenario.runs {
                 run::judge(scenario, run, records, failures);
@@ -207,7 +214,7 @@ pub fn judge_storage(stack: Stack, boot: Boot, told: &str, evidence: &Evidence) 
     storage::judge_half(stack, &evidence.console, over_time, &records, &mut failures);
     Judgement {
         ended_well: true,
-        release: records.release,
+        release: records.release(),
         failures: failures.0,
     }
 }
@@ -237,7 +244,7 @@ fn judge_boot(
     }
     Judgement {
         ended_well,
-        release: records.release,
+        release: records.release(),
         failures: failures.0,
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn judge(
         Err(error) => return failures.add("its record", "JSON", format_args!("{error}: {text}")),
     };
     failures.equal("the record's schema", SCHEMA, report.schema);
-    failures.equal("the record's kernel", &records.release, &report.kernel);
+    failures.equal("the record's kernel", &records.release(), &report.kernel);
     failures.equal(
         "the record's IOMMU",
         scenario.iommu.kind(),

@@ -33,7 +33,7 @@ pub(super) fn judge_half(
     if over_time {
         failures.add("the machine", "to give up by itself", "it was ended");
     }
-    if !records.release.is_empty() {
+    if !records.releases.is_empty() {
         failures.add(
             "the boot without the second disk",
             "a failure, or the list proves nothing",

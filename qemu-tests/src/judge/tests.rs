@@ -429,3 +429,25 @@ fn a_system_without_its_second_disk_fails_as_it_must() {
     let (up, _) = storage_evidence(true, |_| {});
     assert_eq!(failures(up), 3);
 }
+
+#[test]
+fn a_panic_is_no_trouble_only_where_another_kernel_boots_for_it() {
+    const PANIC: &str = "[    9.0] Kernel panic - not syncing: sysrq triggered crash\n";
+    let crashing = scenario().in_crash_kernel();
+    let boots = |count: usize| {
+        let more = std::iter::repeat_n(Record::Booted("6.1".to_owned()), count - 1);
+        let mut evidence = evidence(|records| drop(records.splice(..0, more)));
+        evidence.console.push_str(PANIC);
+        evidence
+    };
+    let failures = |scenario, count| judge(scenario, &boots(count)).failures;
+    assert_eq!(failures(&crashing, 2), []);
+    assert!(failures(&crashing, 1)[0].what.contains("the kernel"));
+    assert!(
+        failures(&scenario(), 2)[0]
+            .what
+            .contains("kernels that booted")
+    );
+    let calm = judge(&crashing, &evidence(|_| {})).failures;
+    assert!(calm[0].what.contains("kernels that booted"), "{calm:?}");
+}
