@@ -8,7 +8,7 @@ use crate::handed;
 use crate::host::{Root, driver_of};
 use crate::outcome::{Fate, GroupStatus, Outcome, blockers};
 use crate::plan::Decision;
-use crate::problem::Severity;
+use crate::problem::{Problem, Severity};
 use crate::record::{Record, State};
 use crate::selector::Source;
 use crate::text::{Counted, Dec, Name, Plain};
@@ -50,10 +50,15 @@ fn tell_protected(record: &Record<'_>) {
 
 /// Logs what is wrong with the policy or the machine, and the sum of it all.
 pub fn tell_rest(record: &Record<'_>) {
+    tell_rest_but(record, |_| false);
+}
+
+/// The same, but for the problems of the policy that somebody has told already.
+pub fn tell_rest_but(record: &Record<'_>, is_told: impl FnMut(&Problem<'_>) -> bool) {
     if record.state == State::CrashKernel {
         return info!("this kernel saves the memory of one that crashed: nothing is done");
     }
-    tell_problems(record);
+    tell_problems(record, is_told);
     for unmatched in unmatched(record) {
         match unmatched.selector.source {
             _ if record.inventory.is_empty() => {}
@@ -78,8 +83,11 @@ pub fn tell_rest(record: &Record<'_>) {
     }
 }
 
-fn tell_problems(record: &Record<'_>) {
+fn tell_problems(record: &Record<'_>, mut is_told: impl FnMut(&Problem<'_>) -> bool) {
     for problem in &record.policy.problems {
+        if is_told(problem) {
+            continue;
+        }
         match problem.severity() {
             Severity::Error => error!("{problem}"),
             Severity::Warning => warn!("{problem}"),

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use log::{LevelFilter, Log, Metadata, Record as Message};
@@ -80,12 +79,17 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
             let _ = writeln!(text, "note: {note}");
         }
         let file = known.policy.as_deref().unwrap_or_default();
-        for finding in policy_file::findings(file) {
+        let mut findings = policy_file::findings(file);
+        for finding in &findings {
             let _ = writeln!(text, "{}", finding.told(FILE));
-            said().push(finding.text);
         }
         written = io::stdout().write_all(text.as_bytes());
-        tell::tell_rest(record);
+        tell::tell_rest_but(record, |problem| {
+            let problem = problem.to_string();
+            let place = findings.iter().position(|finding| finding.text == problem);
+            // Each only once: the command line may have the same mistake.
+            place.map(|place| findings.swap_remove(place)).is_some()
+        });
         record.exit()
     });
     for told in &known.told {
@@ -106,13 +110,6 @@ pub fn open(root: &Path) -> Result<Tree> {
         .with_context(|| format!("open({}): --root wants a directory", root.display()))
 }
 
-/// Messages that have been shown with a file and a line, and are still to come without.
-static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-fn said() -> MutexGuard<'static, Vec<String>> {
-    SAID.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Messages are a part of the plan.
 struct ToOutput;
 
@@ -122,15 +119,8 @@ impl Log for ToOutput {
     }
 
     fn log(&self, message: &Message<'_>) {
-        let text = message.args().to_string();
-        let mut said = said();
-        if let Some(place) = said.iter().position(|other| *other == text) {
-            // Only once: the command line may have the same mistake.
-            said.swap_remove(place);
-            return;
-        }
         // Where standard output takes nothing, the plan has said so.
-        let _ = writeln!(io::stdout(), "{text}");
+        let _ = writeln!(io::stdout(), "{}", message.args());
     }
 
     fn flush(&self) {}

@@ -37,6 +37,8 @@ enum Variant {
     Late,
     /// Our module, with a unit that waits for the root less than it should: see [`Tool::hurry`].
     Hurried,
+    /// Our module, and a root that comes over a NIC: see [`Tool::carry_root`].
+    Carried,
 }
 
 impl Variant {
@@ -109,7 +111,8 @@ impl<'a> Builds<'a> {
         let variant = match case {
             Case::WithoutUs => Variant::Bare,
             Case::Configured => Variant::Configured,
-            Case::SlowRoot | Case::NetworkRoot => Variant::Late,
+            Case::SlowRoot => Variant::Late,
+            Case::NetworkRoot => Variant::Carried,
             Case::RootTaken if tool.has_units() => Variant::Hurried,
             _ => Variant::Ours,
         };
@@ -192,6 +195,7 @@ impl<'a> Builds<'a> {
         match variant {
             Variant::Late => tool.delay_root(&root)?,
             Variant::Hurried => tool.hurry(&root)?,
+            Variant::Carried => tool.carry_root(&root)?,
             _ => {}
         }
         if variant.is_alone() && tool.asks_the_command() {

@@ -79,7 +79,7 @@ pub fn configure(root: &Path) -> Result<()> {
         modules.join(" ")
     );
     write(root, CONFIGURATION, &text)?;
-    write(&root.join(EXTRA), LOAD, &(FORCED.join("\n") + "\n"))?;
+    add_file(root, LOAD, &(FORCED.join("\n") + "\n"))?;
     // It takes the folder for granted.
     write(root, "usr/lib/firmware/none", "")
 }
@@ -103,14 +103,14 @@ pub fn add_ours(root: &Path, configured: bool) -> Result<()> {
             .with_context(|| format!("symlink({})", link.display()))?;
     }
     let (place, text) = PATIENCE;
-    write(&root.join(EXTRA), place, text)
+    add_file(root, place, text)
 }
 
-/// Adds a rule of udev's that makes the root's disk late: place and text.
+/// Adds a file to its images.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn delay_root(root: &Path, (place, text): (&str, &str)) -> Result<()> {
+pub fn add_file(root: &Path, place: &str, text: &str) -> Result<()> {
     write(&root.join(EXTRA), place, text)
 }
 

@@ -97,15 +97,9 @@ pub type Release<'a> = &'a str;
 /// wait for what udev knows, not for a node.
 const LATE_RULE: (&str, &str) = (
     "etc/udev/rules.d/99-late.rules",
-    "KERNEL==\"vda\", IMPORT{cmdline}=\"late\", PROGRAM=\"/usr/bin/sleep 10\", SYMLINK+=\"late\"\n",
+    "KERNEL==\"vda\", PROGRAM=\"/usr/bin/sleep 10\", SYMLINK+=\"late\"\n",
 );
-/// Another: the root's disk is called /dev/carried once the NIC has its driver, as one is there that comes
-/// over it.
-const CARRIED_RULE: (&str, &str) = (
-    "etc/udev/rules.d/99-carried.rules",
-    "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"e1000\", RUN+=\"/bin/ln -s vda /dev/carried\"\n",
-);
-/// What the first of them needs.
+/// What it needs.
 const SLEEP: &str = "/usr/bin/sleep";
 
 /// Where a build leaves its image.
@@ -135,10 +129,8 @@ impl Tool {
     /// there and to run.
     #[must_use]
     pub fn has(&self, case: Case) -> bool {
-        // The real root is the same, whoever made the image.
-        let elsewhere = case == Case::Again && *self != Self::HOOKS;
-        // Who asks is the same for all of them.
-        let elsewhere = elsewhere || case == Case::NetworkRoot && *self != Self::HOOKS;
+        // The real root is the same, whoever made the image; and what goes back, whoever asks for it.
+        let elsewhere = matches!(case, Case::Again | Case::NetworkRoot) && *self != Self::HOOKS;
         // An archive has no hook that waits for a root.
         let no_net = case.waits() && *self == Self::Cpio;
         !(elsewhere || no_net || *self == Self::Cpio && case.breaks_agent())
@@ -322,9 +314,9 @@ impl Tool {
     pub fn words(&self, case: Case) -> &'static str {
         match (case, self) {
             // For the last `root=` counts. dracut's queue acts after two thirds of this.
-            (Case::SlowRoot, Self::Dracut(..)) => "root=/dev/late rd.retry=60 late",
-            (Case::SlowRoot, Self::Mkinitcpio(_, false)) => "root=/dev/late rootdelay=30 late",
-            (Case::SlowRoot, _) => "root=/dev/late late",
+            (Case::SlowRoot, Self::Dracut(..)) => "root=/dev/late rd.retry=60",
+            (Case::SlowRoot, Self::Mkinitcpio(_, false)) => "root=/dev/late rootdelay=30",
+            (Case::SlowRoot, _) => "root=/dev/late",
             (Case::RootTaken, Self::Dracut(..)) => "rd.retry=15",
             (Case::RootTaken, Self::Mkinitcpio(..)) => "rootdelay=3",
             _ => "",
@@ -344,8 +336,7 @@ impl Tool {
     pub fn hurry(&self, root: &Path) -> Result<()> {
         let place = "etc/systemd/system/vfio-bind-root.target.d/test.conf";
         write(root, place, "[Unit]\nJobTimeoutSec=20\n")?;
-        let text = format!("install_items+=\" /{place} \"\n");
-        write(root, "etc/dracut.conf.d/hurry.conf", &text)
+        dracut_installs(root, &format!("/{place}"))
     }
 
     /// Has the root's disk called /dev/late, ten seconds after the image has begun to look for it.
@@ -353,40 +344,50 @@ impl Tool {
     /// # Errors
     /// Where it cannot be written.
     pub fn delay_root(&self, root: &Path) -> Result<()> {
+        let (place, text) = LATE_RULE;
         match self {
-            Self::Dracut(_, true) => {
-                write(root, LATE_RULE.0, LATE_RULE.1)?;
-                let text = format!("install_items+=\" /{} {SLEEP} \"\n", LATE_RULE.0);
-                return write(root, "etc/dracut.conf.d/late.conf", &text);
-            }
-            Self::Mkosi => return super::mkosi::delay_root(root, LATE_RULE),
-            Self::Mkinitcpio(..) => {
-                write(root, LATE_RULE.0, LATE_RULE.1)?;
-                let text = format!("FILES+=(/{})\nBINARIES+=({SLEEP})\n", LATE_RULE.0);
-                return write(root, "etc/mkinitcpio.conf.d/late.conf", &text);
-            }
-            _ => {}
-        }
-        let (place, head) = match self {
-            Self::InitramfsTools(_) => (
+            Self::InitramfsTools(_) => delay_by_script(
+                root,
                 "etc/initramfs-tools/scripts/init-premount/late",
                 "[ \"$1\" != prereqs ] || exit 0\n",
             ),
-            _ => ("usr/lib/dracut/hooks/pre-trigger/late.sh", ""),
-        };
-        let text = format!("#!/bin/sh\n{head}(sleep 10; ln -s vda /dev/late) </dev/null &\n");
-        files::write(&root.join(place), text.as_bytes(), 0o755)?;
-        if !matches!(self, Self::InitramfsTools(_)) {
-            let text = format!("install_items+=\" /{place} \"\n");
-            return write(root, "etc/dracut.conf.d/late.conf", &text);
+            Self::Dracut(_, false) => {
+                let place = "usr/lib/dracut/hooks/pre-trigger/late.sh";
+                delay_by_script(root, place, "")?;
+                dracut_installs(root, &format!("/{place}"))
+            }
+            Self::Dracut(_, true) => {
+                write(root, place, text)?;
+                dracut_installs(root, &format!("/{place} {SLEEP}"))
+            }
+            Self::Mkosi => super::mkosi::add_file(root, place, text),
+            Self::Mkinitcpio(..) => {
+                write(root, place, text)?;
+                let text = format!("FILES+=(/{place})\nBINARIES+=({SLEEP})\n");
+                write(root, "etc/mkinitcpio.conf.d/late.conf", &text)
+            }
+            // Its images wait for no root.
+            Self::Cpio => Ok(()),
         }
+    }
+
+    /// Has initramfs-tools, which alone is asked for it, call the root's disk /dev/carried once the NIC has its
+    /// driver, as one is there that comes over it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn carry_root(&self, root: &Path) -> Result<()> {
+        const RULE: &str = "etc/udev/rules.d/99-carried.rules";
         let modules = [&ROOT[..], &FORCED, &[NIC_DRIVER]].concat();
         write(root, "etc/initramfs-tools/modules", &lines(&modules))?;
-        write(root, CARRIED_RULE.0, CARRIED_RULE.1)?;
+        let rule = format!(
+            "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"{NIC_DRIVER}\", \
+             RUN+=\"/bin/ln -s vda /dev/carried\"\n"
+        );
+        write(root, RULE, &rule)?;
         let hook = format!(
             "#!/bin/sh\n[ \"$1\" != prereqs ] || exit 0\nmkdir -p \"$DESTDIR/etc/udev/rules.d\"\n\
-             cp /{0} \"$DESTDIR/{0}\"\n",
-            CARRIED_RULE.0
+             cp /{RULE} \"$DESTDIR/{RULE}\"\n"
         );
         let place = root.join("etc/initramfs-tools/hooks/carried");
         files::write(&place, hook.as_bytes(), 0o755)
@@ -457,6 +458,18 @@ impl Tool {
         }
         Ok(())
     }
+}
+
+/// Has dracut put files into its images.
+fn dracut_installs(root: &Path, items: &str) -> Result<()> {
+    let text = format!("install_items+=\" {items} \"\n");
+    write(root, "etc/dracut.conf.d/root.conf", &text)
+}
+
+/// Has a script of an image call the root's disk /dev/late, ten seconds after it is run.
+fn delay_by_script(root: &Path, place: &str, head: &str) -> Result<()> {
+    let text = format!("#!/bin/sh\n{head}(sleep 10; ln -s vda /dev/late) </dev/null &\n");
+    files::write(&root.join(place), text.as_bytes(), 0o755)
 }
 
 fn lines(modules: &[&str]) -> String {
