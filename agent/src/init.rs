@@ -104,7 +104,7 @@ fn work() {
             Ok(Some(_)) => {}
             Ok(None) => {
                 let limit = Dec(WORK_LIMIT.as_secs());
-                error!("gave up after {limit} s; the boot goes on");
+                error!("gave up after {limit} s; what was set stays so, and the boot goes on");
                 // What it would do now, it would do without /sys and beside the native drivers.
                 let _ = rustix::process::kill_process(child, Signal::KILL);
                 let _ = wait(child, KILL_LIMIT);

@@ -1,6 +1,7 @@
 //! Compares what a guest saw with what its scenario demands.
 
 mod ending;
+mod first;
 mod ids;
 mod image;
 mod installed;
@@ -160,6 +161,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
         |records, failures| {
             let kernels = if scenario.crashes { 2 } else { 1 };
             failures.equal("kernels that booted", kernels, records.releases.len());
+            first::judge(scenario, records, failures);
             state::judge(scenario, records, failures);
             for run in &scenario.runs {
                 run::judge(scenario, run, records, failures);

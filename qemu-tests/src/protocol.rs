@@ -211,6 +211,8 @@ pub struct Inherited {
     pub log: Vec<String>,
     /// The modules in the kernel.
     pub modules: Vec<String>,
+    /// The processes of the agent that are still there, as `PID STATE`.
+    pub agents: Vec<String>,
 }
 
 /// What one run of a program of the real root did, as seen from outside it.

@@ -54,6 +54,8 @@ pub struct Scenario {
     pub driver: &'static str,
     /// Whether all of it happens in the kernel that starts once the first one has crashed.
     pub crashes: bool,
+    /// A piece of what the agent said as the first process, where it is seen that it is gone.
+    pub said_first: Option<&'static str>,
     /// Modules that are loaded before the agent runs, with their parameters.
     pub preload: Vec<&'static str>,
     /// Modules that are left out of the image.
@@ -307,6 +309,7 @@ impl Scenario {
             test_module: None,
             driver: "vfio-pci",
             crashes: false,
+            said_first: None,
             preload: Vec::new(),
             without: &[],
             kernel: None,
@@ -359,6 +362,13 @@ impl Scenario {
     #[must_use]
     pub fn in_crash_kernel(mut self) -> Self {
         self.crashes = true;
+        self
+    }
+
+    /// With this said by the agent as the first process, which has left nothing running.
+    #[must_use]
+    pub fn said_first(mut self, piece: &'static str) -> Self {
+        self.said_first = Some(piece);
         self
     }
 
@@ -525,6 +535,7 @@ impl Scenario {
         if !self.preload.is_empty() {
             steps.push(load(&self.preload));
         }
+        steps.extend(self.said_first.map(|_| Step::Inherit));
         steps.push(Step::Snapshot(BEFORE.to_owned()));
         if !self.ids.is_empty() {
             steps.push(Step::CompareIds(self.ids.clone()));

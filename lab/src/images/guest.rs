@@ -12,11 +12,12 @@ use crate::files;
 use crate::rig::Rig;
 use crate::supply::Program;
 
-/// What carries them out, and what ends the machine where it does not come up.
+/// What carries them out once udev has tried every driver (no target waits for that), and what ends the machine where it does not come up.
 const UNITS: [(&str, &str); 2] = [
     (
         "etc/systemd/system/guest.service",
-        "[Unit]\nAfter=multi-user.target\n\n[Service]\nType=oneshot\nExecStart=/usr/sbin/guest-init\n",
+        "[Unit]\nAfter=multi-user.target\n\n[Service]\nType=oneshot\n\
+         ExecStartPre=-udevadm settle --timeout=120\nExecStart=/usr/sbin/guest-init\n",
     ),
     (
         "etc/systemd/system/emergency.service.d/end.conf",

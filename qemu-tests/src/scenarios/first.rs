@@ -11,10 +11,19 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .outcome(Outcome::Already, &[GPU, GPU_AUDIO])
             .quiet()
     };
-    vec![Scenario::new(
-        "first-process",
-        "by rdinit= the work is done when the image's own init starts, which finds nothing mounted",
-        "vfio.bind=0000:42:00.0 rdinit=/usr/bin/vfio-bind-agent",
-        second(),
-    )]
+    vec![
+        Scenario::new(
+            "first-process",
+            "by rdinit= the work is done when the image's own init starts, which finds nothing mounted",
+            "vfio.bind=0000:42:00.0 rdinit=/usr/bin/vfio-bind-agent",
+            second(),
+        ),
+        Scenario::new(
+            "first-process-stuck",
+            "work that hangs there is ended after 90 s, before its /sys goes, and the boot goes on",
+            "vfio.bind=0000:42:00.0 rdinit=/usr/bin/vfio-bind-agent sysctl.kernel.modprobe=/init",
+            Run::new("agent").bound(&[GPU, GPU_AUDIO]),
+        )
+        .said_first("gave up after 90 s; what was set stays so"),
+    ]
 }

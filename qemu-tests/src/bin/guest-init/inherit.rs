@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::Inherited;
 
-use crate::agent::{self, KernelLog};
+use crate::agent::{self, AGENT, KernelLog};
 use crate::files;
 
 /// What the agent keeps of the files of its image.
@@ -24,7 +25,25 @@ pub(crate) fn inherited() -> Result<Inherited> {
         kept: kept()?,
         log: KernelLog::from_start()?.lines()?,
         modules: names.map(str::to_owned).collect(),
+        agents: agents()?,
     })
+}
+
+/// The processes whose program is the agent.
+fn agents() -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir("/proc").context("list(/proc)")? {
+        let process = entry.context("list(/proc)")?.path();
+        // Others have none, or end while they are looked at.
+        if !fs::read_link(process.join("exe")).is_ok_and(|program| program == Path::new(AGENT)) {
+            continue;
+        }
+        let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let [number, state] = ["Pid:", "State:"].map(|name| field(name).unwrap_or("?").trim());
+        all.push(format!("{number} {state}"));
+    }
+    Ok(all)
 }
 
 /// The texts of [`KEPT`] behind one another; nothing for one that is not there.

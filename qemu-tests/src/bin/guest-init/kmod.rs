@@ -11,12 +11,14 @@ use qemu_tests::protocol::{Ending, Loaded};
 
 use crate::program::finish;
 
+/// The image's own.
+pub(crate) const MODPROBE: &str = "/sbin/modprobe";
 /// Probing a whole bus in an emulated machine takes seconds, not more.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// Loads a module, with the parameters behind its name, and what it needs.
 pub(crate) fn load(module: &str) -> Result<Loaded> {
-    let mut child = Command::new("/sbin/modprobe")
+    let mut child = Command::new(MODPROBE)
         .args(module.split_whitespace())
         .spawn()
         .with_context(|| format!("spawn(modprobe {module})"))?;

@@ -12,6 +12,7 @@ mod files;
 mod inherit;
 mod kmod;
 mod memory;
+mod modprobe;
 mod mounted;
 mod mounts;
 mod network;
@@ -30,7 +31,7 @@ use qemu_tests::protocol::{End, ORDERS_PATH, Orders, Record, Step, Verdict};
 use channel::Channel;
 
 fn main() {
-    if let Some(status) = places::start() {
+    if let Some(status) = places::start().or_else(modprobe::start) {
         std::process::exit(status);
     }
     let mut channel = Channel::open();
