@@ -4,14 +4,14 @@
 #![allow(dead_code, reason = "each fuzz target uses one of these functions")]
 
 use rustix::io::Errno;
-use vfio_bind::cmdline::parameters;
-use vfio_bind::device_id::{ANY, DeviceId};
-use vfio_bind::grammar;
-use vfio_bind::host::Root;
-use vfio_bind::kernel_ids::{self, Quirk};
-use vfio_bind::policy::{MAX_PROBLEMS, MAX_SELECTORS, Policy, Sources};
-use vfio_bind::selector::Target;
-use vfio_bind::variant::Aliases;
+use vfio_bind_agent::cmdline::parameters;
+use vfio_bind_agent::device_id::{ANY, DeviceId};
+use vfio_bind_agent::grammar;
+use vfio_bind_agent::host::Root;
+use vfio_bind_agent::kernel_ids::{self, Quirk};
+use vfio_bind_agent::policy::{MAX_PROBLEMS, MAX_SELECTORS, Policy, Sources};
+use vfio_bind_agent::selector::Target;
+use vfio_bind_agent::variant::Aliases;
 
 /// A function that takes any input.
 pub type Entry = fn(&[u8]);

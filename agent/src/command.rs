@@ -5,14 +5,14 @@ use core::fmt::{self, Write};
 use core::time::Duration;
 
 use rustix::io::Errno;
-use vfio_bind::cmdline::MAX_LEN;
-use vfio_bind::digits::decimal;
-use vfio_bind::errno::Answer;
-use vfio_bind::host::Root;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
-use vfio_bind::text::{Plain, Text, one_of};
-use vfio_bind::tree::{Output, Tree};
-use vfio_bind::{error, policy, report, rescue, run, stage, tell, warn};
+use vfio_bind_agent::cmdline::MAX_LEN;
+use vfio_bind_agent::digits::decimal;
+use vfio_bind_agent::errno::Answer;
+use vfio_bind_agent::host::Root;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, Record, State};
+use vfio_bind_agent::text::{Plain, Text, one_of};
+use vfio_bind_agent::tree::{Output, Tree};
+use vfio_bind_agent::{error, policy, report, rescue, run, stage, tell, warn};
 
 use crate::init;
 use crate::logger::{self, Place};

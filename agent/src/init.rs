@@ -8,10 +8,10 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
-use vfio_bind::errno::Answer;
-use vfio_bind::error;
-use vfio_bind::record::EXIT_DONE;
-use vfio_bind::text::Dec;
+use vfio_bind_agent::errno::Answer;
+use vfio_bind_agent::error;
+use vfio_bind_agent::record::EXIT_DONE;
+use vfio_bind_agent::text::Dec;
 
 use crate::command;
 use crate::logger::{self, Place};

@@ -2,8 +2,8 @@
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::io::Errno;
-use vfio_bind::message;
-use vfio_bind::tree::Tree;
+use vfio_bind_agent::message;
+use vfio_bind_agent::tree::Tree;
 
 use crate::sys;
 

@@ -7,10 +7,10 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{Timespec, nanosleep};
-use vfio_bind::deadline;
-use vfio_bind::host::{Host, LoadError, Loading, Root, path};
-use vfio_bind::text::Dec;
-use vfio_bind::tree::Tree;
+use vfio_bind_agent::deadline;
+use vfio_bind_agent::host::{Host, LoadError, Loading, Root, path};
+use vfio_bind_agent::text::Dec;
+use vfio_bind_agent::tree::Tree;
 
 use crate::sys::{self, Forked};
 

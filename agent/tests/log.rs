@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use rustix::io::Errno;
-use vfio_bind::{run, tell};
+use vfio_bind_agent::{run, tell};
 
 #[path = "machine/support.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]

@@ -2,19 +2,19 @@
 //! variant. A variant without a row does not compile.
 
 use rustix::io::Errno;
-use vfio_bind::address::Address;
-use vfio_bind::device_id::DeviceId;
-use vfio_bind::errno::Answer;
-use vfio_bind::host::{LoadError, path};
-use vfio_bind::iommu::{Advice, Kind};
-use vfio_bind::kernel_ids::Quirk;
-use vfio_bind::misread::{Fault, Misread};
-use vfio_bind::modprobe_conf::Line;
-use vfio_bind::outcome::{Act, Failure, Fate};
-use vfio_bind::problem::{Instead, Place, Problem};
-use vfio_bind::record::State;
-use vfio_bind::refusal::{Leave, Refusal};
-use vfio_bind::selector::Source;
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::device_id::DeviceId;
+use vfio_bind_agent::errno::Answer;
+use vfio_bind_agent::host::{LoadError, path};
+use vfio_bind_agent::iommu::{Advice, Kind};
+use vfio_bind_agent::kernel_ids::Quirk;
+use vfio_bind_agent::misread::{Fault, Misread};
+use vfio_bind_agent::modprobe_conf::Line;
+use vfio_bind_agent::outcome::{Act, Failure, Fate};
+use vfio_bind_agent::problem::{Instead, Place, Problem};
+use vfio_bind_agent::record::State;
+use vfio_bind_agent::refusal::{Leave, Refusal};
+use vfio_bind_agent::selector::Source;
 
 /// Compares each value with its sentence. The patterns of all rows together must cover the type.
 macro_rules! table {

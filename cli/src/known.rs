@@ -8,10 +8,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
-use vfio_bind::host::Root;
-use vfio_bind::policy::{FILE, PROTECTED};
-use vfio_bind::report::DIRECTORY;
-use vfio_bind::tree::Tree;
+use vfio_bind_agent::host::Root;
+use vfio_bind_agent::policy::{FILE, PROTECTED};
+use vfio_bind_agent::report::DIRECTORY;
+use vfio_bind_agent::tree::Tree;
 
 use crate::storage::ask;
 use crate::storage::protected::{self, Scope};

@@ -5,8 +5,8 @@ use core::panic::PanicInfo;
 
 use rustix::io::Errno;
 use syscalls::{Sysno, syscall};
-use vfio_bind::error;
-use vfio_bind::text::{Dec, Plain};
+use vfio_bind_agent::error;
+use vfio_bind_agent::text::{Dec, Plain};
 
 use crate::command;
 
@@ -105,5 +105,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         }
         None => error!("internal error; please report it"),
     }
-    super::exit(vfio_bind::record::EXIT_NOT_BOUND)
+    super::exit(vfio_bind_agent::record::EXIT_NOT_BOUND)
 }

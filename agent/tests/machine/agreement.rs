@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rustix::io::Errno;
-use vfio_bind::host::Root;
-use vfio_bind::plan::Decision;
-use vfio_bind::run;
+use vfio_bind_agent::host::Root;
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::run;
 
 use crate::asked::Policy;
 use crate::oracle::{EMPTY_SLOT, Node, expected};

@@ -3,9 +3,9 @@
 use crate::snapshots::messages;
 use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
-use vfio_bind::outcome::Fate;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
-use vfio_bind::run;
+use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
+use vfio_bind_agent::run;
 
 pub(crate) const GPU: &str = "0000:42:00.0";
 pub(crate) const AUDIO: &str = "0000:42:00.1";
@@ -55,7 +55,7 @@ pub(crate) fn run(machine: &Machine, line: &str) -> Result {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
-        let address = |step: &vfio_bind::plan::Step| {
+        let address = |step: &vfio_bind_agent::plan::Step| {
             record
                 .inventory
                 .get(step.function)

@@ -3,12 +3,12 @@
 use std::fs;
 
 use crate::support::{Card, Machine, bound, problems, unmatched, write};
-use vfio_bind::iommu::Advice;
-use vfio_bind::outcome::Fate;
-use vfio_bind::plan::Decision;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
-use vfio_bind::refusal::Refusal;
-use vfio_bind::run;
+use vfio_bind_agent::iommu::Advice;
+use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
+use vfio_bind_agent::refusal::Refusal;
+use vfio_bind_agent::run;
 
 const ETHERNET: &str = "0001:00:00.0";
 const DISK: &str = "0002:00:00.0";

@@ -3,11 +3,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use vfio_bind::address::Address;
-use vfio_bind::device_id::DeviceId;
-use vfio_bind::function::{Function, Inventory};
-use vfio_bind::plan::plan;
-use vfio_bind::policy::{Policy, Sources};
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::device_id::DeviceId;
+use vfio_bind_agent::function::{Function, Inventory};
+use vfio_bind_agent::plan::plan;
+use vfio_bind_agent::policy::{Policy, Sources};
 
 fn inventory(functions: u16) -> Box<Inventory> {
     let mut inventory = Box::<Inventory>::default();

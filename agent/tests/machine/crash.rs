@@ -2,8 +2,8 @@
 
 use crate::snapshots::messages;
 use crate::support::{Card, Machine, write};
-use vfio_bind::record::{EXIT_DONE, State};
-use vfio_bind::{run, tell};
+use vfio_bind_agent::record::{EXIT_DONE, State};
+use vfio_bind_agent::{run, tell};
 
 #[test]
 fn a_crash_kernel_is_left_alone() {

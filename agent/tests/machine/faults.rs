@@ -11,11 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use vfio_bind::host::{Host, LoadError, Loading, Root};
-use vfio_bind::outcome::{Act, Failure, Fate, Outcome};
-use vfio_bind::plan::Decision;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
-use vfio_bind::run;
+use vfio_bind_agent::host::{Host, LoadError, Loading, Root};
+use vfio_bind_agent::outcome::{Act, Failure, Fate, Outcome};
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
+use vfio_bind_agent::run;
 
 use crate::snapshots::messages;
 use crate::support::{Card, Machine, Trouble};

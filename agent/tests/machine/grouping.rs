@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::support::{Card, Machine, Trouble};
 use rustix::io::Errno;
-use vfio_bind::plan::Decision;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, Record, State};
-use vfio_bind::refusal::Refusal;
-use vfio_bind::run;
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record, State};
+use vfio_bind_agent::refusal::Refusal;
+use vfio_bind_agent::run;
 
 const GPU: &str = "0000:42:00.0";
 const AUDIO: &str = "0000:42:00.1";

@@ -1,9 +1,9 @@
 //! The list of what the machine boots from, where it is not whole.
 
 use crate::support::{Card, Machine, bound, open, problems, write};
-use vfio_bind::record::EXIT_DONE;
-use vfio_bind::run;
-use vfio_bind::tree::Tree;
+use vfio_bind_agent::record::EXIT_DONE;
+use vfio_bind_agent::run;
+use vfio_bind_agent::tree::Tree;
 
 #[test]
 fn what_a_list_leaves_open_is_told_and_hinders_nothing_but_storage() {

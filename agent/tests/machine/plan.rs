@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::support::{Card, Machine, topology};
-use vfio_bind::function::{Inventory, MAX_FUNCTIONS};
-use vfio_bind::plan::Decision;
-use vfio_bind::record::Record;
-use vfio_bind::{run, scan};
+use vfio_bind_agent::function::{Inventory, MAX_FUNCTIONS};
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::record::Record;
+use vfio_bind_agent::{run, scan};
 
 /// Every machine, and a check that a new file is not forgotten.
 pub const MACHINES: [&str; 12] = [
@@ -36,7 +36,7 @@ fn with_plan<T>(machine: &Machine, line: &str, mut then: impl FnMut(&Record<'_>)
 /// The addresses a plan binds.
 fn bound(machine: &Machine, line: &str) -> BTreeSet<String> {
     with_plan(machine, line, |record| {
-        let address = |step: &vfio_bind::plan::Step| {
+        let address = |step: &vfio_bind_agent::plan::Step| {
             record
                 .inventory
                 .get(step.function)
@@ -51,7 +51,7 @@ fn bound(machine: &Machine, line: &str) -> BTreeSet<String> {
 /// The reasons for which a plan refuses what was asked for.
 fn refusals(machine: &Machine, line: &str) -> Vec<String> {
     with_plan(machine, line, |record| {
-        let refusal = |step: &vfio_bind::plan::Step| match step.decision {
+        let refusal = |step: &vfio_bind_agent::plan::Step| match step.decision {
             Decision::Refuse(refusal) => {
                 let address = record.inventory.get(step.function).unwrap().address;
                 Some(format!("{address}: {refusal}"))

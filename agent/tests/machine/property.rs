@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use vfio_bind::address::Address;
-use vfio_bind::device_id::DeviceId;
-use vfio_bind::function::{Function, Inventory};
-use vfio_bind::plan::{Decision, Plan, plan};
-use vfio_bind::policy::{GroupPolicy, Policy, Sources};
-use vfio_bind::presence;
-use vfio_bind::selector::{Selector, Source};
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::device_id::DeviceId;
+use vfio_bind_agent::function::{Function, Inventory};
+use vfio_bind_agent::plan::{Decision, Plan, plan};
+use vfio_bind_agent::policy::{GroupPolicy, Policy, Sources};
+use vfio_bind_agent::presence;
+use vfio_bind_agent::selector::{Selector, Source};
 
 /// Few values for each field, so that selectors hit and groups are shared.
 fn function() -> impl Strategy<Value = Function> {
@@ -77,7 +77,8 @@ fn bound<'a>(inventory: &'a Inventory, plan: &Plan) -> Vec<&'a Function> {
 }
 
 fn steps(inventory: &Inventory, plan: &Plan) -> Vec<(Address, Decision)> {
-    let address = |step: &vfio_bind::plan::Step| inventory.get(step.function).unwrap().address;
+    let address =
+        |step: &vfio_bind_agent::plan::Step| inventory.get(step.function).unwrap().address;
     plan.steps
         .iter()
         .map(|step| (address(step), step.decision))

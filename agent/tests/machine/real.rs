@@ -9,9 +9,9 @@ use std::fs;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rustix::io::Errno;
-use vfio_bind::host::Root;
-use vfio_bind::plan::Decision;
-use vfio_bind::run;
+use vfio_bind_agent::host::Root;
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::run;
 
 use crate::plan::MACHINES;
 use crate::support::Machine;

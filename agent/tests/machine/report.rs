@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{Card, Machine, Trouble};
 use serde_json::{Value, json};
-use vfio_bind::{report, run};
+use vfio_bind_agent::{report, run};
 
 fn machine() -> Machine {
     Machine::new(&[

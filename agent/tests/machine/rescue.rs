@@ -4,9 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vfio_bind::address::Address;
-use vfio_bind::text::name;
-use vfio_bind::{report, rescue, run};
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::text::name;
+use vfio_bind_agent::{report, rescue, run};
 
 use crate::snapshots::leveled;
 use crate::support::{Card, Machine, Trouble, open};

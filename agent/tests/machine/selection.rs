@@ -3,11 +3,11 @@
 use std::fs;
 
 use crate::support::{Card, Machine, bound, problems, unmatched, write};
-use vfio_bind::address::Address;
-use vfio_bind::plan::Decision;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
-use vfio_bind::refusal::Refusal;
-use vfio_bind::run;
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
+use vfio_bind_agent::refusal::Refusal;
+use vfio_bind_agent::run;
 
 const NIC: &str = "0000:03:00.0";
 const SECOND: &str = "0000:03:00.1";
@@ -285,8 +285,8 @@ fn an_id_behind_a_device_asks_whether_one_of_its_functions_has_it() {
 #[test]
 fn what_is_protected_keeps_its_whole_group() {
     let conf = "etc/vfio-bind/protected.conf";
-    let other: vfio_bind::address::Address =
-        vfio_bind::address::Address::parse(DISK.as_bytes()).unwrap();
+    let other: vfio_bind_agent::address::Address =
+        vfio_bind_agent::address::Address::parse(DISK.as_bytes()).unwrap();
     for line in [
         "vfio.bind=05:00.1",
         "vfio.bind=05:00.1 vfio.group=listed",

@@ -12,8 +12,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use log::{Level, LevelFilter, Log, Metadata};
-use vfio_bind::tree::Output;
-use vfio_bind::{message, run, show, tell};
+use vfio_bind_agent::tree::Output;
+use vfio_bind_agent::{message, run, show, tell};
 
 use crate::support::Machine;
 

@@ -2,10 +2,10 @@
 
 use crate::support::{Card, Machine, Trouble, bound, problems, write};
 use rustix::io::Errno;
-use vfio_bind::modprobe_conf::{FILE_LEN, ModprobeConf};
-use vfio_bind::outcome::Fate;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND, State};
-use vfio_bind::run;
+use vfio_bind_agent::modprobe_conf::{FILE_LEN, ModprobeConf};
+use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, State};
+use vfio_bind_agent::run;
 
 const GPU: &str = "0000:42:00.0";
 const TWIN: &str = "0000:43:00.0";

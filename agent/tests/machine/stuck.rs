@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rustix::io::Errno;
-use vfio_bind::outcome::Fate;
-use vfio_bind::record::EXIT_NOT_BOUND;
+use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::record::EXIT_NOT_BOUND;
 
 use crate::apply::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
 use crate::snapshots::messages;

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tempfile::TempDir;
-use vfio_bind::host::{Host, LoadError, Loading, Root};
-use vfio_bind::outcome::Fate;
-use vfio_bind::plan::Step;
-use vfio_bind::policy::PROTECTED;
-use vfio_bind::record::Record;
-use vfio_bind::tree::Tree;
-use vfio_bind::unmatched;
+use vfio_bind_agent::host::{Host, LoadError, Loading, Root};
+use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::plan::Step;
+use vfio_bind_agent::policy::PROTECTED;
+use vfio_bind_agent::record::Record;
+use vfio_bind_agent::tree::Tree;
+use vfio_bind_agent::unmatched;
 
 /// A function to put into the tree.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! A run of the agent, by what it took and what it said.
 
 use log::Level;
-use vfio_bind::{run, tell};
+use vfio_bind_agent::{run, tell};
 
 use crate::snapshots::leveled;
 use crate::support::{Machine, bound};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use vfio_bind::policy::PROTECTED;
+use vfio_bind_agent::policy::PROTECTED;
 
 use crate::support::{Card, Machine, write};
 use crate::taken::{expect_untouched, take};

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{Card, Machine};
 use crate::taken::take;
-use vfio_bind::function::MAX_FUNCTIONS;
+use vfio_bind_agent::function::MAX_FUNCTIONS;
 
 const NIC: &str = "0000:01:00.0";
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::support::{Card, Machine, Trouble};
-use vfio_bind::device_id::DeviceId;
-use vfio_bind::record::{EXIT_DONE, EXIT_NOT_BOUND};
-use vfio_bind::run;
-use vfio_bind::variant::Aliases;
+use vfio_bind_agent::device_id::DeviceId;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
+use vfio_bind_agent::run;
+use vfio_bind_agent::variant::Aliases;
 
 const NIC: &str = "0000:03:00.2";
 const GPU: &str = "0000:42:00.0";

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use vfio_bind::policy::{FILE, PROTECTED};
-use vfio_bind::report;
+use vfio_bind_agent::policy::{FILE, PROTECTED};
+use vfio_bind_agent::report;
 
 use super::plan;
 use crate::known::{self, Known};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use vfio_bind::record::{EXIT_DONE, EXIT_POLICY};
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_POLICY};
 
 use crate::known::read;
 use crate::policy_file::findings;

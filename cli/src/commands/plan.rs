@@ -8,12 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use log::{LevelFilter, Log, Metadata, Record as Message};
-use vfio_bind::cmdline::MAX_LEN;
-use vfio_bind::host::Root;
-use vfio_bind::plan::Step;
-use vfio_bind::policy::FILE;
-use vfio_bind::tree::Tree;
-use vfio_bind::{run, show, tell};
+use vfio_bind_agent::cmdline::MAX_LEN;
+use vfio_bind_agent::host::Root;
+use vfio_bind_agent::plan::Step;
+use vfio_bind_agent::policy::FILE;
+use vfio_bind_agent::tree::Tree;
+use vfio_bind_agent::{run, show, tell};
 
 use crate::known::{self, Informed, Known};
 use crate::storage::protected::Scope;

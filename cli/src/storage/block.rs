@@ -8,8 +8,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
-use vfio_bind::address::Address;
-use vfio_bind::host::attribute;
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::host::attribute;
 
 use super::volume_group;
 

@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use vfio_bind::address::Address;
-use vfio_bind::host::{Root, attribute};
-use vfio_bind::pci_path;
-use vfio_bind::tree::Tree;
+use vfio_bind_agent::address::Address;
+use vfio_bind_agent::host::{Root, attribute};
+use vfio_bind_agent::pci_path;
+use vfio_bind_agent::tree::Tree;
 
 use super::ask::Ask;
 use super::block::Sysfs;

@@ -68,7 +68,7 @@ impl Executable {
     #[must_use]
     pub fn command() -> Self {
         Self {
-            package: "vfio-bind",
+            package: "vfio-bind-cli",
             bin: "vfio-bind",
             features: None,
             release: true,
@@ -97,7 +97,7 @@ impl Executable {
     #[must_use]
     pub fn guest_command() -> Self {
         Self {
-            package: "vfio-bind",
+            package: "vfio-bind-cli",
             ..Self::guest("vfio-bind")
         }
     }
@@ -224,7 +224,7 @@ mod tests {
     fn the_command() {
         assert_eq!(
             Executable::command().arguments(&[]).join(" "),
-            "rustc --message-format=json-render-diagnostics --release --package vfio-bind \
+            "rustc --message-format=json-render-diagnostics --release --package vfio-bind-cli \
              --bin vfio-bind --"
         );
     }
@@ -244,7 +244,7 @@ mod tests {
         );
         assert_eq!(
             Executable::guest_command().arguments(&[]).join(" "),
-            "rustc --message-format=json-render-diagnostics --package vfio-bind --bin vfio-bind \
+            "rustc --message-format=json-render-diagnostics --package vfio-bind-cli --bin vfio-bind \
              -- -C target-feature=+crt-static -C strip=symbols"
         );
     }
