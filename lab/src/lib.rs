@@ -6,6 +6,7 @@
 //! it, and no others.
 
 pub mod appended;
+pub mod bench;
 pub mod boots;
 pub mod cache;
 pub mod command;

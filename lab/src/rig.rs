@@ -163,6 +163,11 @@ impl<'a> Rig<'a> {
         self.supply
     }
 
+    /// Debian's archive.
+    pub(crate) fn debian(&self) -> &Debian {
+        self.debian
+    }
+
     /// What a scenario wants.
     #[must_use]
     pub fn wants(&self, scenario: &Scenario) -> Vec<Part> {

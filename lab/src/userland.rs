@@ -1,4 +1,4 @@
-//! kmod for guests, with the libraries it needs.
+//! kmod and a shell for guests, with the libraries they need.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use qemu_tests::architecture::Architecture;
 use crate::debian::{Debian, Release};
 use crate::elf;
 
-/// The releases that guests get kmod from, whatever their kernel; the best first.
+/// The releases that guests get programs from, whatever their kernel; the best first.
 const RELEASES: [Release; 3] = ["bookworm", "trixie", "bullseye"];
-/// Where kmod may be.
-const PROGRAMS: [&str; 4] = ["usr/bin/kmod", "bin/kmod", "usr/sbin/kmod", "sbin/kmod"];
+/// Where programs may be.
+const PROGRAMS: [&str; 4] = ["usr/bin", "bin", "usr/sbin", "sbin"];
 /// Where libraries may be, besides Debian's folders for an architecture in the last two.
 const LIBRARIES: [&str; 4] = ["usr/lib64", "lib64", "usr/lib", "lib"];
 
@@ -24,11 +24,19 @@ pub type Files = BTreeMap<String, PathBuf>;
 /// # Errors
 /// Where it cannot be had.
 pub fn packaged_kmod(architecture: Architecture, debian: &Debian) -> Result<Files> {
-    let check = |root: &Path| collect(root, architecture).map(drop);
-    let (_, root) = debian.unpacked(&RELEASES, architecture, "kmod", check, |lists, root| {
-        lists.unpack(&lists.closure("kmod")?, root)
+    packaged("kmod", architecture, debian)
+}
+
+/// The program of a package that is called like it, and its libraries.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn packaged(name: &str, architecture: Architecture, debian: &Debian) -> Result<Files> {
+    let check = |root: &Path| collect(name, root, architecture).map(drop);
+    let (_, root) = debian.unpacked(&RELEASES, architecture, name, check, |lists, root| {
+        lists.unpack(&lists.closure(name)?, root)
     })?;
-    collect(&root, architecture)
+    collect(name, &root, architecture)
 }
 
 /// This machine's own kmod and libraries: for a kernel of the user's own, which needs no network.
@@ -36,11 +44,11 @@ pub fn packaged_kmod(architecture: Architecture, debian: &Debian) -> Result<File
 /// # Errors
 /// Where there is none.
 pub fn own_kmod(architecture: Architecture) -> Result<Files> {
-    collect(Path::new("/"), architecture)
+    collect("kmod", Path::new("/"), architecture)
 }
 
-/// Finds kmod under `root`, and all that it needs.
-fn collect(root: &Path, architecture: Architecture) -> Result<Files> {
+/// Finds a program under `root`, and all that it needs.
+fn collect(name: &str, root: &Path, architecture: Architecture) -> Result<Files> {
     let packaged = ["usr/lib", "lib"].map(|folder| format!("{folder}/{}", architecture.gnu()));
     let folders: Vec<_> = packaged
         .iter()
@@ -49,11 +57,11 @@ fn collect(root: &Path, architecture: Architecture) -> Result<Files> {
         .collect();
     let program = PROGRAMS
         .iter()
-        .map(|path| root.join(path))
+        .map(|folder| root.join(folder).join(name))
         .find(|path| path.is_file());
-    let program = program.with_context(|| format!("no kmod in {}", root.display()))?;
+    let program = program.with_context(|| format!("no {name} in {}", root.display()))?;
     let needs = elf::needs(&program)?;
-    let mut files = Files::from([("usr/bin/kmod".to_owned(), program)]);
+    let mut files = Files::from([(format!("usr/bin/{name}"), program)]);
     let mut wanted = needs.libraries;
     if let Some(loader) = needs.loader {
         // Images have one folder of libraries, and links to it by all its names.

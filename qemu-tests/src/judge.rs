@@ -121,6 +121,8 @@ impl Records {
                 Record::Used(used) => sorted.used.push(used),
                 Record::IdsCase(case) => sorted.ids.push(case),
                 Record::Verdict(verdict) => sorted.verdicts.push(verdict),
+                // No scenario measures.
+                Record::Measured(_) => {}
             }
         }
         sorted

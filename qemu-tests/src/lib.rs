@@ -5,6 +5,7 @@
 //! machine or touches one: that is `xtask` on the host and `guest-init` in the guest.
 
 pub mod architecture;
+pub mod bench;
 pub mod function;
 pub mod ids;
 pub mod image;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
+use crate::bench::{Measured, Work};
 use crate::function::Snapshot;
 
 /// Where a guest finds its [`Orders`]: the host appends a second archive with this one file.
@@ -84,6 +85,8 @@ pub enum Step {
     UseFunctions(Vec<String>),
     /// For each `vfio_pci.ids=` value: what vfio-pci takes, and what the agent says it matches.
     CompareIds(Vec<String>),
+    /// Measure, or make ready for that.
+    Bench(Work),
 }
 
 /// One run of the agent.
@@ -145,6 +148,8 @@ pub enum Record {
     Used(Used),
     /// One `vfio_pci.ids=` value, by kernel and agent.
     IdsCase(IdsCase),
+    /// A program, measured.
+    Measured(Measured),
     /// The last record, exactly one.
     Verdict(Verdict),
 }

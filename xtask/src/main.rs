@@ -61,6 +61,7 @@ fn run(task: Task) -> Result<bool> {
             mkinitcpio,
         } => tasks::test::run(all, &machine, &run, mkinitcpio.program, &debian),
         Task::UnitTests { target } => tasks::unit_tests::run(target.as_deref(), &debian),
+        Task::Bench(options) => tasks::bench::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }

@@ -105,6 +105,46 @@ pub enum Task {
     },
     /// Run scenarios in QEMU, all of `test --all` where none is named.
     QemuTest(QemuTest),
+    /// Measure what the agent costs, beside the shell hooks that people write.
+    ///
+    /// In guests whose clock counts instructions, so that the numbers do not depend on this machine.
+    Bench(BenchOptions),
+}
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BenchOptions {
+    /// Only what `test --all` looks at: a minute.
+    #[arg(long)]
+    pub short: bool,
+    /// Write what was measured to docs/measurements: a page, its picture, and the limits of `test --all`;
+    /// with `--short` only those.
+    #[arg(long, conflicts_with_all = ["kernel", "agent"])]
+    pub write: bool,
+    /// Of Debian's kernels 5.10, 6.1 (the default), 6.12 or `newest`.
+    #[arg(long, value_name = "VERSION", value_parser = ["5.10", "6.1", "6.12", "newest"])]
+    pub kernel: Option<String>,
+    /// An agent to measure instead of building one.
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+    /// The wall-clock limit of one machine: 1800 where none is named.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+}
+
+impl BenchOptions {
+    /// For the rig.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let machine = MachineOptions {
+            kernel: self.kernel.clone(),
+            modules: None,
+            accel: None,
+            agent: self.agent.clone(),
+            timeout: Some(self.timeout.unwrap_or(1800)),
+        };
+        machine.settings()
+    }
 }
 
 /// Which boots to run.
@@ -296,6 +336,9 @@ mod tests {
     #[test]
     fn an_option_without_effect_is_refused() {
         for line in [
+            "bench --write --agent x",
+            "bench --write --kernel 6.12",
+            "bench --accel kvm",
             "qemu-test --matrix --kernel 6.1",
             "qemu-test --matrix --seed 2",
             "qemu-test --matrix twins",

@@ -1,5 +1,6 @@
 //! The tasks, a file for each kind.
 
+pub mod bench;
 pub mod build;
 pub mod demo;
 pub mod qemu_test;

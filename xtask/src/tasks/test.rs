@@ -39,12 +39,16 @@ pub fn run(
         small: !all,
         ..images::Choice::default()
     };
+    let limits = super::bench::limits();
     let mut tasks = checks::tasks(&rig, debian, all);
     // What other kernels and architectures need is got while the rest runs.
     let own = chosen.partition_point(|one| one.kernel.is_none());
     let (own, others) = chosen.split_at(own);
     tasks.extend(boots::tasks(&rig, own));
     tasks.extend(images::tasks(&rig, &builds, &images));
+    if all {
+        tasks.push(lab::bench::task(&rig, &limits));
+    }
     tasks.extend(boots::tasks(&rig, others));
     say(format_args!(
         "{} rows, on Linux {} where they name no kernel, {} at a time, seed {}",

@@ -64,13 +64,13 @@ pub(crate) fn report() -> Result<Option<String>> {
 }
 
 /// Another command line over the kernel's own, until dropped.
-struct CmdlineMount;
+pub(crate) struct CmdlineMount;
 
 impl CmdlineMount {
     const TARGET: &str = "/proc/cmdline";
     const SOURCE: &str = "/run/cmdline";
 
-    fn mount(text: &str) -> Result<Self> {
+    pub(crate) fn mount(text: &str) -> Result<Self> {
         // The kernel's own ends with a newline.
         files::write(Self::SOURCE, &format!("{text}\n"))?;
         let flags = MsFlags::MS_BIND;

@@ -4,6 +4,7 @@
 //! has a limit, and whatever goes wrong ends in a verdict record and the end of the machine.
 
 mod agent;
+mod bench;
 mod channel;
 mod compare;
 mod crash;
@@ -105,6 +106,7 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
             used.into_iter()
                 .try_for_each(|used| channel.send(&Record::Used(used)))
         }
+        Step::Bench(work) => bench::carry_out(work, channel),
         Step::CompareIds(values) => compare::compare_ids(values, channel),
     }
 }

@@ -1,0 +1,278 @@
+//! What is measured: the agent beside what people write today, in guests of several sizes.
+
+use qemu_tests::bench::{DOMAIN, Order, SHELL, TREE, Work};
+
+use super::machine::{self, CARD, CARD_PATH};
+
+/// Where the image has the agent.
+const AGENT: &str = "/usr/bin/vfio-bind-agent";
+/// Where it has the hooks.
+pub const HOOKS: &str = "usr/lib/hooks";
+/// How often the clock runs along where a run takes this many functions at most; the median counts. Runs
+/// are within a hundredth of each other, and long ones within a thousandth.
+const TIMES: [(usize, usize); 3] = [(64, 3), (1024, 3), (usize::MAX, 1)];
+/// What vfio-pci brings along, as it is unloaded.
+const MODULES: [&str; 5] = [
+    "vfio_pci",
+    "vfio_pci_core",
+    "vfio_virqfd",
+    "vfio_iommu_type1",
+    "vfio",
+];
+
+/// A hook in shell, by its name; its text.
+pub const SCRIPTS: [(&str, &str); 5] = [
+    ("address", include_str!("hooks/address.sh")),
+    ("id", include_str!("hooks/id.sh")),
+    ("class", include_str!("hooks/class.sh")),
+    ("group", include_str!("hooks/group.sh")),
+    ("boot", include_str!("hooks/boot.sh")),
+];
+
+/// How a function is selected, and the hook that people write for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// In a table.
+    pub name: &'static str,
+    /// The hook's name.
+    pub script: &'static str,
+}
+
+/// By address, whoever is in its group comes along.
+const ADDRESS: Selector = Selector {
+    name: "address",
+    script: "address",
+};
+/// By address, beside a hook that takes the group along as well.
+const GROUP: Selector = Selector {
+    name: "address, group",
+    script: "group",
+};
+/// By path; nobody writes such a hook, so it is beside one by address.
+const PATH: Selector = Selector {
+    name: "path",
+    script: "address",
+};
+/// By ID.
+const ID: Selector = Selector {
+    name: "ID",
+    script: "id",
+};
+/// By class.
+const CLASS: Selector = Selector {
+    name: "class",
+    script: "class",
+};
+
+/// All of them.
+const ALL: [Selector; 5] = [ADDRESS, GROUP, PATH, ID, CLASS];
+
+/// Those that do not differ from another one by the size of the machine.
+const MOST: [Selector; 4] = [ADDRESS, PATH, ID, CLASS];
+
+/// What is done with the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// It is bound; vfio-pci is loaded and no driver has it.
+    Bind,
+    /// The agent plans; the hook does all that it does.
+    Plan,
+    /// vfio-pci is loaded, too.
+    Load,
+}
+
+/// Two programs that are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// How many functions the machine, or the made-up tree, has.
+    pub functions: usize,
+    /// Whether it is a made-up tree.
+    pub made_up: bool,
+    /// How the function is selected.
+    pub selector: Selector,
+    /// What is done with it.
+    pub way: Way,
+    /// How many are taken.
+    pub taken: usize,
+}
+
+/// What a guest is asked.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// Names it, its log and its image.
+    pub name: &'static str,
+    /// The pairs, in order.
+    pub pairs: Vec<Pair>,
+}
+
+/// What is looked at in each test run with `--all`.
+#[must_use]
+pub fn short() -> Vec<Guest> {
+    vec![real(64, &[ADDRESS, ID], &[]), made_up(1024, &[ADDRESS, ID])]
+}
+
+/// Everything.
+#[must_use]
+pub fn full() -> Vec<Guest> {
+    vec![
+        real(64, &ALL, &[1, 8, 57]),
+        made_up(16384, &MOST),
+        made_up(1024, &MOST),
+    ]
+}
+
+fn real(functions: usize, selectors: &[Selector], boots: &[usize]) -> Guest {
+    let pair = |way, selector: &Selector, taken| Pair {
+        functions,
+        made_up: false,
+        selector: *selector,
+        way,
+        taken,
+    };
+    let mut pairs: Vec<_> = boots
+        .iter()
+        .map(|taken| pair(Way::Load, &ADDRESS, *taken))
+        .collect();
+    for way in [Way::Bind, Way::Plan] {
+        pairs.extend(selectors.iter().map(|selector| pair(way, selector, 1)));
+    }
+    Guest {
+        name: "bench-64",
+        pairs,
+    }
+}
+
+fn made_up(functions: usize, selectors: &[Selector]) -> Guest {
+    let pair = |selector: &Selector| Pair {
+        functions,
+        made_up: true,
+        selector: *selector,
+        way: Way::Plan,
+        taken: 1,
+    };
+    Guest {
+        name: if functions == 1024 {
+            "bench-tree-1024"
+        } else {
+            "bench-tree-16384"
+        },
+        pairs: selectors.iter().map(pair).collect(),
+    }
+}
+
+impl Guest {
+    /// Whether its functions are files.
+    #[must_use]
+    pub fn made_up(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.made_up)
+    }
+
+    /// How many functions it has.
+    #[must_use]
+    pub fn functions(&self) -> usize {
+        self.pairs
+            .iter()
+            .map(|pair| pair.functions)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// What it does before anything is measured.
+    #[must_use]
+    pub fn preparation(&self) -> Work {
+        match self.made_up() {
+            true => Work::Tree(self.functions()),
+            false => Work::VirtualFunctions(machine::sized(self.functions()).virtual_functions),
+        }
+    }
+}
+
+/// The function that is taken of a made-up tree: its last.
+fn last(functions: usize) -> (String, String) {
+    let (domain, place) = ((functions - 1) / DOMAIN, (functions - 1) % DOMAIN);
+    let (port, behind) = (place / 32 + 1, place % 32 - 1);
+    let (slot, function) = (behind / 8, behind % 8);
+    (
+        format!("{domain:04x}:{port:02x}:{slot:02x}.{function}"),
+        format!("{domain:04x}:00:{port:02x}.0/{slot:02x}.{function}"),
+    )
+}
+
+impl Pair {
+    /// Names it in the file of limits.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Self {
+            functions,
+            selector,
+            taken,
+            ..
+        } = self;
+        let kind = if self.made_up { "made up" } else { "real" };
+        match self.way {
+            Way::Bind => format!("bind by {}, {functions} {kind}", selector.name),
+            Way::Plan => format!("plan by {}, {functions} {kind}", selector.name),
+            Way::Load => format!("boot with {taken}, {functions} {kind}"),
+        }
+    }
+
+    /// The two orders: the agent's, and the hook's.
+    #[must_use]
+    pub fn orders(&self) -> [Order; 2] {
+        let (card, path) = match self.made_up {
+            true => last(self.functions),
+            false => (CARD.to_owned(), CARD_PATH.to_owned()),
+        };
+        let mut addresses = vec![card.clone()];
+        addresses.extend(machine::first_virtual_functions(self.taken - 1));
+        let (value, mut words) = match self.selector.name {
+            "path" => (path, addresses.clone()),
+            "ID" => ("8086:10d3".to_owned(), vec!["0x8086:0x10d3".to_owned()]),
+            "class" => ("class:0200".to_owned(), vec!["0x0200".to_owned()]),
+            _ => (addresses.join(","), addresses.clone()),
+        };
+        let line = format!("intel_iommu=on vfio.bind={value}");
+        let root = if self.made_up { TREE } else { "" };
+        words.insert(0, format!("{root}/sys"));
+        let script = match self.way {
+            Way::Load => "boot",
+            _ => self.selector.script,
+        };
+        words.insert(0, format!("/{HOOKS}/{script}"));
+        words.insert(0, SHELL.to_owned());
+        let shell = Order {
+            label: format!("{}: sh", self.name()),
+            command: words,
+            taken: if self.made_up { Vec::new() } else { addresses },
+            unload: self.modules(),
+            times: self.times(),
+            ..Order::default()
+        };
+        let mut agent = Order {
+            label: format!("{}: agent", self.name()),
+            command: vec![AGENT.to_owned()],
+            cmdline: Some(line.clone()),
+            ..shell.clone()
+        };
+        if self.way == Way::Plan {
+            let root = if self.made_up { TREE } else { "/" };
+            let arguments = ["plan", "--cmdline", &line, "--root", root].map(str::to_owned);
+            agent.command.extend(arguments);
+            (agent.cmdline, agent.says) = (None, card);
+            agent.taken = Vec::new();
+        }
+        [agent, shell]
+    }
+
+    fn times(&self) -> usize {
+        let row = TIMES.iter().find(|(most, _)| self.functions <= *most);
+        row.map_or(1, |(_, times)| *times)
+    }
+
+    fn modules(&self) -> Vec<String> {
+        match self.way {
+            Way::Load => MODULES.map(str::to_owned).to_vec(),
+            _ => Vec::new(),
+        }
+    }
+}
