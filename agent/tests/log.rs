@@ -4,13 +4,14 @@ use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use rustix::io::Errno;
-use vfio_bind_agent::{run, tell};
+use vfio_bind_agent::record::lines;
+use vfio_bind_agent::run;
 
 #[path = "machine/support.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod support;
 
-use support::{Card, Machine, Trouble};
+use support::{Card, FakeMachine, Trouble};
 
 /// All lines since they were last taken. Tests of one process share it: there is only one.
 struct Lines(Mutex<Vec<String>>);
@@ -30,8 +31,8 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-fn machine(trouble: Trouble) -> Machine {
-    Machine::new(&[
+fn machine(trouble: Trouble) -> FakeMachine {
+    FakeMachine::new(&[
         Card::new("0000:00:1f.0", 0x8086, 0x2918, 0x06_0100, 8).on("lpc_ich"),
         Card::new("0000:00:1f.2", 0x8086, 0x2922, 0x01_0601, 8).on("ahci"),
         Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, 15)
@@ -51,15 +52,15 @@ fn machine(trouble: Trouble) -> Machine {
 const HARMLESS: &str = "INFO: `vfio: unknown parameter` in the kernel log is harmless: the kernel hands \
                         vfio.X to the module vfio, too";
 
-fn lines(machine: &Machine, line: &str) -> Vec<String> {
+fn lines(machine: &FakeMachine, line: &str) -> Vec<String> {
     let mut lines = all_lines(machine, line);
     lines.retain(|line| line != HARMLESS);
     lines
 }
 
-fn all_lines(machine: &Machine, line: &str) -> Vec<String> {
+fn all_lines(machine: &FakeMachine, line: &str) -> Vec<String> {
     run::perform(machine, line.as_bytes(), &|| 7_345, &mut |record| {
-        tell::tell(record, machine);
+        lines::tell(record, machine);
         record.exit()
     });
     std::mem::take(&mut *LINES.0.lock().unwrap())

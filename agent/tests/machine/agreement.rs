@@ -6,25 +6,24 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::prelude::*;
-use proptest::sample::Index;
-use rustix::io::Errno;
-use vfio_bind_agent::host::Root;
-use vfio_bind_agent::plan::Decision;
-use vfio_bind_agent::run;
-
 use crate::asked::Policy;
 use crate::oracle::{EMPTY_SLOT, Node, expected};
 use crate::plan::MACHINES;
 use crate::random::drafted;
-use crate::support::{Card, Machine, topology, write};
+use crate::support::{Card, FakeMachine, topology, write};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use rustix::io::Errno;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::run;
 
 /// What was read of a machine, or which way a link leads.
 type Cache = RefCell<BTreeMap<String, Result<Vec<u8>, Errno>>>;
 
 /// A machine with every kind of name.
 struct Real {
-    machine: Machine,
+    machine: FakeMachine,
     nodes: Vec<Node>,
     /// Nothing changes in it.
     files: Cache,
@@ -33,7 +32,7 @@ struct Real {
 
 impl Real {
     fn new(name: &str) -> Self {
-        let machine = Machine::from_topology(name);
+        let machine = FakeMachine::from_topology(name);
         let cards = topology(name);
         let vacant = format!("sys/bus/pci/slots/{EMPTY_SLOT}/address");
         write(&machine, &vacant, "0000:fe:1f\n");
@@ -71,7 +70,7 @@ impl Real {
 }
 
 /// Gives a function a name of some kind; some names are those of two devices.
-fn name_it(machine: &Machine, at: usize, address: &str) {
+fn name_it(machine: &FakeMachine, at: usize, address: &str) {
     let own = |file: &str| format!("sys/bus/pci/devices/{address}/{file}");
     let number = if at % 8 < 4 { at / 8 } else { 100 + at };
     match at % 4 {

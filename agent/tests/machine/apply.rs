@@ -1,9 +1,9 @@
 //! What is written to a machine, in which order, and what is left behind.
 
 use crate::snapshots::messages;
-use crate::support::{Card, Machine, Trouble};
+use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
-use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
 use vfio_bind_agent::run;
 
@@ -51,11 +51,11 @@ impl Result {
     }
 }
 
-pub(crate) fn run(machine: &Machine, line: &str) -> Result {
+pub(crate) fn run(machine: &FakeMachine, line: &str) -> Result {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
-        let address = |step: &vfio_bind_agent::plan::Step| {
+        let address = |step: &vfio_bind_agent::plan::decision::Step| {
             record
                 .inventory
                 .get(step.function)
@@ -93,14 +93,18 @@ pub(crate) fn run(machine: &Machine, line: &str) -> Result {
 
 #[test]
 fn a_sibling_that_appears_late_is_told() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     for member in [GPU, AUDIO, "0000:42:00.2"] {
         let entry = format!("sys/kernel/iommu_groups/15/devices/{member}");
         std::fs::create_dir_all(machine.path(&entry)).unwrap();
     }
     let mut late = None;
     let exit = run::perform(&machine, b"vfio.bind=42:00.0", &|| 0, &mut |record| {
-        late = record.outcomes.groups.first().and_then(|group| group.late);
+        late = record
+            .outcomes
+            .groups
+            .first()
+            .and_then(|group| group.newcomer);
         record.exit()
     });
     assert_eq!(
@@ -113,10 +117,10 @@ fn a_sibling_that_appears_late_is_told() {
 
 #[test]
 fn the_container_gets_the_part_that_maps_memory() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     std::fs::create_dir_all(machine.path("dev/vfio")).unwrap();
     std::fs::write(machine.path("dev/vfio/vfio"), "").unwrap();
-    let modules = |machine: &Machine| {
+    let modules = |machine: &FakeMachine| {
         let events = machine.take_events();
         let loads = events
             .into_iter()
@@ -135,11 +139,11 @@ fn the_container_gets_the_part_that_maps_memory() {
     assert_eq!(modules(&machine), [""; 0]);
 }
 
-pub(crate) fn overrides(machine: &Machine) -> [String; 3] {
+pub(crate) fn overrides(machine: &FakeMachine) -> [String; 3] {
     [GPU, AUDIO, DISK].map(|address| machine.driver_override(address))
 }
 
-pub(crate) fn drivers(machine: &Machine) -> [Option<String>; 3] {
+pub(crate) fn drivers(machine: &FakeMachine) -> [Option<String>; 3] {
     [GPU, AUDIO, DISK].map(|address| machine.driver(address))
 }
 
@@ -149,7 +153,7 @@ pub(crate) fn on(names: [&str; 3]) -> [Option<String>; 3] {
 
 #[test]
 fn a_fresh_boot_needs_two_overrides_and_one_module() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     let result = run(&machine, "vfio.bind=0000:42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -167,7 +171,7 @@ fn a_fresh_boot_needs_two_overrides_and_one_module() {
 
 #[test]
 fn bound_functions_are_taken_after_the_module_is_there() {
-    let machine = Machine::new(&native_cards());
+    let machine = FakeMachine::new(&native_cards());
     let result = run(&machine, "vfio.bind=0000:42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -187,7 +191,7 @@ fn bound_functions_are_taken_after_the_module_is_there() {
 
 #[test]
 fn a_second_run_changes_nothing() {
-    let machine = Machine::new(&native_cards());
+    let machine = FakeMachine::new(&native_cards());
     run(&machine, "vfio.bind=0000:42:00.0");
     machine.take_events();
     let result = run(&machine, "vfio.bind=0000:42:00.0");
@@ -198,7 +202,7 @@ fn a_second_run_changes_nothing() {
 
 #[test]
 fn a_driver_that_is_registered_needs_no_module() {
-    let machine = Machine::new(&cards()).with_vfio_pci();
+    let machine = FakeMachine::new(&cards()).with_vfio_pci();
     run(&machine, "vfio.bind=0000:42:00");
     assert_eq!(
         machine.take_events(),
@@ -213,7 +217,7 @@ fn a_driver_that_is_registered_needs_no_module() {
 
 #[test]
 fn ids_that_would_take_too_much_are_kept_from_the_module() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     run(
         &machine,
         "vfio_pci.ids=8086:2668,1234:1111 vfio.bind=!0000:42:00.1 vfio.group=listed",
@@ -296,7 +300,7 @@ fn nothing_is_written_where_nothing_may_be_done() {
         (vec![], "vfio.bind=42:00.0", EXIT_NOT_BOUND, State::NoPci),
         (vec![], "vfio_pci.ids=1:2", EXIT_NOT_BOUND, State::NoPci),
     ] {
-        let machine = Machine::new(&cards);
+        let machine = FakeMachine::new(&cards);
         let result = run(&machine, line);
         assert_eq!(machine.take_events(), [""; 0], "{line}");
         assert_eq!((result.exit, result.state), (exit, state), "{line}");
@@ -305,7 +309,7 @@ fn nothing_is_written_where_nothing_may_be_done() {
 
 #[test]
 fn what_is_valid_is_done_beside_an_error() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     let result = run(&machine, "vfio.bind=42:00.0,4z:00.0");
     assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
     assert_eq!(result.exit, EXIT_POLICY);
@@ -323,7 +327,7 @@ fn without_the_module_native_drivers_never_notice() {
             ..Trouble::default()
         },
     ] {
-        let machine = Machine::new(&native_cards()).with(trouble);
+        let machine = FakeMachine::new(&native_cards()).with(trouble);
         let result = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(
             drivers(&machine),
@@ -350,7 +354,7 @@ fn without_the_module_hold_takes_and_keeps() {
         no_module: true,
         ..Trouble::default()
     };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    let machine = FakeMachine::new(&native_cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
     assert_eq!(drivers(&machine), on(["", "", "nvme"]));
     assert_eq!(overrides(&machine), ["vfio-pci", "vfio-pci", ""]);
@@ -359,8 +363,8 @@ fn without_the_module_hold_takes_and_keeps() {
 }
 
 /// On native drivers, and vfio-pci's probe refuses the audio function.
-fn audio_refused() -> Machine {
-    Machine::new(&native_cards()).with(Trouble {
+fn audio_refused() -> FakeMachine {
+    FakeMachine::new(&native_cards()).with(Trouble {
         probe_refuses: vec![AUDIO.to_owned()],
         ..Trouble::default()
     })
@@ -400,7 +404,7 @@ fn hold_keeps_what_the_driver_refused_and_what_it_took() {
 fn hold_does_nothing_twice() {
     let machine = audio_refused();
     run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
-    let writes = |machine: &Machine, file: &str| {
+    let writes = |machine: &FakeMachine, file: &str| {
         let events = machine.take_events();
         events.iter().filter(|event| event.contains(file)).count()
     };
@@ -411,7 +415,7 @@ fn hold_does_nothing_twice() {
         writes: vec![(format!("{GPU}/driver/unbind"), Errno::IO)],
         ..Trouble::default()
     };
-    let machine = Machine::new(&native_cards()).with(kept);
+    let machine = FakeMachine::new(&native_cards()).with(kept);
     let log = messages(|| drop(run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold")));
     assert_eq!(log, "");
     assert_eq!(
@@ -423,7 +427,7 @@ fn hold_does_nothing_twice() {
 
 #[test]
 fn hold_leaves_what_vfio_pci_has_all_the_same() {
-    let machine = Machine::new(&cards()).with(Trouble {
+    let machine = FakeMachine::new(&cards()).with(Trouble {
         writes: vec![(format!("{GPU}/driver_override"), Errno::IO)],
         by_ids: vec![GPU.to_owned()],
         ..Trouble::default()
@@ -437,7 +441,7 @@ fn hold_leaves_what_vfio_pci_has_all_the_same() {
 
 #[test]
 fn what_somebody_else_unbinds_first_is_bound() {
-    let machine = Machine::new(&native_cards()).with(Trouble {
+    let machine = FakeMachine::new(&native_cards()).with(Trouble {
         unbound_first: vec![GPU.to_owned()],
         ..Trouble::default()
     });
@@ -451,7 +455,7 @@ fn a_function_that_vanishes_does_not_hold_up_the_rest() {
         vanishing: vec![AUDIO.to_owned()],
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards()).with(trouble);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(machine.driver(GPU).as_deref(), Some("vfio-pci"));
     assert_eq!(result.fate(AUDIO), Some(Fate::Failed));
@@ -464,7 +468,7 @@ fn an_override_of_somebody_else_comes_back() {
         no_module: true,
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards()).with(trouble);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     machine.set_override(GPU, "pci-stub");
     run(&machine, "vfio.bind=42:00.0");
     assert_eq!(overrides(&machine), ["pci-stub", "", ""]);
@@ -476,7 +480,7 @@ fn a_refused_write_names_the_call_and_the_answer() {
         writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards()).with(trouble);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.reasons[0], "write(driver_override): EACCES");
     assert_eq!(drivers(&machine), on(["", "", "nvme"]));
@@ -489,7 +493,7 @@ fn one_refused_override_keeps_the_whole_group_from_being_unbound() {
         writes: vec![("42:00.1/driver_override".to_owned(), Errno::ACCESS)],
         ..Trouble::default()
     };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    let machine = FakeMachine::new(&native_cards()).with(trouble);
     run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -511,7 +515,7 @@ fn a_group_that_is_not_viable_is_no_success() {
         not_viable: vec![15],
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards()).with(trouble);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.viable, [Some(false)]);
     assert_eq!(result.exit, EXIT_NOT_BOUND);
@@ -522,7 +526,7 @@ const EFI: &str = "efi-framebuffer.0";
 #[test]
 fn the_console_is_released_before_vfio_pci_comes() {
     for device in [EFI, "simple-framebuffer.0", "vesa-framebuffer.0"] {
-        let machine = Machine::new(&cards()).with_framebuffer(GPU, GPU, device);
+        let machine = FakeMachine::new(&cards()).with_framebuffer(GPU, GPU, device);
         let result = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(
             machine.take_events(),
@@ -547,7 +551,7 @@ fn the_console_stays_where_its_function_does() {
         (GPU, GPU, "vfio.bind=42:00.0 vfio.dry_run"),
         (GPU, GPU, "vfio.bind=42:00.0 vfio.group=strict"),
     ] {
-        let machine = Machine::new(&cards()).with_framebuffer(boot_vga, owner, EFI);
+        let machine = FakeMachine::new(&cards()).with_framebuffer(boot_vga, owner, EFI);
         run(&machine, line);
         assert!(machine.framebuffer(EFI).exists(), "{owner}, {line}");
         let events = machine.take_events();
@@ -562,7 +566,7 @@ fn the_console_comes_back_where_nobody_took_its_function() {
         no_module: true,
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards())
+    let machine = FakeMachine::new(&cards())
         .with_framebuffer(GPU, GPU, EFI)
         .with(no_module());
     let result = run(&machine, "vfio.bind=42:00.0");
@@ -586,7 +590,7 @@ fn the_console_comes_back_where_nobody_took_its_function() {
         (cards(), "vfio.bind=42:00.0 vfio.onfail=hold"),
         (native_cards(), "vfio.bind=42:00.0"),
     ] {
-        let machine = Machine::new(&cards)
+        let machine = FakeMachine::new(&cards)
             .with_framebuffer(GPU, GPU, EFI)
             .with(no_module());
         run(&machine, line);
@@ -603,7 +607,7 @@ fn the_console_is_released_from_a_function_that_vfio_pci_has_already() {
             _ => card,
         })
         .collect();
-    let machine = Machine::new(&bound).with_framebuffer(GPU, GPU, EFI);
+    let machine = FakeMachine::new(&bound).with_framebuffer(GPU, GPU, EFI);
     run(&machine, "vfio.bind=42:00.0");
     assert!(!machine.framebuffer(EFI).exists());
     machine.take_events();
@@ -617,7 +621,7 @@ fn a_framebuffer_that_does_not_go_stops_nothing() {
         writes: vec![("efi-framebuffer.0/driver/unbind".to_owned(), Errno::NODEV)],
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards())
+    let machine = FakeMachine::new(&cards())
         .with_framebuffer(GPU, GPU, EFI)
         .with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");

@@ -10,15 +10,15 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::snapshots::messages;
+use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
-use vfio_bind_agent::host::{Host, LoadError, Loading, Root};
-use vfio_bind_agent::outcome::{Act, Failure, Fate, Outcome};
-use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::bind::failure::{Failure, Operation};
+use vfio_bind_agent::bind::outcome::{Fate, Outcome};
+use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root};
+use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
 use vfio_bind_agent::run;
-
-use crate::snapshots::messages;
-use crate::support::{Card, Machine, Trouble};
 
 const GPU: &str = "0000:42:00.0";
 const AUDIO: &str = "0000:42:00.1";
@@ -141,7 +141,7 @@ struct Attempt {
 }
 
 struct Faulty<'m> {
-    machine: &'m Machine,
+    machine: &'m FakeMachine,
     at: usize,
     fault: Fault,
     calls: Cell<usize>,
@@ -157,7 +157,7 @@ struct Faulty<'m> {
 }
 
 impl<'m> Faulty<'m> {
-    fn new(machine: &'m Machine, at: usize, fault: Fault) -> Self {
+    fn new(machine: &'m FakeMachine, at: usize, fault: Fault) -> Self {
         Self {
             machine,
             at,
@@ -315,7 +315,7 @@ impl Root for Faulty<'_> {
     }
 }
 
-impl Host for Faulty<'_> {
+impl Machine for Faulty<'_> {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         self.within(path, Some(data), limit)
     }
@@ -514,7 +514,7 @@ enum OnFail {
 /// A function as the tree shows it: its driver and its override; `None` if it is gone.
 type State = Option<(Option<String>, String)>;
 
-fn state(machine: &Machine, address: &str) -> State {
+fn state(machine: &FakeMachine, address: &str) -> State {
     let there = machine.exists(&format!("sys/bus/pci/devices/{address}"));
     there.then(|| (machine.driver(address), machine.driver_override(address)))
 }
@@ -532,7 +532,7 @@ struct Run<'m> {
     log: String,
 }
 
-fn machine_of(case: &Case) -> Machine {
+fn machine_of(case: &Case) -> FakeMachine {
     let [gpu, audio] = case.drivers;
     let on = |card: Card, driver: &str| {
         if driver.is_empty() {
@@ -541,7 +541,7 @@ fn machine_of(case: &Case) -> Machine {
             card.on(driver)
         }
     };
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, GROUP)
             .on("pcieport")
             .bridge(),
@@ -567,7 +567,7 @@ fn machine_of(case: &Case) -> Machine {
     }
 }
 
-fn without_groups(machine: Machine, groups: Groups) -> Machine {
+fn without_groups(machine: FakeMachine, groups: Groups) -> FakeMachine {
     for card in [
         Card::new("0000:00:07.0", 0x1af4, 0x1057, 0x00_ff00, 7).on("virtio-pci"),
         Card::new(NEIGHBOUR, 0x8086, 0x10d3, 0x02_0000, 16),
@@ -795,7 +795,7 @@ impl Run<'_> {
             );
             return found;
         };
-        let unknown = matches!(outcome.failure, Some(Failure::System(Act::Look, _)));
+        let unknown = matches!(outcome.failure, Some(Failure::System(Operation::Look, _)));
         let told = outcome.driver.as_ref().map(|name| name.as_str().to_owned());
         if self.changed_since_look(address) {
             let looks = self.host.looks.borrow();

@@ -11,13 +11,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tempfile::TempDir;
-use vfio_bind_agent::host::{Host, LoadError, Loading, Root};
-use vfio_bind_agent::outcome::Fate;
-use vfio_bind_agent::plan::Step;
-use vfio_bind_agent::policy::PROTECTED;
-use vfio_bind_agent::record::Record;
-use vfio_bind_agent::tree::Tree;
-use vfio_bind_agent::unmatched;
+use vfio_bind_agent::bind::outcome::Fate;
+use vfio_bind_agent::machine::tree::{PROTECTED, Tree};
+use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root};
+use vfio_bind_agent::plan::decision::Step;
+use vfio_bind_agent::record::{Record, unmatched};
 
 /// A function to put into the tree.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +77,7 @@ pub struct Trouble {
     pub no_modprobe: bool,
     /// The driver's probe refuses these.
     pub probe_refuses: Vec<String>,
-    /// The native driver of these does not let go before [`Machine::let_go`].
+    /// The native driver of these does not let go before [`FakeMachine::let_go`].
     pub stuck: Vec<String>,
     /// Somebody else unbinds these just before they are unbound.
     pub unbound_first: Vec<String>,
@@ -107,7 +105,7 @@ pub fn open(directory: &Path) -> Tree {
     Tree::open(&path).unwrap()
 }
 
-pub struct Machine {
+pub struct FakeMachine {
     directory: TempDir,
     tree: Tree,
     pub trouble: Trouble,
@@ -128,7 +126,7 @@ pub struct Machine {
     has_ids: Cell<bool>,
 }
 
-impl Machine {
+impl FakeMachine {
     pub fn new(cards: &[Card]) -> Self {
         // Thousands of machines are made: in memory where that can be.
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
@@ -284,7 +282,7 @@ impl Machine {
             .insert(address.to_owned(), driver.to_owned());
     }
 
-    /// Somebody holds the device lock of a function until [`Machine::let_go`].
+    /// Somebody holds the device lock of a function until [`FakeMachine::let_go`].
     pub fn lock(&self, address: &str) {
         self.locked.borrow_mut().push(address.to_owned());
     }
@@ -296,7 +294,7 @@ impl Machine {
     }
 
     /// A call that waits for `limit` for a device lock, which somebody takes just before it and keeps
-    /// until [`Machine::let_go`]; with empty data it reads.
+    /// until [`FakeMachine::let_go`]; with empty data it reads.
     pub fn stick(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         let below = path.strip_prefix("sys/bus/pci/devices/");
         let address = match below.and_then(|rest| rest.split_once('/')) {
@@ -665,7 +663,7 @@ fn card(row: &str) -> Card {
     }
 }
 
-impl Root for Machine {
+impl Root for FakeMachine {
     fn read_at<'b>(
         &self,
         path: &str,
@@ -690,7 +688,7 @@ impl Root for Machine {
     }
 }
 
-impl Host for Machine {
+impl Machine for FakeMachine {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         if self.waits(path, data) && !self.asks_in_vain(path, data) {
             self.queue(path, data);
@@ -774,7 +772,7 @@ impl Host for Machine {
 }
 
 /// Puts a file into a machine's tree.
-pub fn write(machine: &Machine, path: &str, content: impl AsRef<[u8]>) {
+pub fn write(machine: &FakeMachine, path: &str, content: impl AsRef<[u8]>) {
     let path = machine.path(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
@@ -792,7 +790,7 @@ pub fn bound(record: &Record<'_>) -> Vec<String> {
 
 /// What a record says of selectors that match nothing.
 pub fn unmatched(record: &Record<'_>) -> Vec<String> {
-    unmatched::unmatched(record)
+    unmatched::unmatched(record.policy, record.inventory, record.plan)
         .map(|unmatched| unmatched.to_string())
         .collect()
 }
