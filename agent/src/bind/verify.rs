@@ -9,7 +9,7 @@ use crate::bind::controls::{DRIVER_LIMIT, QUEUE_LIMIT, current_override, unbind}
 use crate::bind::outcome::{Fate, GroupStatus, Outcomes, Unasked};
 use crate::machine::inventory::{Function, Inventory};
 use crate::machine::sysfs::{DRIVERS, driver_directory, driver_of, is_harmless, is_vfio, path};
-use crate::machine::{Machine, Root};
+use crate::machine::{Machine, Root, survey};
 use crate::pci::address::Address;
 use crate::plan::decision::Plan;
 use crate::policy::{OnFailure, Policy};
@@ -25,7 +25,7 @@ pub(crate) fn give_back(
     plan: &Plan,
     outcomes: &mut Outcomes,
 ) {
-    find(host, inventory, plan, outcomes);
+    find(host, policy, inventory, plan, outcomes);
     let mut limit = DRIVER_LIMIT;
     for unasked in &mut outcomes.unasked {
         let Unasked {
@@ -48,8 +48,14 @@ pub(crate) fn give_back(
     }
 }
 
-/// Finds them. Of a function that is not in the inventory nobody knows what had it before: it is left.
-fn find(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: &mut Outcomes) {
+/// Finds them. Of a function that came later nobody knows what had it before: it is left.
+fn find(
+    root: &dyn Root,
+    policy: &Policy<'_>,
+    inventory: &Inventory,
+    plan: &Plan,
+    outcomes: &mut Outcomes,
+) {
     let unasked = &mut outcomes.unasked;
     let mut unseen = None;
     let mut full = None;
@@ -71,6 +77,9 @@ fn find(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: &mut Outc
                     return;
                 }
                 fate = Fate::Failed;
+            } else if !inventory.whole && is_none_of(policy, root, address) {
+                // What a vfio driver had before is in every inventory.
+                fate = Fate::Failed;
             }
             let driver = driver.clone();
             let new = Unasked {
@@ -86,6 +95,16 @@ fn find(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: &mut Outc
         .or(listed.err())
         .filter(|errno| *errno != Errno::NOENT);
     outcomes.vfio_unseen = full.or(unseen);
+}
+
+/// Whether no selector that takes is about a function.
+#[inline(never)] // Inlined, it makes the executable larger.
+fn is_none_of(policy: &Policy<'_>, root: &dyn Root, address: Address) -> bool {
+    let Ok(id) = survey::id(root, address) else {
+        return false;
+    };
+    let mut takes = policy.selectors.iter().filter(|s| !s.excludes);
+    !takes.any(|selector| selector.points_at(address, &id))
 }
 
 /// Asks VFIO about every group in which a function is bound.
@@ -150,8 +169,7 @@ fn newcomer(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Addres
     // Without the list nothing is known of it, as before.
     let _ = root.list(&devices, &mut |entry| {
         let member = Address::parse(entry);
-        let known = |address| inventory.functions().iter().any(|f| f.address == address);
-        found = found.or(member.filter(|address| !known(*address)));
+        found = found.or(member.filter(|address| !inventory.has(*address)));
     });
     found
 }

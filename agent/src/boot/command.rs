@@ -337,7 +337,7 @@ fn plan(options: &Options<'_>) -> u8 {
     if options.root == c"/" && !stage::is_initramfs(&root) {
         warn!("what this system boots from is not looked at here; `vfio-bind plan` knows it");
     }
-    run::rehearse(&root, line, &mut |record| {
+    run::rehearse(&root, line, run::Extent::Needed, &mut |record| {
         if !options.json {
             lines::tell(record, &root);
             return record.exit();

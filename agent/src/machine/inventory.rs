@@ -68,11 +68,17 @@ pub enum GroupTiming {
     Tried,
 }
 
-/// All functions, in the order of their addresses.
+/// The functions that were looked at, in the order of their addresses.
 #[derive(Default)]
 pub struct Inventory {
     functions: Vec<Function, MAX_FUNCTIONS>,
-    /// How IOMMU groups come on this machine.
+    /// So many of them stand in order.
+    sorted: usize,
+    /// Whether these are all functions of the machine, and not only those that a policy is about.
+    pub whole: bool,
+    /// How many functions the bus has, where they were listed.
+    pub listed: Option<usize>,
+    /// When IOMMU groups come on this machine.
     pub timing: GroupTiming,
     /// Functions beyond [`MAX_FUNCTIONS`], which were not looked at.
     pub beyond_limit: usize,
@@ -101,24 +107,57 @@ impl Inventory {
     pub fn clear(&mut self) {
         self.functions.clear();
         self.unread.clear();
+        (self.sorted, self.whole, self.listed) = (0, false, None);
         (self.beyond_limit, self.unreadable) = (0, 0);
     }
 
-    /// Adds a function in the order of addresses (sysfs lists in none), or counts it if there is no
-    /// room.
+    /// Adds a function that is not here, or counts it if there is no room. Its place comes with
+    /// [`Inventory::sort`].
     pub fn add(&mut self, function: Function) {
         if self.functions.push(function).is_err() {
             self.beyond_limit = self.beyond_limit.saturating_add(1);
-            return;
         }
-        // `Vec::insert` can panic, and says so in the executable.
-        let mut sorted = self.functions.len();
-        while let Some([.., earlier, last]) = self.functions.get_mut(..sorted)
-            && earlier.address > last.address
+    }
+
+    /// Puts the functions in the order of their addresses: sysfs lists them in none.
+    ///
+    /// Shell's way: core's `sort_unstable` is 3 KiB of the executable.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn sort(&mut self) {
+        let mut gap = self.functions.len();
+        while gap > 1 {
+            gap = (gap >> 1) | 1;
+            for start in gap..self.functions.len() {
+                self.sink(start, gap);
+            }
+            gap = gap.saturating_sub(1);
+        }
+        self.sorted = self.functions.len();
+    }
+
+    /// Swaps a function with the one that stands `gap` before it, as long as that one is later.
+    fn sink(&mut self, start: usize, gap: usize) {
+        let mut at = start;
+        while let Some(before) = at.checked_sub(gap)
+            && let Some((head, [last, ..])) = self.functions.split_at_mut_checked(at)
+            && let Some(first) = head.get_mut(before)
+            && first.address > last.address
         {
-            core::mem::swap(earlier, last);
-            sorted = sorted.saturating_sub(1);
+            core::mem::swap(first, last);
+            at = before;
         }
+    }
+
+    /// Whether the function at `address` is here.
+    #[must_use]
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn has(&self, address: Address) -> bool {
+        let (sorted, rest) = self
+            .functions
+            .split_at_checked(self.sorted)
+            .unwrap_or((&self.functions, &[]));
+        let found = sorted.binary_search_by_key(&address, |function| function.address);
+        found.is_ok() || rest.iter().any(|function| function.address == address)
     }
 
     /// Counts an entry that could not be read.
@@ -154,13 +193,13 @@ impl Inventory {
         self.functions.get(index.position())
     }
 
-    /// Every function, to add what was found out about it; its address must stay.
     /// All functions, where their places do not matter.
     #[must_use]
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
 
+    /// The same, to add what was found out about them; their addresses must stay.
     pub(crate) fn functions_mut(&mut self) -> &mut [Function] {
         &mut self.functions
     }

@@ -10,41 +10,76 @@ use crate::pci::id::DeviceId;
 use crate::text::Text;
 use crate::text::digits::decimal;
 
-/// Reads every function of the machine.
+/// Reads every function of the machine; those that are in the inventory stay as they are.
 ///
 /// A function that vanishes while it is read is left out; one that cannot be read is counted and
 /// told of.
 ///
 /// # Errors
 /// What listing the devices answered.
+#[inline(never)] // Inlined, it makes the executable larger.
 pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
+    let mut listed = 0usize;
     root.list(DEVICES, &mut |entry| {
+        listed = listed.saturating_add(1);
         let address = Address::parse(entry);
-        let function = match address {
-            Some(address) => read(root, address),
+        let added = match address {
+            Some(address) => add(root, inventory, address),
             None => Err(Errno::INVAL),
         };
-        match function {
-            Ok(function) => inventory.add(function),
-            Err(Errno::NOENT | Errno::NODEV) => {}
-            Err(errno) => {
-                inventory.add_unread(address);
-                let answer = crate::text::errno::Answer(errno);
-                warn!(
-                    "sys/bus/pci/devices/{}: cannot be read: {answer}; left alone",
-                    Text(entry)
-                );
-            }
+        if let Err(errno) = added {
+            inventory.add_unread(address);
+            let answer = crate::text::errno::Answer(errno);
+            warn!(
+                "sys/bus/pci/devices/{}: cannot be read: {answer}; left alone",
+                Text(entry)
+            );
         }
     })?;
-    boot_display::find_boot_displays(root, inventory);
+    (inventory.whole, inventory.listed) = (true, Some(listed));
+    finish(root, inventory);
     Ok(())
 }
 
-fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
+/// Reads one function, where it is not in the inventory. One that is not there, or vanishes, is left out.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn add(root: &dyn Root, inventory: &mut Inventory, address: Address) -> Result<(), Errno> {
+    if inventory.has(address) {
+        return Ok(());
+    }
+    match read(root, address) {
+        Ok(function) => inventory.add(function),
+        Err(Errno::NOENT | Errno::NODEV) => {}
+        Err(errno) => return Err(errno),
+    }
+    Ok(())
+}
+
+/// Sees to what only the inventory as a whole tells, once all that is wanted is in it.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn finish(root: &dyn Root, inventory: &mut Inventory) {
+    inventory.sort();
+    boot_display::find_boot_displays(root, inventory);
+}
+
+/// What a function is, by the one attribute that tells it.
+///
+/// # Errors
+/// What the system answered; `EINVAL` where it is no modalias of a PCI function.
+pub fn id(root: &dyn Root, address: Address) -> Result<DeviceId, Errno> {
     let mut buffer = [0; 256];
     let modalias = root.read(&attribute(address, "modalias"), &mut buffer)?;
-    let id = DeviceId::from_modalias(modalias).ok_or(Errno::INVAL)?;
+    DeviceId::from_modalias(modalias).ok_or(Errno::INVAL)
+}
+
+/// Reads one function.
+///
+/// # Errors
+/// Why it cannot be read; `ENOENT` and `ENODEV` where it is not there.
+pub fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
+    let id = id(root, address)?;
     // The kernel shows this attribute for header types 1 and 2 only (pci_dev_bridge_attrs_are_visible
     // in drivers/pci/pci-sysfs.c, since 4.13). Unlike reading `config` it never wakes the hardware.
     // The class says so where that cannot be looked up.

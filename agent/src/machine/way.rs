@@ -6,6 +6,7 @@ use crate::machine::Root;
 use crate::machine::sysfs::{attribute, directory};
 use crate::pci::address::{Address, Slot};
 use crate::pci::path::{PciPath, show};
+use crate::text::digits::decimal;
 use crate::text::misread::split;
 
 /// Room for a link's target.
@@ -62,4 +63,23 @@ pub fn of<'b>(
 pub fn is_by(path: &PciPath<'_>, root: &dyn Root, address: Address) -> bool {
     let mut buffer = [0; BUFFER];
     way(root, address, &mut buffer).is_some_and(|way| path.is_way(way))
+}
+
+/// The function that `path` leads to, down through the bridges by the buses behind them. `None` where
+/// sysfs does not tell one of them.
+#[must_use]
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn descend(path: &PciPath<'_>, root: &dyn Root) -> Option<Address> {
+    let mut at = path.start();
+    for (device, function) in path.below() {
+        let mut buffer = [0; 8];
+        let bus = root.read(&attribute(at, "secondary_bus_number"), &mut buffer);
+        at = Address {
+            bus: decimal(bus.ok()?.trim_ascii_end())?.try_into().ok()?,
+            device,
+            function,
+            ..at
+        };
+    }
+    is_by(path, root, at).then_some(at)
 }

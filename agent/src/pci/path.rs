@@ -55,8 +55,13 @@ impl<'a> PciPath<'a> {
         self.start.domain
     }
 
+    /// The function that it starts at.
+    pub(crate) fn start(&self) -> Address {
+        self.start
+    }
+
     /// Device and function at each step below the first.
-    fn below(&self) -> impl Iterator<Item = (u8, u8)> + 'a {
+    pub(crate) fn below(&self) -> impl Iterator<Item = (u8, u8)> + 'a {
         steps(self.rest).filter_map(|step| read_step(step).ok())
     }
 

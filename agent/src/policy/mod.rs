@@ -8,6 +8,7 @@ pub mod modprobe_conf;
 pub mod nearest;
 pub mod presence;
 pub mod problem;
+pub mod reach;
 pub mod resolve;
 pub mod selector;
 pub mod sources;

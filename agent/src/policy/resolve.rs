@@ -46,6 +46,11 @@ fn find(
     if let StableName::Slot(name) = name {
         return Ok(slot(root, name));
     }
+    if let StableName::Path(path) = name
+        && let Some(address) = way::descend(path, root)
+    {
+        return Ok(Some(address.into()));
+    }
     // Every function of a device may have its serial number; all else names a single function.
     let whole = matches!(name, StableName::Serial(_));
     let mut found = None;
@@ -65,6 +70,15 @@ fn find(
         }
     }
     Ok(found)
+}
+
+/// Where a name leads, if the machine tells that without a look at every function.
+pub(crate) fn direct(name: &StableName<'_>, root: &dyn Root) -> Option<Slot> {
+    match name {
+        StableName::Path(path) => way::descend(path, root).map(Slot::from),
+        StableName::Slot(name) => slot(root, name),
+        _ => None,
+    }
 }
 
 /// The device in a physical slot; none where the kernel knows only its bus, or no such slot.

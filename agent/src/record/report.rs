@@ -57,7 +57,10 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
         json.element(&format_args!("{address} {driver} {fate}"));
     }
     json.close(b']');
-    json.count("functions_seen", record.inventory.len());
+    match record.inventory.listed {
+        Some(count) => json.count("functions_seen", count),
+        None => json.optional("functions_seen", None),
+    }
     json.count("functions_beyond_limit", record.inventory.beyond_limit);
     json.count("functions_unreadable", record.inventory.unreadable);
     json.count("groups_beyond_limit", record.outcomes.more_groups);

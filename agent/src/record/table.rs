@@ -21,8 +21,9 @@ pub fn show(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
     } = record;
     writeln!(
         output,
-        "{} in {}, IOMMU: {}; driver {}, group policy {}, on failure {}",
+        "{}{} in {}, IOMMU: {}; driver {}, group policy {}, on failure {}",
         Counted(inventory.len(), "function"),
+        if inventory.whole { "" } else { " looked at" },
         Counted(record.groups as usize, "group"),
         record.iommu,
         if policy.auto { "auto" } else { &policy.driver },

@@ -16,6 +16,7 @@ use crate::plan::plan;
 use crate::policy::handed::MODULES;
 use crate::policy::modprobe_conf::ModprobeConf;
 use crate::policy::problem::Problem;
+use crate::policy::reach;
 use crate::policy::sources::Sources;
 use crate::policy::{Policy, VFIO_PCI, presence, resolve};
 use crate::record::{Record, State};
@@ -24,8 +25,22 @@ use crate::text::cmdline::{MAX_LEN, parameters};
 /// Reads the policy, looks at the machine and plans; writes nothing.
 ///
 /// `then` gets the record of what would be done, and returns the exit status.
-pub fn rehearse(root: &dyn Root, line: &[u8], then: &mut dyn FnMut(&Record<'_>) -> u8) -> u8 {
-    run(root, None, line, &|| 0, then)
+pub fn rehearse(
+    root: &dyn Root,
+    line: &[u8],
+    extent: Extent,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    run(root, None, line, extent, &|| 0, then)
+}
+
+/// How much of a machine is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// What the policy is about, as [`reach::look`] finds out.
+    Needed,
+    /// Every function: for those who tell of the rest as well.
+    Whole,
 }
 
 /// Reads the policy, looks at the machine, plans, and carries the plan out.
@@ -38,7 +53,7 @@ pub fn perform(
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
-    run(host, Some(host), line, clock, then)
+    run(host, Some(host), line, Extent::Needed, clock, then)
 }
 
 /// What may be done to a machine.
@@ -114,6 +129,7 @@ fn run(
     root: &dyn Root,
     hands: Option<&dyn Hands>,
     line: &[u8],
+    extent: Extent,
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
@@ -149,6 +165,13 @@ fn run(
     let mut inventory = Inventory::default();
     let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
     let mut loaded = None;
+    let look = |policy: &mut Policy<'_>, inventory: &mut Inventory| {
+        inventory.timing = ready::timing(root);
+        match extent {
+            Extent::Needed => reach::look(root, policy, inventory),
+            Extent::Whole => survey::scan(root, inventory),
+        }
+    };
     let early = if is_crash_kernel(root, line) {
         Some(State::CrashKernel)
     } else if policy.off {
@@ -158,10 +181,9 @@ fn run(
         Some(State::Off)
     } else if !policy.selects() && !policy.handed.any() {
         Some(State::NothingAsked)
-    } else if survey::scan(root, &mut inventory).is_err() || inventory.is_empty() {
+    } else if look(&mut policy, &mut inventory).is_err() || inventory.is_empty() {
         Some(State::NoPci)
     } else {
-        inventory.timing = ready::timing(root);
         loaded = hands.and_then(|hands| hands.load_driver(&mut inventory));
         resolve::resolve(&mut policy, root, &inventory);
         presence::look(&mut policy, &inventory);

@@ -239,10 +239,16 @@ fn a_parameter_that_keeps_the_graphics_out_of_the_iommu_is_named() {
         ("vfio.bind=00:02.0 intel_iommu=on,igfx_off", Refusal::Igfx),
         ("vfio.bind=00:02.0 intel_iommu=on", Refusal::NoGroup),
     ] {
-        run::rehearse(&machine, line.as_bytes(), &mut |record| {
-            let decisions: Vec<_> = record.plan.steps.iter().map(|step| step.decision).collect();
-            assert_eq!(decisions, [Decision::Refuse(refusal)], "{line}");
-            record.exit()
-        });
+        run::rehearse(
+            &machine,
+            line.as_bytes(),
+            run::Extent::Whole,
+            &mut |record| {
+                let decisions: Vec<_> =
+                    record.plan.steps.iter().map(|step| step.decision).collect();
+                assert_eq!(decisions, [Decision::Refuse(refusal)], "{line}");
+                record.exit()
+            },
+        );
     }
 }

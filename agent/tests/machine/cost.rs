@@ -30,6 +30,7 @@ fn inventory(functions: u16) -> Box<Inventory> {
             driver: None,
         });
     }
+    inventory.sort();
     inventory
 }
 

@@ -181,10 +181,15 @@ fn nothing_is_loaded_where_nothing_may_be_done() {
     }
     let machine = machine().with_idle_iommu();
     let mut told = None;
-    run::rehearse(&machine, b"vfio.bind=42:00.0", &mut |record| {
-        told = Some(self::told(record));
-        record.exit()
-    });
+    run::rehearse(
+        &machine,
+        b"vfio.bind=42:00.0",
+        run::Extent::Whole,
+        &mut |record| {
+            told = Some(self::told(record));
+            record.exit()
+        },
+    );
     let told = told.unwrap();
     assert_eq!((told.state, told.advice.as_str()), (State::NoIommu, waits));
     assert_eq!(machine.take_events(), [""; 0]);

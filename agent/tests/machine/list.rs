@@ -48,7 +48,7 @@ fn what_is_handed_over_stands_for_the_files_of_the_system() {
     );
     let selectors = |tree: &Tree, line: &[u8]| {
         let mut found = Vec::new();
-        run::rehearse(tree, line, &mut |record| {
+        run::rehearse(tree, line, run::Extent::Whole, &mut |record| {
             let selectors = record.policy.selectors.iter();
             found = selectors
                 .map(|s| format!("{} {}", s.source, s.target))

@@ -27,10 +27,15 @@ pub const MACHINES: [&str; 12] = [
 
 fn with_plan<T>(machine: &FakeMachine, line: &str, mut then: impl FnMut(&Record<'_>) -> T) -> T {
     let mut result = None;
-    run::rehearse(machine, line.as_bytes(), &mut |record| {
-        result = Some(then(record));
-        record.exit()
-    });
+    run::rehearse(
+        machine,
+        line.as_bytes(),
+        run::Extent::Whole,
+        &mut |record| {
+            result = Some(then(record));
+            record.exit()
+        },
+    );
     result.unwrap()
 }
 

@@ -61,6 +61,7 @@ fn inventory(functions: impl IntoIterator<Item = Function>) -> Box<Inventory> {
     functions
         .into_iter()
         .for_each(|function| inventory.add(function));
+    inventory.sort();
     inventory
 }
 

@@ -89,7 +89,7 @@ fn expected(nodes: &BTreeMap<String, Node>, address: &str) -> Result {
 /// What the plan comes to.
 fn planned(root: &dyn Root, line: &str) -> Result {
     let mut result = Result::new();
-    run::rehearse(root, line.as_bytes(), &mut |record| {
+    run::rehearse(root, line.as_bytes(), run::Extent::Whole, &mut |record| {
         for step in &record.plan.steps {
             let address = record.inventory.get(step.function).unwrap().address;
             let word = match step.decision {

@@ -146,15 +146,20 @@ fn printed(machine: &FakeMachine, line: &str) -> String {
     let mut file: File = tempfile::tempfile().unwrap();
     let mut exit = 0;
     let messages = messages(|| {
-        exit = run::rehearse(machine, line.as_bytes(), &mut |record| {
-            let mut output = Output::new(file.as_fd());
-            if !record.inventory.is_empty() {
-                table::show(record, &mut output).unwrap();
-            }
-            output.finish().unwrap();
-            lines::tell_rest(record);
-            record.exit()
-        });
+        exit = run::rehearse(
+            machine,
+            line.as_bytes(),
+            run::Extent::Whole,
+            &mut |record| {
+                let mut output = Output::new(file.as_fd());
+                if !record.inventory.is_empty() {
+                    table::show(record, &mut output).unwrap();
+                }
+                output.finish().unwrap();
+                lines::tell_rest(record);
+                record.exit()
+            },
+        );
     });
     let mut text = String::new();
     file.rewind().unwrap();

@@ -312,6 +312,14 @@ fn what_cannot_go_back_or_must_not_is_told() {
 }
 
 #[test]
+fn so_does_what_nobody_had_looked_at() {
+    let machine = deaf(&[TWIN]);
+    let ran = run(&machine, "vfio.bind=01:00.0");
+    assert_eq!(ran.unasked, [(TWIN.to_owned(), Fate::Returned)]);
+    assert_eq!(machine.driver(TWIN), None);
+}
+
+#[test]
 fn what_a_vfio_driver_had_before_is_not_touched() {
     let machine = FakeMachine::new(&[
         Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3),

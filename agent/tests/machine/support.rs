@@ -255,7 +255,7 @@ impl FakeMachine {
         if let Some(group) = card.group {
             let target = format!("../../../../kernel/iommu_groups/{group}");
             symlink(target, device.join("iommu_group")).unwrap();
-            fs::create_dir_all(self.path(&format!("sys/kernel/iommu_groups/{group}"))).unwrap();
+            self.list_member(group, &card.address);
         }
         if let Some(driver) = &card.driver {
             self.register(driver);
@@ -352,17 +352,29 @@ impl FakeMachine {
             let link = self.device(&address).join("iommu_group");
             if let Ok(target) = fs::read_link(&link) {
                 let number = target.file_name().unwrap().to_str().unwrap().parse();
-                groups.insert(address, number.unwrap());
+                let number = number.unwrap();
+                let list = format!("sys/kernel/iommu_groups/{number}/devices/{address}");
+                fs::remove_file(self.path(&list)).unwrap();
+                groups.insert(address, number);
                 fs::remove_file(link).unwrap();
             }
         }
         groups
     }
 
+    /// Puts a function into the kernel's own list of a group.
+    fn list_member(&self, group: u32, address: &str) {
+        let list = self.path(&format!("sys/kernel/iommu_groups/{group}/devices"));
+        fs::create_dir_all(&list).unwrap();
+        fs::write(list.join(address), "").unwrap();
+    }
+
     fn give_group(&self, address: &str, group: u32) {
         let target = self.path(&format!("sys/kernel/iommu_groups/{group}"));
         // It may have left the machine.
-        let _ = symlink(target, self.device(address).join("iommu_group"));
+        if symlink(target, self.device(address).join("iommu_group")).is_ok() {
+            self.list_member(group, address);
+        }
     }
 
     /// What a function sits behind, as sysfs has it: the entry is a link into the tree of bridges.

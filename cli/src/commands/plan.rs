@@ -62,7 +62,7 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
     }
     let mut written = Ok(());
     let informed = Informed { tree, known };
-    let exit = run::rehearse(&informed, line, &mut |record| {
+    let exit = run::rehearse(&informed, line, run::Extent::Whole, &mut |record| {
         let mut text = String::new();
         if !record.inventory.is_empty() {
             // A string takes everything.
