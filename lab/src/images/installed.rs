@@ -10,10 +10,9 @@ use qemu_tests::installed::{self, Boot, Loader, NEXT, SOURCE};
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
 
+use super::disk;
 use super::guest::{self, MACHINE_ID};
-use super::root::{self, Recipe};
 use super::tool::Tool;
-use super::{ARCHITECTURE, disk};
 use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
@@ -24,6 +23,7 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::{Executables, Program};
+use crate::system::{self, ARCHITECTURE, Recipe};
 use crate::table;
 use crate::tools::{MCOPY, MKFS_FAT, MMD, SFDISK};
 use crate::vm;
@@ -185,7 +185,7 @@ impl System<'_> {
         fs::create_dir_all(&mount).with_context(|| format!("mkdir({})", mount.display()))?;
         let image = format!("/boot/initrd.img-{release}");
         let build = ["mkinitramfs", "-o", &image, release];
-        command::output(&mut root::command(root, &build)?).context("the first image")?;
+        command::output(&mut system::command(root, &build)?).context("the first image")?;
         if self.loader == Loader::Grub {
             let words = self.words();
             self.write(

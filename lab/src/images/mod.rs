@@ -7,7 +7,6 @@ pub mod installed;
 mod mkinitcpio;
 mod mkosi;
 mod repack;
-mod root;
 pub mod storage;
 mod told;
 mod tool;
@@ -17,7 +16,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use qemu_tests::architecture::Architecture;
 use qemu_tests::image::Case;
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
@@ -32,11 +30,10 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::Program;
-use crate::tools::{self, LZ4, MCOPY, MKE2FS, MKFS_FAT, MMD, SFDISK, TAR, UNSHARE, XZ, ZSTD};
+use crate::system::ARCHITECTURE;
 use crate::unpacked;
 use crate::vm::Boot;
 pub use build::Builds;
-pub use root::Recipe;
 use tool::Tool;
 pub use tool::{Dracut, Framework, InitramfsTools};
 
@@ -45,15 +42,6 @@ pub use tool::{Dracut, Framework, InitramfsTools};
 /// that builds it has an ext4 of its own, fails on a disk that is read-only.
 const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergency=reboot \
                           rd.skipfsck fsck.mode=skip";
-
-/// What the systems with the tools are of, and so the machines that boot their images.
-const ARCHITECTURE: Architecture = Architecture::X86_64;
-
-/// The programs of this machine that lay out a disk for firmware.
-pub const DISK_TOOLS: [tools::Tool; 4] = [SFDISK, MKFS_FAT, MMD, MCOPY];
-
-/// The programs of this machine that builds of images need.
-pub const TOOLS: [tools::Tool; 6] = [MKE2FS, TAR, UNSHARE, LZ4, ZSTD, XZ];
 
 /// Which images to boot.
 #[derive(Clone, Debug, Default)]

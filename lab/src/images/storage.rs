@@ -12,9 +12,8 @@ use qemu_tests::storage::{self, Boot, Stack};
 
 use super::build::{PROTECTED_PLACE, stand_in};
 use super::repack::{self, Instead};
-use super::root::{self, Recipe};
 use super::tool::{IMAGE, Tool};
-use super::{ARCHITECTURE, disk, guest};
+use super::{disk, guest};
 use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
@@ -24,6 +23,7 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::{COMMAND, Executables, Program};
+use crate::system::{self, ARCHITECTURE, Recipe};
 use crate::table;
 use crate::vm;
 
@@ -225,7 +225,7 @@ set -ex
         let kernel = self.rig.kernel(None, ARCHITECTURE)?;
         let words = TOOL.command(&kernel.release);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        command::output(&mut root::command(&self.root, &words)?)
+        command::output(&mut system::command(&self.root, &words)?)
             .with_context(|| format!("no image for {}", self.stack.name()))?;
         let path = self.folder.join(format!("{name}.img"));
         fs::rename(self.root.join(IMAGE), &path)

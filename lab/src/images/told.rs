@@ -8,11 +8,11 @@ use qemu_tests::image::{MODPROBE, POLICY, PROTECTED};
 
 use super::build::Builds;
 use super::repack;
-use super::root;
 use super::tool::{Dracut, IMAGE, InitramfsTools, Tool};
 use crate::command;
 use crate::files;
 use crate::supply::AGENT;
+use crate::system;
 
 /// What is gone, and the words that a build without it ends with: what is missing, and what to do.
 type Gone = (&'static str, [&'static str; 2]);
@@ -132,7 +132,7 @@ fn build(builds: &Builds<'_>, tool: &Tool, root: &Path, word: &str) -> Result<St
             one
         });
     }
-    command::output(&mut root::command(root, &all)?)
+    command::output(&mut system::command(root, &all)?)
 }
 
 fn remove(root: &Path) -> Result<()> {
