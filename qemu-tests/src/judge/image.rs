@@ -1,6 +1,8 @@
 //! Whether a boot through a real tool's image left every function where it belongs.
 
-use super::{Failures, Records, list, rerun};
+use super::evidence::Records;
+use super::failures::{Failures, list};
+use super::rerun;
 use crate::function::{Snapshot, name};
 use crate::image::{BESIDE_ROOT, Case, FORCED, ROOT_DISK};
 use crate::protocol::Inherited;

@@ -1,6 +1,7 @@
 //! Whether a system on a disk of its own was as before, bound what it was asked for, and is as before again.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::name;
 use crate::installed::{Boot, PROTECTED, TAKEN, machine};
 use crate::protocol::{Ending, Inherited};

@@ -1,7 +1,7 @@
 //! Whether runs in the real root left alone what is in use, and the record of the boot.
 
-use super::run::RunFailures;
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, RunFailures, list};
 use crate::function::Snapshot;
 use crate::protocol::{Ending, Inherited, Ran};
 use crate::report::Report;

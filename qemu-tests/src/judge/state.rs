@@ -1,6 +1,7 @@
 //! Whether every function of the machine is where it belongs.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::{Function, LOCKED, Snapshot, name};
 use crate::machine::Device;
 use crate::report::Outcome;

@@ -1,6 +1,7 @@
 //! Whether a system on two disks told both, and came up with the list of them and not with half of it.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::name;
 use crate::protocol::Ending;
 use crate::report::{Outcome, Report};

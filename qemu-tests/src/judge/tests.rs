@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::architecture::Architecture;
-use crate::function::Function;
+use crate::function::{Function, Snapshot};
 use crate::machine::{GPU, GPU_AUDIO, Iommu, NIC, TWIN, pc};
-use crate::protocol::{End, Ending};
+use crate::protocol::{AgentRun, End, Ending, Inherited, Ran, Record, Used, Verdict};
 use crate::report::Outcome;
 use crate::scenario::{BEFORE, NATIVES, Run};
 use crate::storage::{EMERGENCY, FREE, LIST, NEEDED, PROTECTED};

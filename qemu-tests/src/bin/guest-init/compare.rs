@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::protocol::{IdsCase, Record};
 use qemu_tests::report::Report;
 
-use crate::agent::AGENT;
 use crate::channel::Channel;
+use crate::program::AGENT;
 use crate::{files, kmod, pci};
 
 /// The driver that takes what a value matches.
