@@ -5,6 +5,7 @@ mod checks;
 mod install;
 mod options;
 mod tasks;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -14,12 +15,11 @@ use lab::cache::Cache;
 use lab::debian::Debian;
 use lab::{logs, progress};
 
-use build::workspace;
 use options::{Arguments, Task};
 
 fn main() -> ExitCode {
     progress::start();
-    logs::set_folder(workspace().join("target/qemu-tests/logs"));
+    logs::set_folder(workspace::folder().join("target/qemu-tests/logs"));
     match run(Arguments::parse().task) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

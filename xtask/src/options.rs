@@ -13,7 +13,7 @@ use lab::rig::Settings;
 use lab::row::Rules;
 use lab::supply::Program;
 
-use crate::build::workspace;
+use crate::workspace;
 
 /// The tasks.
 #[derive(Debug, Parser)]
@@ -205,7 +205,7 @@ impl MachineOptions {
             agent: self.agent.clone(),
             stand_in: None,
             limit: Duration::from_secs(self.timeout.unwrap_or(240)),
-            work: workspace().join("target/qemu-tests"),
+            work: workspace::folder().join("target/qemu-tests"),
         }
     }
 }

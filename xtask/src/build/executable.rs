@@ -1,7 +1,7 @@
-//! Cargo invocations as data.
+//! Executables, and the call of cargo that builds each, as data.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use lab::command;
 use lab::debian::Debian;
 use lab::elf;
 
+use super::cargo::cargo;
 use super::toolchain::{self, Libc, Settings};
 
 /// One `cargo rustc` of an executable.
@@ -170,12 +171,6 @@ impl Executable {
         }
         Ok(path)
     }
-}
-
-/// Cargo, the one that started us if one did.
-#[must_use]
-pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The executable `bin` in cargo's messages.

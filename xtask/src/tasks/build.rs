@@ -9,7 +9,7 @@ use lab::elf;
 use lab::progress::say;
 use lab::supply::Executables;
 
-use crate::build::cargo::Executable;
+use crate::build::executable::Executable;
 use crate::build::toolchain;
 use crate::install;
 

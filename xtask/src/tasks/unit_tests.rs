@@ -10,7 +10,8 @@ use lab::debian::Debian;
 use lab::progress::say;
 use lab::{command, elf, tools};
 
-use crate::build::cargo::{self, Executable};
+use crate::build::cargo;
+use crate::build::executable::Executable;
 use crate::build::toolchain::{self, Libc};
 use crate::checks::{self, passed_tests};
 
