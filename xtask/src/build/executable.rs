@@ -83,7 +83,7 @@ impl Executable {
     #[must_use]
     pub fn guest(bin: &'static str) -> Self {
         Self {
-            package: "qemu-tests",
+            package: "guest",
             bin,
             features: None,
             // Quick to build; nothing in a guest waits for it.
@@ -228,13 +228,13 @@ mod tests {
     fn a_program_for_guests() {
         assert_eq!(
             Executable::guest("guest-init").arguments(&[]).join(" "),
-            "rustc --message-format=json-render-diagnostics --package qemu-tests --bin guest-init \
+            "rustc --message-format=json-render-diagnostics --package guest --bin guest-init \
              -- -C target-feature=+crt-static -C strip=symbols"
         );
         let other = Executable::guest("crash").target(Some("s390x-unknown-linux-gnu"));
         assert_eq!(
             other.arguments(&[]).join(" "),
-            "rustc --message-format=json-render-diagnostics --package qemu-tests --bin crash \
+            "rustc --message-format=json-render-diagnostics --package guest --bin crash \
              --target s390x-unknown-linux-gnu -- -C target-feature=+crt-static -C strip=symbols"
         );
         assert_eq!(
@@ -247,13 +247,13 @@ mod tests {
     #[test]
     fn the_executable_is_found_among_other_messages() {
         let messages = r#"not JSON
-{"reason":"compiler-artifact","target":{"name":"qemu-tests"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"guest"},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"guest-init"},"executable":"/t/guest-init"}
 {"reason":"build-finished","success":true}"#;
         assert_eq!(
             executable(messages, "guest-init"),
             Some(PathBuf::from("/t/guest-init"))
         );
-        assert_eq!(executable(messages, "qemu-tests"), None);
+        assert_eq!(executable(messages, "guest"), None);
     }
 }

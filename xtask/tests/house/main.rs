@@ -11,11 +11,15 @@ use circles::circles;
 use modules::imports;
 
 /// The crates, and the root files of each.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("agent", &["lib.rs", "main.rs"]),
     ("cli", &["lib.rs", "main.rs"]),
     ("lab", &["lib.rs"]),
-    ("qemu-tests", &["lib.rs", "bin/guest-init/main.rs"]),
+    ("qemu-tests", &["lib.rs"]),
+    (
+        "qemu-tests/guest",
+        &["main.rs", "bin/crash.rs", "bin/do-nothing.rs"],
+    ),
     ("xtask", &["main.rs"]),
 ];
 
