@@ -8,6 +8,7 @@ mod mkinitcpio;
 mod mkosi;
 mod repack;
 pub mod storage;
+mod systems;
 mod told;
 mod tool;
 
@@ -228,18 +229,6 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     };
     row.add_boot(None, time, judgement, Verdict::Failed, &log);
     Ok(row)
-}
-
-/// Those of `all` that are named, and the other names.
-fn chosen<T: Copy>(
-    names: &[String],
-    all: &[T],
-    name_of: fn(T) -> &'static str,
-) -> (Vec<T>, Vec<String>) {
-    let find = |name: &String| all.iter().copied().find(|one| name_of(*one) == name);
-    let others = names.iter().filter(|name| find(name).is_none());
-    let others = others.cloned().collect();
-    (names.iter().filter_map(find).collect(), others)
 }
 
 /// How long the agent took, in milliseconds, by its own record.

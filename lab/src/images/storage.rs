@@ -12,6 +12,7 @@ use qemu_tests::storage::{self, Boot, Stack};
 
 use super::build::{PROTECTED_PLACE, stand_in};
 use super::repack::{self, Instead};
+use super::systems;
 use super::tool::{IMAGE, Tool};
 use super::{disk, guest};
 use crate::command;
@@ -24,7 +25,6 @@ use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::{COMMAND, Executables, Program};
 use crate::system::{self, ARCHITECTURE, Recipe};
-use crate::table;
 use crate::vm;
 
 /// The modules of the system; ext4 asks for crc32c by an alias.
@@ -62,36 +62,24 @@ fn recipe() -> Recipe {
 /// A task for each of `stacks`.
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>, stacks: &[Stack]) -> Vec<Task<'a>> {
-    let task = |stack: &Stack| {
-        let stack = *stack;
-        let mut wants = rig.machine_parts(None, ARCHITECTURE);
-        wants.extend([Part::ImageTools, Part::System(recipe())]);
-        Task {
-            name: stack.name().to_owned(),
-            is_boot: true,
-            is_cargo: false,
-            wants,
-            run: Box::new(move || boots(rig, stack)),
-        }
-    };
-    stacks.iter().map(task).collect()
+    let mut wants = rig.machine_parts(None, ARCHITECTURE);
+    wants.extend([Part::ImageTools, Part::System(recipe())]);
+    systems::tasks(rig, stacks, &wants, Stack::name, boots)
 }
 
 /// The stacks among `names`, and the other names. Where there are no names, no stack is meant but by
 /// a whole run.
 #[must_use]
 pub fn choose(names: &[String]) -> (Vec<Stack>, Vec<String>) {
-    super::chosen(names, &Stack::ALL, Stack::name)
+    systems::chosen(names, &Stack::ALL, Stack::name)
 }
 
 /// Every stack and what it proves, as a table.
 #[must_use]
 pub fn list() -> String {
-    let row = |stack: Stack| [stack.name(), stack.proves()].map(str::to_owned).to_vec();
-    table::render(
-        &["System on two disks", "Proves that"],
-        &Stack::ALL.map(row),
-    )
+    systems::list("System on two disks", &Stack::ALL, |one| {
+        [one.name(), one.proves()]
+    })
 }
 
 /// Boots a system three times.
