@@ -1,6 +1,6 @@
 //! Executables, and the call of cargo that builds each, as data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -139,6 +139,14 @@ impl Executable {
         arguments.push("--");
         arguments.extend(&self.flags);
         arguments
+    }
+
+    /// One that is given, or else builds it; gives its path.
+    ///
+    /// # Errors
+    /// As [`Executable::build`].
+    pub fn unless(&self, given: Option<&Path>, debian: &Debian) -> Result<PathBuf> {
+        given.map_or_else(|| self.build(debian), |path| Ok(path.to_owned()))
     }
 
     /// Builds it; gives its path.

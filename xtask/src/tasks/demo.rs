@@ -18,6 +18,13 @@ use lab::table;
 use crate::build::Workshop;
 use crate::options::MachineOptions;
 
+/// Boot a machine with vfio.bind= and one without, and show the difference.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Demo {
+    #[command(flatten)]
+    machine: MachineOptions,
+}
+
 /// The scenario that is shown.
 const SHOWN: &str = "gpu-by-address";
 
@@ -25,11 +32,11 @@ const SHOWN: &str = "gpu-by-address";
 ///
 /// # Errors
 /// Where a machine cannot be started, or what it saw cannot be shown.
-pub fn run(machine: &MachineOptions, debian: &Debian) -> Result<bool> {
+pub fn run(options: &Demo, debian: &Debian) -> Result<bool> {
     let with = scenario(SHOWN)?;
     let without = scenarios::without_agent();
     let workshop = Workshop(debian);
-    let rig = Rig::new(machine.settings(), &workshop, debian)?;
+    let rig = Rig::new(options.machine.settings(), &workshop, debian)?;
     rig.prepare_all(&rig.wants(&with))?;
     let kernel = rig.kernel(None, with.architecture())?;
     say(format_args!(
