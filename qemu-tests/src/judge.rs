@@ -1,11 +1,11 @@
 //! Compares what a guest saw with what its scenario demands.
 
+mod boot_case;
 mod ending;
 mod evidence;
 mod failures;
 mod first;
 mod ids;
-mod image;
 mod installed;
 mod memory;
 mod record;
@@ -17,7 +17,7 @@ mod storage;
 mod tests;
 
 use crate::architecture::Architecture;
-use crate::image::Case;
+use crate::boot_case::Case;
 use crate::scenario::Scenario;
 use crate::storage::{Boot, Stack};
 use crate::wire;
@@ -64,7 +64,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
-        image::judge(case, records, failures);
+        boot_case::judge(case, records, failures);
     })
 }
 

@@ -5,9 +5,9 @@
 //! machine or touches one: that is `lab` on the host and `guest` in the guest.
 
 pub mod architecture;
+pub mod boot_case;
 pub mod function;
 pub mod ids;
-pub mod image;
 pub mod installed;
 pub mod judge;
 pub mod machine;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
+use qemu_tests::boot_case::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
 
 use super::mkosi;
 use super::repack::{self, Instead};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use qemu_tests::image::{FORCED, PROTECTED, ROOT};
+use qemu_tests::boot_case::{FORCED, PROTECTED, ROOT};
 
 use crate::files;
 use crate::system::POOL;

@@ -17,10 +17,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use qemu_tests::image::Case;
+use qemu_tests::boot_case::Case;
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
-use qemu_tests::protocol::Record;
+use qemu_tests::protocol::Seen;
 use qemu_tests::report::Report;
 use qemu_tests::wire;
 
@@ -235,7 +235,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
 fn agent_time(console: &str) -> Option<f64> {
     let records = wire::decode(console).records;
     let text = records.into_iter().find_map(|record| match record {
-        Record::Inherited(inherited) => inherited.report,
+        Seen::Inherited(inherited) => inherited.report,
         _ => None,
     });
     let report = Report::parse(&text?).ok()?;

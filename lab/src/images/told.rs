@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{MODPROBE, POLICY, PROTECTED};
+use qemu_tests::boot_case::{MODPROBE, POLICY, PROTECTED};
 
 use super::build::Builds;
 use super::repack;

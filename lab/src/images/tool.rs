@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{Case, FORCED, NIC_DRIVER, ROOT};
+use qemu_tests::boot_case::{Case, FORCED, NIC_DRIVER, ROOT};
 
 use crate::files;
 use crate::system::Recipe;

@@ -1,7 +1,7 @@
 //! What a machine left, and what its guest saw.
 
 use crate::function::Snapshot;
-use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Ran, Record, Used, Verdict};
+use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Ran, Seen, Used, Verdict};
 
 /// What is left of a machine that has ended.
 #[derive(Clone, Debug, Default)]
@@ -32,21 +32,21 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn sort(records: Vec<Record>) -> Self {
+    pub(super) fn sort(records: Vec<Seen>) -> Self {
         let mut sorted = Self::default();
         for record in records {
             match record {
-                Record::Booted(release) => sorted.releases.push(release),
-                Record::Loaded(loaded) => sorted.loaded.push(loaded),
-                Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
-                Record::Memory(memory) => sorted.memory.push(memory),
-                Record::AgentRun(run) => sorted.runs.push(run),
-                Record::Inherited(inherited) => sorted.inherited.push(inherited),
-                Record::Found(found) => sorted.found.extend(found),
-                Record::Ran(ran) => sorted.ran.push(ran),
-                Record::Used(used) => sorted.used.push(used),
-                Record::IdsCase(case) => sorted.ids.push(case),
-                Record::Verdict(verdict) => sorted.verdicts.push(verdict),
+                Seen::Booted(release) => sorted.releases.push(release),
+                Seen::Loaded(loaded) => sorted.loaded.push(loaded),
+                Seen::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
+                Seen::Memory(memory) => sorted.memory.push(memory),
+                Seen::AgentRun(run) => sorted.runs.push(run),
+                Seen::Inherited(inherited) => sorted.inherited.push(inherited),
+                Seen::Found(found) => sorted.found.extend(found),
+                Seen::Ran(ran) => sorted.ran.push(ran),
+                Seen::Used(used) => sorted.used.push(used),
+                Seen::IdsCase(case) => sorted.ids.push(case),
+                Seen::Verdict(verdict) => sorted.verdicts.push(verdict),
             }
         }
         sorted

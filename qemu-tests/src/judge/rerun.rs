@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn record(rerun: &Rerun) -> String {
-        let function = |(address, outcome): &(&str, crate::report::Outcome)| {
+        let function = |(address, outcome): &(&str, crate::report::Fate)| {
             format!(
                 r#"{{"address":"{address}","vendor":"","device":"","subvendor":"","subdevice":"",
                     "class":"","outcome":"{outcome}"}}"#

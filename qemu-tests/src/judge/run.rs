@@ -4,7 +4,7 @@ use super::evidence::Records;
 use super::failures::{Failures, RunFailures, list};
 use super::record::{self, Around};
 use crate::protocol::{AgentRun, Ending};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{BEFORE, Run, Scenario};
 
 /// A log line that is longer is cut by the kernel on some versions.
@@ -116,8 +116,8 @@ fn check_writes(
         .outcomes
         .iter()
         .filter(|(address, outcome)| match outcome {
-            Outcome::Refused | Outcome::Left => false,
-            Outcome::Already => !is_held(address),
+            Fate::Refused | Fate::Left => false,
+            Fate::Already => !is_held(address),
             _ => true,
         });
     let touched: Vec<&str> = touched.map(|(address, _)| *address).collect();

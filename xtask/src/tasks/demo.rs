@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use qemu_tests::function::{Snapshot, name};
 use qemu_tests::judge::Failure;
-use qemu_tests::protocol::{Ending, Record, Used};
+use qemu_tests::protocol::{Ending, Seen, Used};
 use qemu_tests::report::Report;
 use qemu_tests::scenario::{NATIVES, Scenario};
 use qemu_tests::{scenarios, wire};
@@ -61,8 +61,8 @@ pub fn run(options: &Demo, debian: &Debian) -> Result<bool> {
         tell_failures(&failures, &[&asked, &unasked]);
         return Ok(false);
     }
-    let before = Seen::find(&unasked)?;
-    print!("{}", Seen::find(&asked)?.story(&with, &before.natives)?);
+    let before = Ended::find(&unasked)?;
+    print!("{}", Ended::find(&asked)?.story(&with, &before.natives)?);
     println!(
         "\nThe machines took {:.0} s, all of this {:.0} s. Their consoles:\n  {}\n  {}",
         asked.elapsed.max(unasked.elapsed).as_secs_f64(),
@@ -94,10 +94,10 @@ fn boot(rig: &Rig<'_>, scenario: &Scenario, label: &str) -> Result<Booted> {
 }
 
 /// What a record means to a spectator.
-fn milestone(record: &Record) -> Option<String> {
+fn milestone(record: &Seen) -> Option<String> {
     match record {
-        Record::Booted(release) => Some(format!("Linux {release} starts its initramfs")),
-        Record::AgentRun(run) => Some(match run.ending {
+        Seen::Booted(release) => Some(format!("Linux {release} starts its initramfs")),
+        Seen::AgentRun(run) => Some(match run.ending {
             Ending::Exited(status) => {
                 format!(
                     "the agent ends after {} ms with status {status}",
@@ -106,10 +106,10 @@ fn milestone(record: &Record) -> Option<String> {
             }
             ref other => format!("the agent ends badly: {other:?}"),
         }),
-        Record::Snapshot(snapshot) if snapshot.label == NATIVES => {
+        Seen::Snapshot(snapshot) if snapshot.label == NATIVES => {
             Some("every native driver has been loaded by force".to_owned())
         }
-        Record::Used(used) if used.error.is_empty() => Some(format!(
+        Seen::Used(used) if used.error.is_empty() => Some(format!(
             "{} answers through VFIO: {}",
             used.address, used.ids
         )),
@@ -127,22 +127,22 @@ fn tell_failures(failures: &[Failure], outcomes: &[&Booted]) {
     }
 }
 
-/// What a machine saw that the story needs.
-struct Seen {
+/// A machine that has ended, as far as the story needs it.
+struct Ended {
     natives: Snapshot,
     /// Where the agent ran.
     report: Option<Report>,
     used: Vec<Used>,
 }
 
-impl Seen {
+impl Ended {
     fn find(outcome: &Booted) -> Result<Self> {
         let (mut natives, mut report, mut used) = (None, None, Vec::new());
         for record in wire::decode(&outcome.evidence.console).records {
             match record {
-                Record::Snapshot(snapshot) if snapshot.label == NATIVES => natives = Some(snapshot),
-                Record::AgentRun(run) => report = run.report,
-                Record::Used(one) => used.push(one),
+                Seen::Snapshot(snapshot) if snapshot.label == NATIVES => natives = Some(snapshot),
+                Seen::AgentRun(run) => report = run.report,
+                Seen::Used(one) => used.push(one),
                 _ => {}
             }
         }
