@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -11,17 +11,13 @@ use qemu_tests::protocol::{AgentOrder, AgentRun};
 
 use crate::files;
 use crate::places;
-use crate::program;
+use crate::program::{self, AGENT};
 use crate::watch::Watch;
 
-/// Where the image holds it.
-pub(crate) const AGENT: &str = "/usr/bin/vfio-bind-agent";
 /// Where it leaves its record.
 const REPORT: &str = "/run/vfio-bind/report.json";
 /// How its lines in the kernel log start.
 const LOG_PREFIX: &str = "vfio-bind: ";
-/// A hook that takes longer than this has hung the boot.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the agent.
 pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
@@ -38,7 +34,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         Some(place) => places::command(place)?,
         None => Command::new(AGENT),
     };
-    let (ending, output) = program::outcome(command.args(&order.arguments), LIMIT)?;
+    let (ending, output) = program::outcome(command.args(&order.arguments), program::LIMIT)?;
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let writes = watch.finish()?;
     drop(cmdline);

@@ -1,10 +1,12 @@
 //! Whether a boot through a real tool's image left every function where it belongs.
 
-use super::{Failures, Records, list, rerun};
+use super::evidence::Records;
+use super::failures::{Failures, list};
+use super::rerun;
+use crate::boot_case::{BESIDE_ROOT, Case, FORCED, ROOT_DISK};
 use crate::function::{Snapshot, name};
-use crate::image::{BESIDE_ROOT, Case, FORCED, ROOT_DISK};
 use crate::protocol::Inherited;
-use crate::report::{Outcome, Report};
+use crate::report::{Fate, Report};
 use crate::scenario::NATIVES;
 
 /// The driver of what was taken.
@@ -75,14 +77,14 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
     failures.equal("the record's exit", exit, report.exit);
     let kept = "what is kept of the image's policy";
     failures.equal(kept, &case.kept(), &inherited.kept);
-    let told = |(address, outcome): (&str, Outcome)| format!("{address} {outcome}");
+    let told = |(address, outcome): (&str, Fate)| format!("{address} {outcome}");
     let given_back = case.given_back().iter();
     let bound = case.taken().into_iter();
     let bound = bound.chain(given_back.clone().map(|(address, _)| *address));
-    let bound = bound.map(|a| told((a, Outcome::Bound)));
+    let bound = bound.map(|a| told((a, Fate::Bound)));
     let refused = case.refused().into_iter();
-    let refused = refused.map(|a| told((a, Outcome::Refused)));
-    let left = case.left().iter().map(|a| told((a, Outcome::Left)));
+    let refused = refused.map(|a| told((a, Fate::Refused)));
+    let left = case.left().iter().map(|a| told((a, Fate::Left)));
     let mut expected: Vec<_> = bound.chain(refused).chain(left).collect();
     let functions = report.functions.iter();
     let mut actual: Vec<_> = functions
@@ -92,7 +94,7 @@ fn check_record(case: Case, inherited: &Inherited, failures: &mut Failures) {
     expected.sort();
     actual.sort();
     failures.equal("the record's functions", list(&expected), list(&actual));
-    for function in functions.filter(|function| function.outcome == Outcome::Bound) {
+    for function in functions.filter(|function| function.outcome == Fate::Bound) {
         if case == Case::RootTaken && [ROOT_DISK, BESIDE_ROOT].contains(&&*function.address) {
             // In a virtual machine systemd loads what these have before anything else.
             continue;

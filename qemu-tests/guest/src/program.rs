@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use qemu_tests::protocol::{Ending, Ran};
 
-use crate::agent::LIMIT;
 use crate::files;
 use crate::mounted;
 use crate::watch::Watch;
 
+/// Where images hold the agent.
+pub(crate) const AGENT: &str = "/usr/bin/vfio-bind-agent";
 /// Where the real root has them.
 const FOLDER: &str = "/usr/bin";
 /// Where the agent leaves its records.
@@ -22,6 +23,8 @@ const RECORDS: &str = "/run/vfio-bind";
 /// Where outputs go: a pipe would have to be emptied.
 const OUTPUT: &str = "/run/output";
 
+/// A hook or a command that takes longer than this has hung the boot.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// A script builds an image of a whole system.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
 

@@ -10,8 +10,8 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::agent::AGENT;
 use crate::kmod::MODPROBE;
+use crate::program::AGENT;
 
 /// Does it where this program is started as modprobe; gives its status.
 pub(crate) fn start() -> Option<i32> {

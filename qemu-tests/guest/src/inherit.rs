@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use qemu_tests::protocol::Inherited;
 
-use crate::agent::{self, AGENT, KernelLog};
+use crate::agent::{self, KernelLog};
 use crate::files;
+use crate::program::AGENT;
 
 /// What the agent keeps of the files of its image.
 const KEPT: [&str; 2] = [

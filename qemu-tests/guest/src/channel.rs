@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use qemu_tests::protocol::Record;
+use qemu_tests::protocol::Seen;
 use qemu_tests::wire;
 
 /// On the command line of a crash kernel, which makes a variable of it: how many records the one before
@@ -32,7 +32,7 @@ impl Channel {
 
     /// Sends one record. The kernel prints it on the console by polling, which works even on
     /// machines whose serial interrupts do not.
-    pub(crate) fn send(&mut self, record: &Record) -> Result<()> {
+    pub(crate) fn send(&mut self, record: &Seen) -> Result<()> {
         for line in wire::encode(self.sent, record)? {
             // The kernel limits the rate per open file: each line has its own. `<1>` is shown
             // even where `quiet` is on the command line. Without the newline the line would stay

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::protocol::{IdsCase, Record};
+use qemu_tests::protocol::{IdsCase, Seen};
 use qemu_tests::report::Report;
 
-use crate::agent::AGENT;
 use crate::channel::Channel;
+use crate::program::AGENT;
 use crate::{files, kmod, pci};
 
 /// The driver that takes what a value matches.
@@ -42,7 +42,7 @@ pub(crate) fn compare_ids(values: &[String], channel: &mut Channel) -> Result<()
             .map(|errno| errno.to_string())
             .unwrap_or_default();
         let agent = matched(value);
-        channel.send(&Record::IdsCase(IdsCase {
+        channel.send(&Seen::IdsCase(IdsCase {
             index,
             refused,
             kernel,

@@ -17,7 +17,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{Gid, Uid, chdir, chroot, close, execv, setgid, setuid};
 use qemu_tests::protocol::Place;
 
-use crate::agent::AGENT;
+use crate::program::AGENT;
 
 /// Says to this program where to go.
 const GO: &str = "GO_TO";

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use qemu_tests::architecture::Architecture;
 
-use super::ARCHITECTURE;
 use crate::debian::{Debian, Lists, Release};
 use crate::lack::Unavailable;
 use crate::tools::UNSHARE;
+
+/// What the systems are of, and so the machines that boot their images.
+pub const ARCHITECTURE: Architecture = Architecture::X86_64;
 
 /// Every system has these. `?essential` is apt's word for what is on every Debian system.
 const COMMON: [&str; 6] = ["?essential", "cpio", "kmod", "mount", "systemd", "udev"];

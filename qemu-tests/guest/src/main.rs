@@ -26,7 +26,7 @@ mod watch;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use qemu_tests::protocol::{End, ORDERS_PATH, Orders, Record, Step, Verdict};
+use qemu_tests::protocol::{End, ORDERS_PATH, Orders, Seen, Step, Verdict};
 
 use channel::Channel;
 
@@ -47,7 +47,7 @@ fn main() {
         .err()
         .map(|error| format!("{error:#}"))
         .unwrap_or_default();
-    let sent = channel.send(&Record::Verdict(Verdict { scenario, broken }));
+    let sent = channel.send(&Seen::Verdict(Verdict { scenario, broken }));
     let end = if finished && sent.is_ok() {
         End::Finished
     } else {
@@ -73,7 +73,7 @@ fn start() -> Result<Orders> {
 
 /// Carries out the steps.
 fn run(orders: &Orders, channel: &mut Channel) -> Result<()> {
-    channel.send(&Record::Booted(files::read("/proc/sys/kernel/osrelease")?))?;
+    channel.send(&Seen::Booted(files::read("/proc/sys/kernel/osrelease")?))?;
     for (number, step) in orders.steps.iter().enumerate() {
         carry_out(step, channel).with_context(|| format!("step {number}"))?;
     }
@@ -85,25 +85,25 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
     match step {
         Step::Load(modules) => {
             for module in modules {
-                channel.send(&Record::Loaded(kmod::load(module)?))?;
+                channel.send(&Seen::Loaded(kmod::load(module)?))?;
             }
             Ok(())
         }
-        Step::Snapshot(label) => channel.send(&Record::Snapshot(pci::snapshot(label)?)),
-        Step::Memory(address) => channel.send(&Record::Memory(memory::of(address)?)),
-        Step::Agent(order) => channel.send(&Record::AgentRun(agent::run(order)?)),
-        Step::Inherit => channel.send(&Record::Inherited(inherit::inherited()?)),
-        Step::Find(paths) => channel.send(&Record::Found(files::find(paths))),
+        Step::Snapshot(label) => channel.send(&Seen::Snapshot(pci::snapshot(label)?)),
+        Step::Memory(address) => channel.send(&Seen::Memory(memory::of(address)?)),
+        Step::Agent(order) => channel.send(&Seen::AgentRun(agent::run(order)?)),
+        Step::Inherit => channel.send(&Seen::Inherited(inherit::inherited()?)),
+        Step::Find(paths) => channel.send(&Seen::Found(files::find(paths))),
         Step::Mount(address) => mounted::mount_disk(address),
         Step::DefaultRoute(address) => network::lead_out(address),
-        Step::Run(command) => channel.send(&Record::Ran(program::run(command)?)),
-        Step::Script(path) => channel.send(&Record::Ran(program::run_script(path)?)),
+        Step::Run(command) => channel.send(&Seen::Ran(program::run(command)?)),
+        Step::Script(path) => channel.send(&Seen::Ran(program::run_script(path)?)),
         Step::Switch(slot, on) => slots::switch(slot, *on),
         Step::Crash => crash::crash(channel),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses);
             used.into_iter()
-                .try_for_each(|used| channel.send(&Record::Used(used)))
+                .try_for_each(|used| channel.send(&Seen::Used(used)))
         }
         Step::CompareIds(values) => compare::compare_ids(values, channel),
     }
