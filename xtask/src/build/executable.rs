@@ -36,6 +36,10 @@ impl Executable {
         flags.extend(["-C", "llvm-args=-enable-machine-outliner=always"]);
         // Comparisons instead of tables of addresses: half a kilobyte.
         flags.extend(["-C", "llvm-args=-min-jump-table-entries=20"]);
+        // What is computed ahead of a loop is kept in memory meanwhile, registers being few: a kilobyte.
+        flags.extend(["-C", "llvm-args=-disable-machine-licm"]);
+        // A table of values has eight bytes for each, most of them zero.
+        flags.extend(["-C", "llvm-args=-switch-to-lookup=false"]);
         if target.is_some_and(|target| target.contains("musl")) {
             // Rust ships musl's own start-up objects and would link them.
             flags.extend(["-C", "link-self-contained=no"]);
@@ -201,7 +205,9 @@ mod tests {
             "rustc --message-format=json-render-diagnostics --release --package vfio-bind-agent \
              --bin vfio-bind-agent --features executable -- -C relocation-model=static \
              -C llvm-args=-inline-threshold=15 -C llvm-args=-enable-machine-outliner=always \
-             -C llvm-args=-min-jump-table-entries=20 -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static \
+             -C llvm-args=-min-jump-table-entries=20 -C llvm-args=-disable-machine-licm \
+             -C llvm-args=-switch-to-lookup=false \
+             -C link-arg=-nostartfiles -C link-arg=-nostdlib -C link-arg=-static \
              -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,agent/link.ld \
              -C link-arg=-Wl,-z,norelro -C link-arg=-Wl,-O2"
         );
@@ -217,6 +223,7 @@ mod tests {
              --bin vfio-bind-agent --features executable --target aarch64-unknown-linux-musl -- \
              -C relocation-model=static -C llvm-args=-inline-threshold=15 \
              -C llvm-args=-enable-machine-outliner=always -C llvm-args=-min-jump-table-entries=20 \
+             -C llvm-args=-disable-machine-licm -C llvm-args=-switch-to-lookup=false \
              -C link-self-contained=no -C link-arg=-nostartfiles \
              -C link-arg=-nostdlib -C link-arg=-static -C link-arg=-Wl,--no-eh-frame-hdr \
              -C link-arg=-Wl,-T,agent/link.ld -C link-arg=-Wl,-z,norelro -C link-arg=-Wl,-O2"
