@@ -7,8 +7,8 @@ use rustix::io::Errno;
 use vfio_bind_agent::record::lines;
 use vfio_bind_agent::run;
 
-#[path = "machine/support.rs"]
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[path = "machine/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
 use support::{Card, FakeMachine, Trouble};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::apply::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
+use crate::one_gpu::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
 use crate::snapshots::messages;
 use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
