@@ -14,21 +14,9 @@ fn a_sibling_that_appears_late_is_told() {
         let entry = format!("sys/kernel/iommu_groups/15/devices/{member}");
         std::fs::create_dir_all(machine.path(&entry)).unwrap();
     }
-    let mut late = None;
-    let exit =
-        vfio_bind_agent::run::perform(&machine, b"vfio.bind=42:00.0", &|| 0, &mut |record| {
-            late = record
-                .outcomes
-                .groups
-                .first()
-                .and_then(|group| group.newcomer);
-            record.exit()
-        });
-    assert_eq!(
-        late.map(|address| address.to_string()).as_deref(),
-        Some("0000:42:00.2")
-    );
-    assert_eq!(exit, EXIT_NOT_BOUND);
+    let result = run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(result.newcomers, ["0000:42:00.2"]);
+    assert_eq!(result.exit, EXIT_NOT_BOUND);
     assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
 }
 
@@ -223,10 +211,7 @@ fn what_is_valid_is_done_beside_an_error() {
 #[test]
 fn without_the_module_native_drivers_never_notice() {
     for trouble in [
-        Trouble {
-            no_module: true,
-            ..Trouble::default()
-        },
+        Trouble::no_module(),
         Trouble {
             no_modprobe: true,
             ..Trouble::default()
@@ -255,10 +240,7 @@ fn without_the_module_native_drivers_never_notice() {
 
 #[test]
 fn without_the_module_hold_takes_and_keeps() {
-    let trouble = Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
+    let trouble = Trouble::no_module();
     let machine = FakeMachine::new(&native_cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
     assert_eq!(drivers(&machine), on(["", "", "nvme"]));
@@ -269,10 +251,7 @@ fn without_the_module_hold_takes_and_keeps() {
 
 /// On native drivers, and vfio-pci's probe refuses the audio function.
 fn audio_refused() -> FakeMachine {
-    FakeMachine::new(&native_cards()).with(Trouble {
-        probe_refuses: vec![AUDIO.to_owned()],
-        ..Trouble::default()
-    })
+    FakeMachine::new(&native_cards()).with(Trouble::probe_refuses(AUDIO))
 }
 
 #[test]
@@ -316,10 +295,7 @@ fn hold_does_nothing_twice() {
     assert_eq!(writes(&machine, "driver_override"), 2);
 
     // What its driver was kept by is told once.
-    let kept = Trouble {
-        writes: vec![(format!("{GPU}/driver/unbind"), Errno::IO)],
-        ..Trouble::default()
-    };
+    let kept = Trouble::write_answers(&format!("{GPU}/driver/unbind"), Errno::IO);
     let machine = FakeMachine::new(&native_cards()).with(kept);
     let log = messages(|| drop(run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold")));
     assert_eq!(log, "");
@@ -369,10 +345,7 @@ fn a_function_that_vanishes_does_not_hold_up_the_rest() {
 
 #[test]
 fn an_override_of_somebody_else_comes_back() {
-    let trouble = Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
+    let trouble = Trouble::no_module();
     let machine = FakeMachine::new(&cards()).with(trouble);
     machine.set_override(GPU, "pci-stub");
     run(&machine, "vfio.bind=42:00.0");
@@ -381,10 +354,7 @@ fn an_override_of_somebody_else_comes_back() {
 
 #[test]
 fn a_refused_write_names_the_call_and_the_answer() {
-    let trouble = Trouble {
-        writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
-        ..Trouble::default()
-    };
+    let trouble = Trouble::write_answers("42:00.0/driver_override", Errno::ACCESS);
     let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.reasons[0], "write(driver_override): EACCES");
@@ -394,10 +364,7 @@ fn a_refused_write_names_the_call_and_the_answer() {
 
 #[test]
 fn one_refused_override_keeps_the_whole_group_from_being_unbound() {
-    let trouble = Trouble {
-        writes: vec![("42:00.1/driver_override".to_owned(), Errno::ACCESS)],
-        ..Trouble::default()
-    };
+    let trouble = Trouble::write_answers("42:00.1/driver_override", Errno::ACCESS);
     let machine = FakeMachine::new(&native_cards()).with(trouble);
     run(&machine, "vfio.bind=42:00.0");
     assert_eq!(

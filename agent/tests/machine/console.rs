@@ -47,13 +47,9 @@ fn the_console_stays_where_its_function_does() {
 
 #[test]
 fn the_console_comes_back_where_nobody_took_its_function() {
-    let no_module = || Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
     let machine = FakeMachine::new(&cards())
         .with_framebuffer(GPU, GPU, EFI)
-        .with(no_module());
+        .with(Trouble::no_module());
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -77,7 +73,7 @@ fn the_console_comes_back_where_nobody_took_its_function() {
     ] {
         let machine = FakeMachine::new(&cards)
             .with_framebuffer(GPU, GPU, EFI)
-            .with(no_module());
+            .with(Trouble::no_module());
         run(&machine, line);
         assert!(!machine.framebuffer(EFI).exists(), "{line}");
     }
@@ -102,10 +98,7 @@ fn the_console_is_released_from_a_function_that_vfio_pci_has_already() {
 
 #[test]
 fn a_framebuffer_that_does_not_go_stops_nothing() {
-    let trouble = Trouble {
-        writes: vec![("efi-framebuffer.0/driver/unbind".to_owned(), Errno::NODEV)],
-        ..Trouble::default()
-    };
+    let trouble = Trouble::write_answers("efi-framebuffer.0/driver/unbind", Errno::NODEV);
     let machine = FakeMachine::new(&cards())
         .with_framebuffer(GPU, GPU, EFI)
         .with(trouble);

@@ -1,6 +1,6 @@
 //! A machine with a GPU, its audio function and a disk, and a run on it.
 
-use crate::support::{Card, FakeMachine};
+use crate::support::{Card, FakeMachine, address};
 use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::record::State;
 use vfio_bind_agent::run;
@@ -40,6 +40,7 @@ pub(crate) struct Result {
     fates: Vec<(String, Fate)>,
     pub(crate) reasons: Vec<String>,
     pub(crate) viable: Vec<Option<bool>>,
+    pub(crate) newcomers: Vec<String>,
 }
 
 impl Result {
@@ -53,19 +54,11 @@ pub(crate) fn run(machine: &FakeMachine, line: &str) -> Result {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
-        let address = |step: &vfio_bind_agent::plan::decision::Step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        };
         result = Some(Result {
             exit: record.exit(),
             state: record.state,
             fates: steps
-                .map(|(step, outcome)| (address(step), outcome.fate))
+                .map(|(step, outcome)| (address(record, step), outcome.fate))
                 .collect(),
             reasons: record
                 .outcomes
@@ -82,6 +75,12 @@ pub(crate) fn run(machine: &FakeMachine, line: &str) -> Result {
                 .groups
                 .iter()
                 .map(|group| group.viable)
+                .collect(),
+            newcomers: record
+                .outcomes
+                .groups
+                .iter()
+                .filter_map(|group| Some(group.newcomer?.to_string()))
                 .collect(),
         });
         record.exit()

@@ -99,39 +99,27 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "vfio-pci is not in the image",
         drivers: NATIVES,
-        trouble: || Trouble {
-            no_module: true,
-            ..Trouble::default()
-        },
+        trouble: Trouble::no_module,
         succeeds: false,
         ..PLAIN
     },
     Case {
         name: "vfio-pci is not in the image and nothing is bound",
-        trouble: || Trouble {
-            no_module: true,
-            ..Trouble::default()
-        },
+        trouble: Trouble::no_module,
         succeeds: false,
         ..PLAIN
     },
     Case {
         name: "vfio-pci refuses the sibling",
         drivers: NATIVES,
-        trouble: || Trouble {
-            probe_refuses: vec![AUDIO.to_owned()],
-            ..Trouble::default()
-        },
+        trouble: || Trouble::probe_refuses(AUDIO),
         succeeds: false,
         ..PLAIN
     },
     Case {
         name: "the GPU's driver never lets go",
         drivers: NATIVES,
-        trouble: || Trouble {
-            stuck: vec![GPU.to_owned()],
-            ..Trouble::default()
-        },
+        trouble: || Trouble::stuck(GPU),
         succeeds: false,
         ..PLAIN
     },

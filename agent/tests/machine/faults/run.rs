@@ -9,7 +9,7 @@ use super::cases::{
 };
 use super::faulty::{Fault, Faulty, Kind};
 use crate::snapshots::messages;
-use crate::support::FakeMachine;
+use crate::support::{FakeMachine, address};
 use vfio_bind_agent::bind::outcome::Outcome;
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::plan::decision::Decision;
@@ -66,9 +66,8 @@ pub(super) fn perform(case: Case, on_fail: OnFail, at: usize, fault: Fault) -> F
                 let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
                 run.steps = steps
                     .map(|(step, outcome)| {
-                        let function = record.inventory.get(step.function).unwrap();
                         let pair = (step.decision, outcome.clone());
-                        (function.address.to_string(), pair)
+                        (address(record, step), pair)
                     })
                     .collect();
                 run.exit

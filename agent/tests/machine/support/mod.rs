@@ -9,5 +9,5 @@ mod trouble;
 
 pub use card::{Card, topology};
 pub use fake_machine::{FakeMachine, open, write};
-pub use record::{bound, problems, unmatched};
+pub use record::{address, bound, problems, unmatched};
 pub use trouble::Trouble;

@@ -4,14 +4,17 @@ use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::plan::decision::Step;
 use vfio_bind_agent::record::{Record, unmatched};
 
+/// The function of a step.
+pub fn address(record: &Record<'_>, step: &Step) -> String {
+    let function = record.inventory.get(step.function).unwrap();
+    function.address.to_string()
+}
+
 /// The functions that a record says are bound by this run.
 pub fn bound(record: &Record<'_>) -> Vec<String> {
     let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
     let bound = steps.filter(|(_, outcome)| outcome.fate == Fate::Bound);
-    let function = |step: &Step| record.inventory.get(step.function).unwrap();
-    bound
-        .map(|(step, _)| function(step).address.to_string())
-        .collect()
+    bound.map(|(step, _)| address(record, step)).collect()
 }
 
 /// What a record says of selectors that match nothing.

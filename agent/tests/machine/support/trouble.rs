@@ -37,3 +37,34 @@ pub struct Trouble {
     /// An empty list does not get through.
     pub deaf_to_options: bool,
 }
+
+impl Trouble {
+    pub fn no_module() -> Self {
+        Self {
+            no_module: true,
+            ..Self::default()
+        }
+    }
+
+    pub fn probe_refuses(address: &str) -> Self {
+        Self {
+            probe_refuses: vec![address.to_owned()],
+            ..Self::default()
+        }
+    }
+
+    pub fn stuck(address: &str) -> Self {
+        Self {
+            stuck: vec![address.to_owned()],
+            ..Self::default()
+        }
+    }
+
+    /// A write to a path that ends like this answers so.
+    pub fn write_answers(path: &str, errno: Errno) -> Self {
+        Self {
+            writes: vec![(path.to_owned(), errno)],
+            ..Self::default()
+        }
+    }
+}
