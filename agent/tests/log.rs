@@ -7,8 +7,8 @@ use rustix::io::Errno;
 use vfio_bind_agent::record::lines;
 use vfio_bind_agent::run;
 
-#[path = "machine/support.rs"]
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[path = "machine/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
 use support::{Card, FakeMachine, Trouble};
@@ -71,10 +71,7 @@ fn every_kind_of_ending_is_told() {
     log::set_logger(&LINES).unwrap();
     log::set_max_level(LevelFilter::Info);
     let ordinary = Trouble::default;
-    let refusing = || Trouble {
-        probe_refuses: vec!["0000:42:00.0".to_owned()],
-        ..Trouble::default()
-    };
+    let refusing = || Trouble::probe_refuses("0000:42:00.0");
     let cases: [(Trouble, &str, &[&str]); 15] = [
         (
             ordinary(),
@@ -207,10 +204,7 @@ fn every_kind_of_ending_is_told() {
             ],
         ),
         (
-            Trouble {
-                no_module: true,
-                ..Trouble::default()
-            },
+            Trouble::no_module(),
             "vfio.bind=!52:01.0 vfio_pci.ids=8086:100e",
             &[
                 "WARN: vfio-pci is not loaded with an empty list: modprobe ended with status 1; the \
@@ -220,10 +214,7 @@ fn every_kind_of_ending_is_told() {
             ],
         ),
         (
-            Trouble {
-                writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
-                ..Trouble::default()
-            },
+            Trouble::write_answers("42:00.0/driver_override", Errno::ACCESS),
             "vfio.bind=42:00.0 vfio.group=listed",
             &[
                 "ERROR: 0000:42:00.0: not bound: write(driver_override): EACCES; bochs-drm has it \

@@ -7,18 +7,18 @@ use core::time::Duration;
 use crate::logger::{self, Place};
 use crate::running::{pause, wait};
 use crate::sys::{self, Forked, Start};
-use crate::{command, place};
+use crate::{place, work};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
 use vfio_bind_agent::error;
-use vfio_bind_agent::record::EXIT_DONE;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
 use vfio_bind_agent::text::Dec;
 use vfio_bind_agent::text::errno::Answer;
 
 /// How long the work may take, and how long it is waited for before the boot goes on without it.
-const WORK_TIME: Duration = command::USUAL_TIME;
+const WORK_TIME: Duration = work::USUAL_TIME;
 const WORK_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long its end is waited for then: one that hangs in the kernel has none.
@@ -71,7 +71,7 @@ pub fn run(start: &Start) -> Option<u8> {
     }
     let mounted = OTHERS.each_ref().map(Needed::mount);
     logger::send_to(Place::KernelLog);
-    work();
+    work_in_child();
     for (needed, mounted) in OTHERS.iter().zip(mounted) {
         needed.unmount(mounted);
     }
@@ -82,7 +82,7 @@ pub fn run(start: &Start) -> Option<u8> {
     for init in &INITS {
         let _ = start.become_program(init);
     }
-    Some(command::NO_INIT)
+    Some(EXIT_NOT_BOUND)
 }
 
 /// Whether this process 1 is the machine's, and not that of a container, whose kernel has a PID
@@ -95,9 +95,9 @@ fn is_first(proc: Mounted) -> bool {
     }
 }
 
-fn work() {
+fn work_in_child() {
     match sys::fork() {
-        Ok(Forked::Child) => sys::exit(command::apply(None, WORK_TIME, &keep_for_run)),
+        Ok(Forked::Child) => sys::exit(work::apply(None, WORK_TIME, &keep_for_run)),
         Ok(Forked::Parent(child)) => match wait(child, WORK_LIMIT) {
             Ok(Some(_)) => {}
             Ok(None) => {

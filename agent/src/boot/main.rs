@@ -7,6 +7,7 @@
 mod command;
 mod init;
 mod logger;
+mod options;
 mod place;
 mod running;
 #[expect(
@@ -14,3 +15,4 @@ mod running;
     reason = "start-up, memory functions, fork and ioctl have no safe form"
 )]
 mod sys;
+mod work;

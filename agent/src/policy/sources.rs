@@ -5,7 +5,8 @@ use crate::policy::handed::{self, Handed};
 use crate::policy::modprobe_conf::ModprobeConf;
 use crate::policy::problem::{Place, Problem};
 use crate::policy::selector::Source;
-use crate::policy::{Policy, Word, kernel_ids, lookalike, own_word};
+use crate::policy::words::{Word, own_word};
+use crate::policy::{Policy, kernel_ids, lookalike};
 use crate::text::cmdline::{Parameter, line_of_file, parameters};
 use crate::text::misread::split;
 
@@ -180,8 +181,7 @@ impl<'a> Policy<'a> {
         } else if let Some(word) = word {
             self.word(parameter, word);
             seen.list = match word {
-                Word::Bind => Some(Source::Bind),
-                Word::Protect => Some(Source::Protect),
+                Word::List(source) => Some(source),
                 _ => None,
             };
         } else {

@@ -10,7 +10,7 @@ use crate::asked::Policy;
 use crate::oracle::{EMPTY_SLOT, Node, expected};
 use crate::plan::MACHINES;
 use crate::random::{Drafted, drafted};
-use crate::support::{Card, FakeMachine, topology, write};
+use crate::support::{Card, FakeMachine, address, topology, write};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -183,14 +183,7 @@ fn planned(image: &Image<'_>, line: &str) -> (BTreeSet<String>, u8) {
             .steps
             .iter()
             .filter(|step| step.decision == Decision::Bind);
-        planned.extend(bound.map(|step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        }));
+        planned.extend(bound.map(|step| address(record, step)));
         record.exit()
     });
     (planned, exit)

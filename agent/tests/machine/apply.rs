@@ -1,95 +1,11 @@
 //! What is written to a machine, in which order, and what is left behind.
 
+use crate::one_gpu::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
 use crate::snapshots::messages;
 use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
 use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
-use vfio_bind_agent::run;
-
-pub(crate) const GPU: &str = "0000:42:00.0";
-pub(crate) const AUDIO: &str = "0000:42:00.1";
-pub(crate) const DISK: &str = "0000:01:00.0";
-
-/// A GPU with its audio function in group 15, behind a bridge, and a disk in a group of its own.
-pub(crate) fn cards() -> Vec<Card> {
-    vec![
-        Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, 15)
-            .on("pcieport")
-            .bridge(),
-        Card::new(GPU, 0x1234, 0x1111, 0x03_0000, 15),
-        Card::new(AUDIO, 0x8086, 0x2668, 0x04_0300, 15),
-        Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3).on("nvme"),
-    ]
-}
-
-pub(crate) fn native_cards() -> Vec<Card> {
-    cards()
-        .into_iter()
-        .map(|card| match card.address.as_str() {
-            GPU => card.on("bochs-drm"),
-            AUDIO => card.on("snd_hda_intel"),
-            _ => card,
-        })
-        .collect()
-}
-
-/// What a run left behind, besides the machine itself.
-#[derive(Debug)]
-pub(crate) struct Result {
-    pub(crate) exit: u8,
-    state: State,
-    fates: Vec<(String, Fate)>,
-    pub(crate) reasons: Vec<String>,
-    viable: Vec<Option<bool>>,
-}
-
-impl Result {
-    pub(crate) fn fate(&self, address: &str) -> Option<Fate> {
-        let found = self.fates.iter().find(|(other, _)| other == address);
-        found.map(|(_, fate)| *fate)
-    }
-}
-
-pub(crate) fn run(machine: &FakeMachine, line: &str) -> Result {
-    let mut result = None;
-    run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
-        let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
-        let address = |step: &vfio_bind_agent::plan::decision::Step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        };
-        result = Some(Result {
-            exit: record.exit(),
-            state: record.state,
-            fates: steps
-                .map(|(step, outcome)| (address(step), outcome.fate))
-                .collect(),
-            reasons: record
-                .outcomes
-                .steps
-                .iter()
-                .filter_map(|outcome| {
-                    outcome
-                        .failure
-                        .map(|failure| failure.told("vfio-pci").to_string())
-                })
-                .collect(),
-            viable: record
-                .outcomes
-                .groups
-                .iter()
-                .map(|group| group.viable)
-                .collect(),
-        });
-        record.exit()
-    });
-    result.unwrap()
-}
 
 #[test]
 fn a_sibling_that_appears_late_is_told() {
@@ -99,20 +15,9 @@ fn a_sibling_that_appears_late_is_told() {
         "sys/kernel/iommu_groups/15/devices/0000:42:00.2",
         "",
     );
-    let mut late = None;
-    let exit = run::perform(&machine, b"vfio.bind=42:00.0", &|| 0, &mut |record| {
-        late = record
-            .outcomes
-            .groups
-            .first()
-            .and_then(|group| group.newcomer);
-        record.exit()
-    });
-    assert_eq!(
-        late.map(|address| address.to_string()).as_deref(),
-        Some("0000:42:00.2")
-    );
-    assert_eq!(exit, EXIT_NOT_BOUND);
+    let result = run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(result.newcomers, ["0000:42:00.2"]);
+    assert_eq!(result.exit, EXIT_NOT_BOUND);
     assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
 }
 
@@ -138,18 +43,6 @@ fn the_container_gets_the_part_that_maps_memory() {
     std::fs::create_dir_all(machine.path("sys/module/vfio_iommu_type1")).unwrap();
     assert_eq!(run(&machine, "vfio.bind=01:00.0").exit, EXIT_DONE);
     assert_eq!(modules(&machine), [""; 0]);
-}
-
-pub(crate) fn overrides(machine: &FakeMachine) -> [String; 3] {
-    [GPU, AUDIO, DISK].map(|address| machine.driver_override(address))
-}
-
-pub(crate) fn drivers(machine: &FakeMachine) -> [Option<String>; 3] {
-    [GPU, AUDIO, DISK].map(|address| machine.driver(address))
-}
-
-pub(crate) fn on(names: [&str; 3]) -> [Option<String>; 3] {
-    names.map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()))
 }
 
 #[test]
@@ -319,10 +212,7 @@ fn what_is_valid_is_done_beside_an_error() {
 #[test]
 fn without_the_module_native_drivers_never_notice() {
     for trouble in [
-        Trouble {
-            no_module: true,
-            ..Trouble::default()
-        },
+        Trouble::no_module(),
         Trouble {
             no_modprobe: true,
             ..Trouble::default()
@@ -351,10 +241,7 @@ fn without_the_module_native_drivers_never_notice() {
 
 #[test]
 fn without_the_module_hold_takes_and_keeps() {
-    let trouble = Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
+    let trouble = Trouble::no_module();
     let machine = FakeMachine::new(&native_cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
     assert_eq!(drivers(&machine), on(["", "", "nvme"]));
@@ -365,10 +252,7 @@ fn without_the_module_hold_takes_and_keeps() {
 
 /// On native drivers, and vfio-pci's probe refuses the audio function.
 fn audio_refused() -> FakeMachine {
-    FakeMachine::new(&native_cards()).with(Trouble {
-        probe_refuses: vec![AUDIO.to_owned()],
-        ..Trouble::default()
-    })
+    FakeMachine::new(&native_cards()).with(Trouble::probe_refuses(AUDIO))
 }
 
 #[test]
@@ -412,10 +296,7 @@ fn hold_does_nothing_twice() {
     assert_eq!(writes(&machine, "driver_override"), 2);
 
     // What its driver was kept by is told once.
-    let kept = Trouble {
-        writes: vec![(format!("{GPU}/driver/unbind"), Errno::IO)],
-        ..Trouble::default()
-    };
+    let kept = Trouble::write_answers(&format!("{GPU}/driver/unbind"), Errno::IO);
     let machine = FakeMachine::new(&native_cards()).with(kept);
     let log = messages(|| drop(run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold")));
     assert_eq!(log, "");
@@ -465,10 +346,7 @@ fn a_function_that_vanishes_does_not_hold_up_the_rest() {
 
 #[test]
 fn an_override_of_somebody_else_comes_back() {
-    let trouble = Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
+    let trouble = Trouble::no_module();
     let machine = FakeMachine::new(&cards()).with(trouble);
     machine.set_override(GPU, "pci-stub");
     run(&machine, "vfio.bind=42:00.0");
@@ -477,10 +355,7 @@ fn an_override_of_somebody_else_comes_back() {
 
 #[test]
 fn a_refused_write_names_the_call_and_the_answer() {
-    let trouble = Trouble {
-        writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
-        ..Trouble::default()
-    };
+    let trouble = Trouble::write_answers("42:00.0/driver_override", Errno::ACCESS);
     let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.reasons[0], "write(driver_override): EACCES");
@@ -490,10 +365,7 @@ fn a_refused_write_names_the_call_and_the_answer() {
 
 #[test]
 fn one_refused_override_keeps_the_whole_group_from_being_unbound() {
-    let trouble = Trouble {
-        writes: vec![("42:00.1/driver_override".to_owned(), Errno::ACCESS)],
-        ..Trouble::default()
-    };
+    let trouble = Trouble::write_answers("42:00.1/driver_override", Errno::ACCESS);
     let machine = FakeMachine::new(&native_cards()).with(trouble);
     run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
@@ -520,112 +392,4 @@ fn a_group_that_is_not_viable_is_no_success() {
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.viable, [Some(false)]);
     assert_eq!(result.exit, EXIT_NOT_BOUND);
-}
-
-const EFI: &str = "efi-framebuffer.0";
-
-#[test]
-fn the_console_is_released_before_vfio_pci_comes() {
-    for device in [EFI, "simple-framebuffer.0", "vesa-framebuffer.0"] {
-        let machine = FakeMachine::new(&cards()).with_framebuffer(GPU, GPU, device);
-        let result = run(&machine, "vfio.bind=42:00.0");
-        assert_eq!(
-            machine.take_events(),
-            [
-                "0000:42:00.0/driver_override = vfio-pci".to_owned(),
-                "0000:42:00.1/driver_override = vfio-pci".to_owned(),
-                format!("sys/bus/platform/devices/{device}/driver/unbind = {device}"),
-                "modprobe vfio-pci".to_owned(),
-            ]
-        );
-        assert_eq!(result.exit, EXIT_DONE);
-    }
-}
-
-#[test]
-fn the_console_stays_where_its_function_does() {
-    for (boot_vga, owner, line) in [
-        // In the memory of another function, or of none that is bound.
-        (GPU, DISK, "vfio.bind=42:00.0"),
-        (DISK, GPU, "vfio.bind=42:00.0"),
-        (GPU, GPU, "vfio.bind=01:00.0"),
-        (GPU, GPU, "vfio.bind=42:00.0 vfio.dry_run"),
-        (GPU, GPU, "vfio.bind=42:00.0 vfio.group=strict"),
-    ] {
-        let machine = FakeMachine::new(&cards()).with_framebuffer(boot_vga, owner, EFI);
-        run(&machine, line);
-        assert!(machine.framebuffer(EFI).exists(), "{owner}, {line}");
-        let events = machine.take_events();
-        let platform = events.iter().find(|event| event.contains("platform"));
-        assert_eq!(platform, None, "{owner}, {line}");
-    }
-}
-
-#[test]
-fn the_console_comes_back_where_nobody_took_its_function() {
-    let no_module = || Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
-    let machine = FakeMachine::new(&cards())
-        .with_framebuffer(GPU, GPU, EFI)
-        .with(no_module());
-    let result = run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = vfio-pci",
-            "sys/bus/platform/devices/efi-framebuffer.0/driver/unbind = efi-framebuffer.0",
-            "modprobe vfio-pci",
-            "0000:42:00.0/driver_override = \\n",
-            "drivers_probe = 0000:42:00.0",
-            "sys/bus/platform/drivers_probe = efi-framebuffer.0",
-            "0000:42:00.1/driver_override = \\n",
-            "drivers_probe = 0000:42:00.1",
-        ]
-    );
-    assert_eq!(result.fate(GPU), Some(Fate::Returned));
-    // With `hold` nobody may write to the function, nor where a native driver has it.
-    for (cards, line) in [
-        (cards(), "vfio.bind=42:00.0 vfio.onfail=hold"),
-        (native_cards(), "vfio.bind=42:00.0"),
-    ] {
-        let machine = FakeMachine::new(&cards)
-            .with_framebuffer(GPU, GPU, EFI)
-            .with(no_module());
-        run(&machine, line);
-        assert!(!machine.framebuffer(EFI).exists(), "{line}");
-    }
-}
-
-#[test]
-fn the_console_is_released_from_a_function_that_vfio_pci_has_already() {
-    let bound: Vec<_> = cards()
-        .into_iter()
-        .map(|card| match card.address.as_str() {
-            GPU | AUDIO => card.on("vfio-pci"),
-            _ => card,
-        })
-        .collect();
-    let machine = FakeMachine::new(&bound).with_framebuffer(GPU, GPU, EFI);
-    run(&machine, "vfio.bind=42:00.0");
-    assert!(!machine.framebuffer(EFI).exists());
-    machine.take_events();
-    run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(machine.take_events(), [""; 0], "once is enough");
-}
-
-#[test]
-fn a_framebuffer_that_does_not_go_stops_nothing() {
-    let trouble = Trouble {
-        writes: vec![("efi-framebuffer.0/driver/unbind".to_owned(), Errno::NODEV)],
-        ..Trouble::default()
-    };
-    let machine = FakeMachine::new(&cards())
-        .with_framebuffer(GPU, GPU, EFI)
-        .with(trouble);
-    let result = run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(result.fate(GPU), Some(Fate::Bound));
-    assert!(machine.framebuffer(EFI).exists());
 }

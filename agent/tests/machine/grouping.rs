@@ -282,10 +282,9 @@ fn a_function_that_cannot_be_woken_keeps_its_override_and_stops_no_boot() {
         format!("{GPU}/driver_override"),
         "pci-stub/unbind".to_owned(),
     ] {
-        let machine = machine().with_late_groups("0000:00:07.0").with(Trouble {
-            writes: vec![(path.clone(), Errno::IO)],
-            ..Trouble::default()
-        });
+        let machine = machine()
+            .with_late_groups("0000:00:07.0")
+            .with(Trouble::write_answers(&path, Errno::IO));
         let told = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(told.exit, EXIT_NOT_BOUND, "{path}: {told:?}");
         for address in [GPU, AUDIO, DISK] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Card, FakeMachine, topology};
+use crate::support::{Card, FakeMachine, address, topology};
 use vfio_bind_agent::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use vfio_bind_agent::machine::survey;
 use vfio_bind_agent::plan::decision::Decision;
@@ -42,15 +42,8 @@ fn with_plan<T>(machine: &FakeMachine, line: &str, mut then: impl FnMut(&Record<
 /// The addresses a plan binds.
 fn bound(machine: &FakeMachine, line: &str) -> BTreeSet<String> {
     with_plan(machine, line, |record| {
-        let address = |step: &vfio_bind_agent::plan::decision::Step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        };
-        record.plan.bound().map(address).collect()
+        let bound = record.plan.bound();
+        bound.map(|step| address(record, step)).collect()
     })
 }
 

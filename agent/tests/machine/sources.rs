@@ -392,10 +392,7 @@ fn a_file_is_read_to_its_limit_and_beyond_it_that_is_told() {
 #[test]
 fn a_module_that_is_missing_is_not_asked_for_again_to_empty_its_list() {
     let (files, line) = OVERREACHES[0];
-    let machine = machine(files).with(Trouble {
-        no_module: true,
-        ..Trouble::default()
-    });
+    let machine = machine(files).with(Trouble::no_module());
     let (mut emptied, mut tried) = (None, 0);
     run::perform(&machine, line.as_bytes(), &|| 0, &mut |record| {
         emptied = record.outcomes.emptied;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::apply::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
+use crate::one_gpu::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
 use crate::snapshots::messages;
 use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
@@ -10,10 +10,7 @@ use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::record::EXIT_NOT_BOUND;
 
 fn stalling_cards() -> FakeMachine {
-    let trouble = Trouble {
-        stuck: vec![GPU.to_owned()],
-        ..Trouble::default()
-    };
+    let trouble = Trouble::stuck(GPU);
     FakeMachine::new(&native_cards()).with(trouble)
 }
 
@@ -188,10 +185,7 @@ fn what_a_call_answered_is_the_reason() {
             "write(driver/unbind): ENODEV",
         ),
     ] {
-        let machine = FakeMachine::new(&native_cards()).with(Trouble {
-            writes: vec![(file.to_owned(), answer)],
-            ..Trouble::default()
-        });
+        let machine = FakeMachine::new(&native_cards()).with(Trouble::write_answers(file, answer));
         let result = run(&machine, "vfio.bind=42:00.0");
         let sibling = "0000:42:00.0 of the same IOMMU group could not be bound";
         assert_eq!(result.reasons, [reason, sibling], "{file}");

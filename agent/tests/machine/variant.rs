@@ -202,10 +202,7 @@ fn a_name_forces_one_and_no_index_means_vfio_pci() {
 
 #[test]
 fn a_driver_that_cannot_be_loaded_gives_the_function_back() {
-    let machine = machine().with(Trouble {
-        no_module: true,
-        ..Trouble::default()
-    });
+    let machine = machine().with(Trouble::no_module());
     assert_eq!(drive(&machine, "vfio.bind=03:00.2,42:00.0"), EXIT_NOT_BOUND);
     assert_eq!(machine.driver(NIC).as_deref(), Some("mlx5_core"));
     assert_eq!(machine.driver_override(NIC), "");

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use syscalls::{Sysno, syscall};
 
+mod entry;
 mod memory;
 mod start;
 
