@@ -4,14 +4,16 @@
 #![allow(dead_code, reason = "each fuzz target uses one of these functions")]
 
 use rustix::io::Errno;
-use vfio_bind_agent::cmdline::parameters;
-use vfio_bind_agent::device_id::{ANY, DeviceId};
-use vfio_bind_agent::grammar;
-use vfio_bind_agent::host::Root;
-use vfio_bind_agent::kernel_ids::{self, Quirk};
-use vfio_bind_agent::policy::{MAX_PROBLEMS, MAX_SELECTORS, Policy, Sources};
-use vfio_bind_agent::selector::Target;
-use vfio_bind_agent::variant::Aliases;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::machine::alias_index::Aliases;
+use vfio_bind_agent::pci::id::{ANY, DeviceId};
+use vfio_bind_agent::policy::grammar;
+use vfio_bind_agent::policy::kernel_ids::{self, Quirk};
+use vfio_bind_agent::policy::selector::MAX_SELECTORS;
+use vfio_bind_agent::policy::selector::Target;
+use vfio_bind_agent::policy::sources::Sources;
+use vfio_bind_agent::policy::{MAX_PROBLEMS, Policy};
+use vfio_bind_agent::text::cmdline::parameters;
 
 /// A function that takes any input.
 pub type Entry = fn(&[u8]);

@@ -1,11 +1,17 @@
 //! vfio-bind: decides at boot which PCI functions belong to vfio-pci, and makes it so.
 //!
-//! The data flows one way. Bytes become a [`policy::Policy`] ([`cmdline`], [`grammar`],
-//! [`kernel_ids`]); sysfs becomes a [`function::Inventory`] ([`scan`]); [`plan::plan`] joins the two
-//! without any I/O; [`apply::apply`] carries the plan out and decides nothing about who is bound;
-//! [`report`] and [`show`] tell what happened.
+//! The data flows one way, and a folder never imports one that stands below it in this list:
 //!
-//! Everything that touches a machine goes through the traits of [`host`], so that every test can
+//! - [`text`]: bytes and words, whatever they are about;
+//! - [`pci`]: addresses, IDs and paths, as bytes say them;
+//! - [`machine`]: what may be read of a machine and done to it, and what is there;
+//! - [`policy`]: what its owner asks for, and what is wrong with it;
+//! - [`plan`]: both joined, without any I/O;
+//! - [`bind`]: the plan carried out; who is bound is decided by then;
+//! - [`record`]: all of it, and every way to word it;
+//! - [`run`]: one run from the command line to the record.
+//!
+//! Everything that touches a machine goes through the traits of [`machine`], so that every test can
 //! run on a directory. Nothing here allocates, panics on input, or contains `unsafe`.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -22,50 +28,12 @@
 )]
 
 #[macro_use]
-pub mod message;
+pub mod text;
 
-pub mod address;
-pub mod apply;
-pub mod cmdline;
-pub(crate) mod console;
-pub mod controls;
-pub mod deadline;
-pub mod device_id;
-pub mod digits;
-pub mod errno;
-pub mod function;
-pub mod grammar;
-pub mod grouping;
-mod groups;
-pub mod handed;
-pub mod host;
-pub mod iommu;
-pub mod json;
-pub mod kernel_ids;
-pub(crate) mod loading;
-pub mod lookalike;
-pub mod misread;
-pub mod modprobe_conf;
-pub mod outcome;
-pub mod pci_path;
+pub mod bind;
+pub mod machine;
+pub mod pci;
 pub mod plan;
 pub mod policy;
-pub mod presence;
-pub mod problem;
 pub mod record;
-pub mod refusal;
-pub mod report;
-pub mod rescue;
-pub mod resolve;
 pub mod run;
-pub mod scan;
-pub mod selector;
-pub mod show;
-pub mod sources;
-pub mod stage;
-pub mod tell;
-pub mod text;
-pub mod tree;
-pub mod unasked;
-pub mod unmatched;
-pub mod variant;

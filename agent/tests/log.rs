@@ -4,13 +4,14 @@ use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use rustix::io::Errno;
-use vfio_bind_agent::{run, tell};
+use vfio_bind_agent::record::lines;
+use vfio_bind_agent::run;
 
-#[path = "machine/support.rs"]
-#[expect(dead_code, reason = "the other tests use the rest")]
+#[path = "machine/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the other tests use the rest")]
 mod support;
 
-use support::{Card, Machine, Trouble};
+use support::{Card, FakeMachine, Trouble};
 
 /// All lines since they were last taken. Tests of one process share it: there is only one.
 struct Lines(Mutex<Vec<String>>);
@@ -30,8 +31,8 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-fn machine(trouble: Trouble) -> Machine {
-    Machine::new(&[
+fn machine(trouble: Trouble) -> FakeMachine {
+    FakeMachine::new(&[
         Card::new("0000:00:1f.0", 0x8086, 0x2918, 0x06_0100, 8).on("lpc_ich"),
         Card::new("0000:00:1f.2", 0x8086, 0x2922, 0x01_0601, 8).on("ahci"),
         Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, 15)
@@ -51,15 +52,15 @@ fn machine(trouble: Trouble) -> Machine {
 const HARMLESS: &str = "INFO: `vfio: unknown parameter` in the kernel log is harmless: the kernel hands \
                         vfio.X to the module vfio, too";
 
-fn lines(machine: &Machine, line: &str) -> Vec<String> {
+fn lines(machine: &FakeMachine, line: &str) -> Vec<String> {
     let mut lines = all_lines(machine, line);
     lines.retain(|line| line != HARMLESS);
     lines
 }
 
-fn all_lines(machine: &Machine, line: &str) -> Vec<String> {
+fn all_lines(machine: &FakeMachine, line: &str) -> Vec<String> {
     run::perform(machine, line.as_bytes(), &|| 7_345, &mut |record| {
-        tell::tell(record, machine);
+        lines::tell(record, machine);
         record.exit()
     });
     std::mem::take(&mut *LINES.0.lock().unwrap())
@@ -70,10 +71,7 @@ fn every_kind_of_ending_is_told() {
     log::set_logger(&LINES).unwrap();
     log::set_max_level(LevelFilter::Info);
     let ordinary = Trouble::default;
-    let refusing = || Trouble {
-        probe_refuses: vec!["0000:42:00.0".to_owned()],
-        ..Trouble::default()
-    };
+    let refusing = || Trouble::probe_refuses("0000:42:00.0");
     let cases: [(Trouble, &str, &[&str]); 15] = [
         (
             ordinary(),
@@ -206,10 +204,7 @@ fn every_kind_of_ending_is_told() {
             ],
         ),
         (
-            Trouble {
-                no_module: true,
-                ..Trouble::default()
-            },
+            Trouble::no_module(),
             "vfio.bind=!52:01.0 vfio_pci.ids=8086:100e",
             &[
                 "WARN: vfio-pci is not loaded with an empty list: modprobe ended with status 1; the \
@@ -219,10 +214,7 @@ fn every_kind_of_ending_is_told() {
             ],
         ),
         (
-            Trouble {
-                writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
-                ..Trouble::default()
-            },
+            Trouble::write_answers("42:00.0/driver_override", Errno::ACCESS),
             "vfio.bind=42:00.0 vfio.group=listed",
             &[
                 "ERROR: 0000:42:00.0: not bound: write(driver_override): EACCES; bochs-drm has it \

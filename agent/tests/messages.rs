@@ -2,19 +2,21 @@
 //! variant. A variant without a row does not compile.
 
 use rustix::io::Errno;
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::device_id::DeviceId;
-use vfio_bind_agent::errno::Answer;
-use vfio_bind_agent::host::{LoadError, path};
-use vfio_bind_agent::iommu::{Advice, Kind};
-use vfio_bind_agent::kernel_ids::Quirk;
-use vfio_bind_agent::misread::{Fault, Misread};
-use vfio_bind_agent::modprobe_conf::Line;
-use vfio_bind_agent::outcome::{Act, Failure, Fate};
-use vfio_bind_agent::problem::{Instead, Place, Problem};
+use vfio_bind_agent::bind::failure::{Failure, Operation};
+use vfio_bind_agent::bind::outcome::Fate;
+use vfio_bind_agent::machine::LoadError;
+use vfio_bind_agent::machine::iommu::{Advice, Kind};
+use vfio_bind_agent::machine::sysfs::path;
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::pci::id::DeviceId;
+use vfio_bind_agent::plan::refusal::{Leave, Refusal};
+use vfio_bind_agent::policy::kernel_ids::Quirk;
+use vfio_bind_agent::policy::modprobe_conf::Line;
+use vfio_bind_agent::policy::problem::{Instead, Place, Problem};
+use vfio_bind_agent::policy::selector::Source;
 use vfio_bind_agent::record::State;
-use vfio_bind_agent::refusal::{Leave, Refusal};
-use vfio_bind_agent::selector::Source;
+use vfio_bind_agent::text::errno::Answer;
+use vfio_bind_agent::text::misread::{Fault, Misread};
 
 /// Compares each value with its sentence. The patterns of all rows together must cover the type.
 macro_rules! table {
@@ -39,17 +41,17 @@ fn why_a_function_could_not_be_bound() {
     let address = Address::parse(b"0000:42:00.1").unwrap();
     table!(
         Failure, told,
-        Failure::System(Act::Unbind, Errno::TIMEDOUT) = Failure::System(Act::Unbind, Errno::TIMEDOUT) =>
+        Failure::System(Operation::Unbind, Errno::TIMEDOUT) = Failure::System(Operation::Unbind, Errno::TIMEDOUT) =>
             "its driver did not let go within 10 s and may never; keep that driver from loading",
-        Failure::System(Act::Unbind, _) = Failure::System(Act::Unbind, Errno::IO) =>
+        Failure::System(Operation::Unbind, _) = Failure::System(Operation::Unbind, Errno::IO) =>
             "write(driver/unbind): EIO",
-        Failure::System(Act::Override, _) = Failure::System(Act::Override, Errno::ACCESS) =>
+        Failure::System(Operation::Override, _) = Failure::System(Operation::Override, Errno::ACCESS) =>
             "write(driver_override): EACCES",
-        Failure::System(Act::Restore, _) = Failure::System(Act::Restore, Errno::TIMEDOUT) =>
+        Failure::System(Operation::Restore, _) = Failure::System(Operation::Restore, Errno::TIMEDOUT) =>
             "write(driver_override) to undo it: ETIMEDOUT",
-        Failure::System(Act::Probe, _) = Failure::System(Act::Probe, Errno::TIMEDOUT) =>
+        Failure::System(Operation::Probe, _) = Failure::System(Operation::Probe, Errno::TIMEDOUT) =>
             "write(drivers_probe): ETIMEDOUT",
-        Failure::System(Act::Look, _) = Failure::System(Act::Look, Errno::NOMEM) =>
+        Failure::System(Operation::Look, _) = Failure::System(Operation::Look, Errno::NOMEM) =>
             "readlink(driver): ENOMEM",
         Failure::NoDriver(Some(_)) = Failure::NoDriver(Some(LoadError::NoModprobe)) =>
             "no driver vfio-pci: this image has no modprobe; add kmod to it",
@@ -377,7 +379,7 @@ fn why_a_function_is_refused_or_left() {
              take it",
         Refusal::Igfx = Refusal::Igfx =>
             "it has no IOMMU group, as igfx_off on the kernel command line wants it; remove that",
-        Refusal::LateGroup = Refusal::LateGroup =>
+        Refusal::NoGroupYet = Refusal::NoGroupYet =>
             "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for it; the \
              agent sees to that at boot, a plan does not",
         Refusal::Bridge = Refusal::Bridge => "bridges are never bound; select what is behind it",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vfio_bind_agent::address::Address;
+use vfio_bind_agent::pci::address::Address;
 
 /// A sentence for each function of `taken` that has a keyboard, the default route or a console.
 #[must_use]

@@ -6,15 +6,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use rustix::io::Errno;
-use vfio_bind_agent::host::Root;
-use vfio_bind_agent::policy::{FILE, PROTECTED};
-use vfio_bind_agent::report::DIRECTORY;
-use vfio_bind_agent::tree::Tree;
-
 use crate::storage::ask;
 use crate::storage::protected::{self, Scope};
+use anyhow::{Context, Result};
+use rustix::io::Errno;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::machine::tree::{POLICY, PROTECTED, Tree};
+use vfio_bind_agent::record::report::DIRECTORY;
 
 /// The texts that stand for the two files of a system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +68,7 @@ pub fn files(root: &Path) -> Result<Known> {
     if !protected.is_empty() && !protected.ends_with('\n') {
         protected.push('\n');
     }
-    let (own, kept) = (read(FILE)?, read(&kept(FILE))?);
+    let (own, kept) = (read(POLICY)?, read(&kept(POLICY))?);
     let mut told = Vec::new();
     if own
         .as_ref()
@@ -78,7 +76,7 @@ pub fn files(root: &Path) -> Result<Known> {
         .is_some_and(|(own, kept)| own != kept)
     {
         told.push(format!(
-            "/{FILE} is not what the image of this boot has of it; rebuild the image, and the next boot \
+            "/{POLICY} is not what the image of this boot has of it; rebuild the image, and the next boot \
              follows it as well"
         ));
     }
@@ -117,7 +115,7 @@ impl Root for Informed<'_> {
     ) -> Result<&'b [u8], Errno> {
         let text = match path {
             PROTECTED => self.known.protected.as_bytes(),
-            FILE => self.known.policy.as_deref().ok_or(Errno::NOENT)?,
+            POLICY => self.known.policy.as_deref().ok_or(Errno::NOENT)?,
             _ => return self.tree.read_at(path, offset, buffer),
         };
         let rest = text.get(offset as usize..).unwrap_or_default();
@@ -133,7 +131,7 @@ impl Root for Informed<'_> {
     fn exists(&self, path: &str) -> bool {
         match path {
             PROTECTED => true,
-            FILE => self.known.policy.is_some(),
+            POLICY => self.known.policy.is_some(),
             _ => self.tree.exists(path),
         }
     }

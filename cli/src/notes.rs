@@ -4,13 +4,13 @@
 use std::fs;
 use std::path::Path;
 
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::host::{Root, driver_directory};
-use vfio_bind_agent::plan::Decision;
-use vfio_bind_agent::record::Record;
-use vfio_bind_agent::refusal::Refusal;
-
 use crate::known::Known;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::machine::sysfs::driver_directory;
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::plan::refusal::Refusal;
+use vfio_bind_agent::record::Record;
 
 /// A sentence for each of them.
 #[must_use]
@@ -24,7 +24,8 @@ pub fn notes(record: &Record<'_>, tree: &impl Root, root: &Path, known: &Known) 
 /// The functions of a device that is bound in part, where they are in other groups: a graphics card's
 /// audio, which its guest would miss.
 fn left_behind(record: &Record<'_>) -> Vec<String> {
-    let function = |step: &vfio_bind_agent::plan::Step| record.inventory.get(step.function);
+    let function =
+        |step: &vfio_bind_agent::plan::decision::Step| record.inventory.get(step.function);
     let bound: Vec<_> = record.plan.bound().filter_map(function).collect();
     let is_planned = |address: Address| {
         let mut all = record.plan.steps.iter().filter_map(function);

@@ -1,8 +1,8 @@
 //! The policy file, looked at line by line: a message that names a file and a line is mended at once.
 
 use vfio_bind_agent::policy::Policy;
-use vfio_bind_agent::problem::Severity;
-use vfio_bind_agent::sources::Sources;
+use vfio_bind_agent::policy::problem::Severity;
+use vfio_bind_agent::policy::sources::Sources;
 
 /// Something that its owner should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use vfio_bind_agent::policy::{Policy, Sources};
+use vfio_bind_agent::policy::Policy;
+use vfio_bind_agent::policy::sources::Sources;
 
 #[test]
 fn a_list_that_is_not_whole_says_so_to_the_agent() {

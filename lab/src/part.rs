@@ -4,7 +4,7 @@ use std::fmt;
 
 use qemu_tests::architecture::Architecture;
 
-use crate::images::Recipe;
+use crate::system::Recipe;
 
 /// A part.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,6 @@ use qemu_tests::scenario::{BUILT_IN, Scenario};
 
 use crate::debian::Debian;
 use crate::firmware;
-use crate::images::{self, Recipe};
 use crate::initrd::{self, Choice, Programs};
 use crate::kernel::modules::Index;
 use crate::kernel::{Kernel, test_module};
@@ -21,7 +20,8 @@ use crate::logs;
 use crate::part::Part;
 use crate::schedule::Stock;
 use crate::supply::{Program, Supply};
-use crate::tools::{self, CHECKERS, DEPMOD, DPKG_DEB, XZ, qemu};
+use crate::system::Recipe;
+use crate::tools::{self, CHECKERS, DEPMOD, DISK_TOOLS, DPKG_DEB, IMAGE_TOOLS, XZ, qemu};
 use crate::userland::{self, Files};
 use crate::vm::Boot;
 
@@ -227,8 +227,8 @@ impl<'a> Rig<'a> {
                 self.module(name, *version, *architecture).map(drop)
             }
             Part::Firmware(architecture) => self.firmware(*architecture).map(drop),
-            Part::ImageTools => tools::ensure_all(&images::TOOLS),
-            Part::DiskTools => tools::ensure_all(&images::DISK_TOOLS),
+            Part::ImageTools => tools::ensure_all(&IMAGE_TOOLS),
+            Part::DiskTools => tools::ensure_all(&DISK_TOOLS),
             Part::System(recipe) => self.system(*recipe).map(drop),
             Part::Checker(program) => {
                 let all = CHECKERS.iter().filter(|tool| tool.program == *program);

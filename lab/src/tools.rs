@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
 
 use crate::command;
-use crate::debian::faults;
+use crate::fault::faults;
 use crate::lack::Unavailable;
 use crate::logs;
 use crate::progress::say;
@@ -131,6 +131,10 @@ pub const SHELLCHECK: Tool = Tool {
 
 /// The programs that only checks want.
 pub const CHECKERS: [Tool; 1] = [SHELLCHECK];
+/// The programs that builds of images want.
+pub const IMAGE_TOOLS: [Tool; 6] = [MKE2FS, TAR, UNSHARE, LZ4, ZSTD, XZ];
+/// The programs that lay out a disk for firmware.
+pub const DISK_TOOLS: [Tool; 4] = [SFDISK, MKFS_FAT, MMD, MCOPY];
 
 /// Links for another architecture than this machine's.
 #[must_use]

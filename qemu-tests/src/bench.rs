@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Ending;
-
 /// Where the shell of an image of measurements is.
 pub const SHELL: &str = "/usr/bin/dash";
 /// Where a made-up tree is mounted, a `/sys` and all.
@@ -14,8 +12,8 @@ pub const DOMAIN: usize = 256;
 /// One part of measuring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {
-    /// Switch on virtual functions of the NVMe controllers, of each by its address, without drivers.
-    VirtualFunctions(Vec<(String, usize)>),
+    /// Switch on so many virtual functions of the NVMe controller at this address, without drivers.
+    VirtualFunctions(String, usize),
     /// Make up a tree of this many functions at [`TREE`].
     Tree(usize),
     /// Run a program and measure it.
@@ -56,10 +54,4 @@ pub struct Measured {
     pub memory: u64,
     /// What was not as it must be, of all runs; empty where all was.
     pub wrong: Vec<String>,
-}
-
-/// The end of a run, where it is not that of one that went well.
-#[must_use]
-pub fn bad_end(ending: &Ending) -> Option<String> {
-    (*ending != Ending::Exited(0)).then(|| format!("its end is {ending:?}"))
 }

@@ -1,9 +1,11 @@
 //! Compares what a guest saw with what its scenario demands.
 
+mod boot_case;
 mod ending;
+mod evidence;
+mod failures;
 mod first;
 mod ids;
-mod image;
 mod installed;
 mod memory;
 mod record;
@@ -14,131 +16,15 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use crate::architecture::Architecture;
-use crate::function::Snapshot;
-use crate::image::Case;
-use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Ran, Record, Used, Verdict};
+use crate::boot_case::Case;
 use crate::scenario::Scenario;
 use crate::storage::{Boot, Stack};
 use crate::wire;
-
-/// What is left of a machine that has ended.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// Everything on its console.
-    pub console: String,
-    /// QEMU's exit status, where it exited.
-    pub exit: Option<i32>,
-    /// The limit in seconds, where it was ended for running too long.
-    pub over_time: Option<u64>,
-}
-
-/// A demand that was not met.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What was looked at.
-    pub what: String,
-    /// What the scenario demands.
-    pub expected: String,
-    /// What was there.
-    pub actual: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: expected {}, got {}",
-            self.what, self.expected, self.actual
-        )
-    }
-}
-
-/// Collects failures.
-#[derive(Default)]
-struct Failures(Vec<Failure>);
-
-impl Failures {
-    /// Adds one.
-    fn add(
-        &mut self,
-        what: impl fmt::Display,
-        expected: impl fmt::Display,
-        actual: impl fmt::Display,
-    ) {
-        self.0.push(Failure {
-            what: what.to_string(),
-            expected: expected.to_string(),
-            actual: actual.to_string(),
-        });
-    }
-
-    /// Demands that two things are equal.
-    fn equal<T: PartialEq + fmt::Display>(
-        &mut self,
-        what: impl fmt::Display,
-        expected: T,
-        actual: T,
-    ) {
-        if expected != actual {
-            self.add(what, expected, actual);
-        }
-    }
-}
-
-/// A guest's records, by kind.
-#[derive(Default)]
-struct Records {
-    /// That of each kernel that booted.
-    releases: Vec<String>,
-    snapshots: Vec<Snapshot>,
-    memory: Vec<Memory>,
-    runs: Vec<AgentRun>,
-    loaded: Vec<Loaded>,
-    inherited: Vec<Inherited>,
-    found: Vec<String>,
-    ran: Vec<Ran>,
-    used: Vec<Used>,
-    ids: Vec<IdsCase>,
-    verdicts: Vec<Verdict>,
-}
-
-impl Records {
-    fn sort(records: Vec<Record>) -> Self {
-        let mut sorted = Self::default();
-        for record in records {
-            match record {
-                Record::Booted(release) => sorted.releases.push(release),
-                Record::Loaded(loaded) => sorted.loaded.push(loaded),
-                Record::Snapshot(snapshot) => sorted.snapshots.push(snapshot),
-                Record::Memory(memory) => sorted.memory.push(memory),
-                Record::AgentRun(run) => sorted.runs.push(run),
-                Record::Inherited(inherited) => sorted.inherited.push(inherited),
-                Record::Found(found) => sorted.found.extend(found),
-                Record::Ran(ran) => sorted.ran.push(ran),
-                Record::Used(used) => sorted.used.push(used),
-                Record::IdsCase(case) => sorted.ids.push(case),
-                Record::Verdict(verdict) => sorted.verdicts.push(verdict),
-                // No scenario measures.
-                Record::Measured(_) => {}
-            }
-        }
-        sorted
-    }
-
-    /// The last kernel that booted; empty where none came so far.
-    fn release(&self) -> String {
-        self.releases.last().cloned().unwrap_or_default()
-    }
-
-    fn snapshot(&self, label: &str) -> Option<&Snapshot> {
-        self.snapshots
-            .iter()
-            .find(|snapshot| snapshot.label == label)
-    }
-}
+pub use evidence::Evidence;
+use evidence::Records;
+pub use failures::Failure;
+use failures::{Failures, list};
 
 /// What is to be said of a boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +64,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
-        image::judge(case, records, failures);
+        boot_case::judge(case, records, failures);
     })
 }
 
@@ -258,16 +144,4 @@ fn judge_boot(
 pub fn told_list(evidence: &Evidence) -> Option<String> {
     let records = Records::sort(wire::decode(&evidence.console).records);
     storage::told_list(&records).ok()
-}
-
-/// A list in a sentence.
-fn list<T: AsRef<str>>(items: &[T]) -> String {
-    if items.is_empty() {
-        return "nothing".to_owned();
-    }
-    items
-        .iter()
-        .map(AsRef::as_ref)
-        .collect::<Vec<_>>()
-        .join(", ")
 }

@@ -1,7 +1,7 @@
 //! The kernels and the machines that the core scenarios run on, each with each.
 
 use crate::machine::{Board, CoreDevices, Iommu};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{BUILT_IN, NEWEST, Run, Scenario};
 use crate::scenarios::built_in;
 
@@ -182,7 +182,7 @@ fn core(kernel: &'static str, platform: Platform) -> Vec<Scenario> {
             "no-vfio",
             "without vfio-pci in the image the native drivers keep the card",
             address,
-            told(agent().outcome(Outcome::Returned, card).exit(1)),
+            told(agent().outcome(Fate::Returned, card).exit(1)),
         )
         .preload(&preload)
         .without(&["vfio_pci"]),

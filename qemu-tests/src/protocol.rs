@@ -127,7 +127,7 @@ pub enum Place {
 
 /// One thing the guest saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Record {
+pub enum Seen {
     /// The guest's first words: the kernel's release.
     Booted(String),
     /// A module was asked for.

@@ -91,7 +91,7 @@ pub struct Function {
     /// The driver when it ended.
     pub driver_now: Option<String>,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: Fate,
     /// More about that.
     #[serde(default)]
     pub reason: String,
@@ -112,7 +112,7 @@ pub struct Group {
 /// What became of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum Fate {
     /// It went to VFIO in this run.
     Bound,
     /// It was on VFIO before.
@@ -131,7 +131,7 @@ pub enum Outcome {
     Planned,
 }
 
-impl Outcome {
+impl Fate {
     /// Whether the function is VFIO's when the agent ends.
     #[must_use]
     pub fn is_vfio(self) -> bool {
@@ -139,7 +139,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bound => "bound",

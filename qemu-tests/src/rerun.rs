@@ -2,7 +2,7 @@
 
 use crate::machine::{GPU, GPU_AUDIO, Iommu, MOUNTED, Machine, NIC, NVME, with_twin_disk};
 use crate::protocol::Step;
-use crate::report::Outcome::{self, Already, Bound, Refused};
+use crate::report::Fate::{self, Already, Bound, Refused};
 
 /// What the boot was asked for: a card, and both disks by their ID. Its image has no list of what the
 /// system boots from, so that no disk is taken then.
@@ -24,7 +24,7 @@ pub struct Rerun {
     /// The functions that are VFIO's afterwards and were not before.
     pub takes: &'static [&'static str],
     /// What the record of its own says; nothing where it leaves none.
-    pub outcomes: &'static [(&'static str, Outcome)],
+    pub outcomes: &'static [(&'static str, Fate)],
 }
 
 /// In this order, each after the last.

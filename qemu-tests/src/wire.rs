@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde_json::Error as JsonError;
 
-use crate::protocol::Record;
+use crate::protocol::Seen;
 
 /// Starts every line of the channel.
 const MARK: &str = "vfio-test[";
@@ -21,7 +21,7 @@ const PART_BYTES: usize = 850;
 ///
 /// # Errors
 /// Where the record cannot be put as JSON.
-pub fn encode(sequence: usize, record: &Record) -> Result<Vec<String>, JsonError> {
+pub fn encode(sequence: usize, record: &Seen) -> Result<Vec<String>, JsonError> {
     let text = ascii(&serde_json::to_string(record)?);
     let parts = text.len().div_ceil(PART_BYTES);
     let lines = (0..parts).map(|part| {
@@ -69,7 +69,7 @@ pub enum WireError {
         /// How often it came.
         times: usize,
     },
-    /// A whole record that is no [`Record`].
+    /// A whole record that is no [`Seen`].
     Unreadable {
         /// The record.
         sequence: usize,
@@ -105,7 +105,7 @@ impl std::error::Error for WireError {}
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// The records in order, up to the first that is not whole.
-    pub records: Vec<Record>,
+    pub records: Vec<Seen>,
     /// Why there are no more of them, where that is not the end of the text.
     pub error: Option<WireError>,
 }
@@ -158,7 +158,7 @@ fn collect(console: &str) -> Result<BTreeMap<usize, Parts<'_>>, WireError> {
 }
 
 /// Joins the parts of one record.
-fn assemble(sequence: usize, found: Option<&Parts<'_>>) -> Result<Record, WireError> {
+fn assemble(sequence: usize, found: Option<&Parts<'_>>) -> Result<Seen, WireError> {
     let Some((parts, pieces)) = found else {
         return Err(WireError::Part {
             sequence,
@@ -217,8 +217,8 @@ mod tests {
     use super::*;
     use crate::protocol::Verdict;
 
-    fn verdict(broken: &str) -> Record {
-        Record::Verdict(Verdict {
+    fn verdict(broken: &str) -> Seen {
+        Seen::Verdict(Verdict {
             scenario: "a".to_owned(),
             broken: broken.to_owned(),
         })
@@ -235,7 +235,7 @@ mod tests {
     fn a_long_record_with_any_text_survives_noise() {
         let records = [
             verdict(&"é\u{1f600}\"\\\n".repeat(500)),
-            Record::Booted("6.1".to_owned()),
+            Seen::Booted("6.1".to_owned()),
         ];
         let mut lines = Vec::new();
         for (sequence, record) in records.iter().enumerate() {
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_came_before_an_unreadable_record_is_kept() {
-        let first = Record::Booted("6.1".to_owned());
+        let first = Seen::Booted("6.1".to_owned());
         let strange = "vfio-test[1 1/1 12] {\"Moon\":\"x\"}";
         let decoded = decode(&format!("{}\n{strange}\n", encode(0, &first).unwrap()[0]));
         assert_eq!(decoded.records, [first]);

@@ -17,8 +17,10 @@ use lab::supply::Program;
 use lab::tools::SHELLCHECK;
 use qemu_tests::architecture::Architecture;
 
-use crate::build::cargo::{self, Executable};
-use crate::build::{toolchain, workspace};
+use crate::build::cargo;
+use crate::build::executable::Executable;
+use crate::build::toolchain;
+use crate::workspace;
 
 /// The targets of the agent besides those with the GNU C library: the same freestanding executable.
 const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
@@ -201,15 +203,15 @@ fn command(debian: &Debian) -> Result<String> {
 }
 
 fn shell_scripts() -> Result<String> {
-    let scripts = find_scripts(workspace())?;
+    let scripts = find_scripts(workspace::folder())?;
     if scripts.is_empty() {
         bail!(
             "there is no shell script in {}, not even .ci/run",
-            workspace().display()
+            workspace::folder().display()
         );
     }
     let mut shellcheck = SHELLCHECK.command()?;
-    command::output(shellcheck.current_dir(workspace()).args(&scripts))?;
+    command::output(shellcheck.current_dir(workspace::folder()).args(&scripts))?;
     Ok(format!("{} scripts", scripts.len()))
 }
 

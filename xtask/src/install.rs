@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lab::files::write;
 use lab::supply::{AGENT, COMMAND, Executables};
 
-use crate::build::workspace;
+use crate::workspace;
 
 /// A file: where it is in the repository, where it goes, and its mode.
 type Entry = (&'static str, &'static str, u32);
@@ -99,7 +99,7 @@ const FILES: [Entry; 16] = [
 pub fn files(executables: Executables<'_>) -> Vec<(PathBuf, &'static str, u32)> {
     let rest = FILES
         .iter()
-        .map(|(from, to, mode)| (workspace().join(from), *to, *mode));
+        .map(|(from, to, mode)| (workspace::folder().join(from), *to, *mode));
     let Executables { agent, command } = executables;
     let built = [(agent, AGENT), (command, COMMAND)];
     let built = built.map(|(from, to)| (from.to_owned(), to, 0o755));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn every_script_names_the_executables_by_their_places() {
         for (from, to, _) in FILES {
-            let text = fs::read_to_string(workspace().join(from)).unwrap();
+            let text = fs::read_to_string(workspace::folder().join(from)).unwrap();
             let runs = ["scripts/init-top", "hooks/", "vfio-bind.sh", ".service"];
             if runs.iter().any(|piece| to.contains(piece)) {
                 assert!(text.contains(&format!("/{AGENT}")), "{to}");

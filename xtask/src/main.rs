@@ -1,25 +1,45 @@
-//! Builds, shows and tests vfio-bind: `cargo xtask`.
+//! Builds, shows and tests vfio-bind: `cargo xtask`. An option that would have no effect is refused.
 
 mod build;
 mod checks;
 mod install;
 mod options;
 mod tasks;
+mod workspace;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use lab::cache::Cache;
 use lab::debian::Debian;
 use lab::{logs, progress};
 
-use build::workspace;
-use options::{Arguments, Task};
+/// The tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about, max_term_width = 100)]
+struct Arguments {
+    /// Which one.
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// A task, described beside its options.
+#[derive(Debug, Subcommand)]
+enum Task {
+    Build(tasks::build::Build),
+    Install(tasks::install::Install),
+    Cpio(tasks::cpio::Cpio),
+    Demo(tasks::demo::Demo),
+    Test(tasks::test::Test),
+    UnitTests(tasks::unit_tests::UnitTests),
+    Bench(tasks::bench::Bench),
+    QemuTest(tasks::qemu_test::QemuTest),
+}
 
 fn main() -> ExitCode {
     progress::start();
-    logs::set_folder(workspace().join("target/qemu-tests/logs"));
+    logs::set_folder(workspace::folder().join("target/qemu-tests/logs"));
     match run(Arguments::parse().task) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -34,34 +54,24 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<bool> {
     let debian = Debian::new(Cache::open()?);
     match task {
-        Task::Build { target } => tasks::build::agent(target.as_deref(), &debian),
-        Task::Install {
-            root,
-            dry_run,
-            agent,
-            command,
-        } => tasks::build::install(&root, dry_run, agent, command, &debian),
-        Task::Cpio {
-            file,
-            policy,
-            protected,
-            agent,
-        } => tasks::build::cpio(
-            &file,
-            policy.as_deref(),
-            protected.as_deref(),
-            agent,
-            &debian,
-        ),
-        Task::Demo { machine } => tasks::demo::run(&machine, &debian),
-        Task::Test {
-            all,
-            machine,
-            run,
-            mkinitcpio,
-        } => tasks::test::run(all, &machine, &run, mkinitcpio.program, &debian),
-        Task::UnitTests { target } => tasks::unit_tests::run(target.as_deref(), &debian),
+        Task::Build(options) => tasks::build::run(&options, &debian),
+        Task::Install(options) => tasks::install::run(&options, &debian),
+        Task::Cpio(options) => tasks::cpio::run(&options, &debian),
+        Task::Demo(options) => tasks::demo::run(&options, &debian),
+        Task::Test(options) => tasks::test::run(&options, &debian),
+        Task::UnitTests(options) => tasks::unit_tests::run(&options, &debian),
         Task::Bench(options) => tasks::bench::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
     }
 }

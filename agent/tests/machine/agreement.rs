@@ -3,28 +3,28 @@
 //! `VFIO_BIND_CASES=100000 cargo test -p vfio-bind-agent --test machine agreement` tries more of them. Where
 //! the two differ, README.md says which is right, and a table test of the planner gets one more row.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-
-use proptest::prelude::*;
-use proptest::sample::Index;
-use rustix::io::Errno;
-use vfio_bind_agent::host::Root;
-use vfio_bind_agent::plan::Decision;
-use vfio_bind_agent::run;
 
 use crate::asked::Policy;
 use crate::oracle::{EMPTY_SLOT, Node, expected};
 use crate::plan::MACHINES;
-use crate::random::drafted;
-use crate::support::{Card, Machine, topology, write};
+use crate::random::{Drafted, drafted};
+use crate::support::{Card, FakeMachine, address, topology, write};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{TestCaseError, TestRunner};
+use rustix::io::Errno;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::run;
 
 /// What was read of a machine, or which way a link leads.
 type Cache = RefCell<BTreeMap<String, Result<Vec<u8>, Errno>>>;
 
 /// A machine with every kind of name.
 struct Real {
-    machine: Machine,
+    machine: FakeMachine,
     nodes: Vec<Node>,
     /// Nothing changes in it.
     files: Cache,
@@ -33,7 +33,7 @@ struct Real {
 
 impl Real {
     fn new(name: &str) -> Self {
-        let machine = Machine::from_topology(name);
+        let machine = FakeMachine::from_topology(name);
         let cards = topology(name);
         let vacant = format!("sys/bus/pci/slots/{EMPTY_SLOT}/address");
         write(&machine, &vacant, "0000:fe:1f\n");
@@ -71,7 +71,7 @@ impl Real {
 }
 
 /// Gives a function a name of some kind; some names are those of two devices.
-fn name_it(machine: &Machine, at: usize, address: &str) {
+fn name_it(machine: &FakeMachine, at: usize, address: &str) {
     let own = |file: &str| format!("sys/bus/pci/devices/{address}/{file}");
     let number = if at % 8 < 4 { at / 8 } else { 100 + at };
     match at % 4 {
@@ -106,6 +106,7 @@ fn name_it(machine: &Machine, at: usize, address: &str) {
 /// A machine's tree with other files in some places.
 struct Image<'m> {
     real: &'m Real,
+    display: Option<String>,
     files: BTreeMap<String, String>,
 }
 
@@ -176,32 +177,62 @@ impl Root for Image<'_> {
 /// What the agent would take, and its exit status.
 fn planned(image: &Image<'_>, line: &str) -> (BTreeSet<String>, u8) {
     let mut planned = BTreeSet::new();
-    let exit = run::rehearse(image, line.as_bytes(), &mut |record| {
+    let exit = run::rehearse(image, line.as_bytes(), run::Extent::Whole, &mut |record| {
         let bound = record
             .plan
             .steps
             .iter()
             .filter(|step| step.decision == Decision::Bind);
-        planned.extend(bound.map(|step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        }));
+        planned.extend(bound.map(|step| address(record, step)));
         record.exit()
     });
     (planned, exit)
 }
 
-/// Compares the two, and says what is compared where they differ.
-fn compare(
-    real: &Real,
+/// All that a plan comes to, and whether the whole machine was looked at for it.
+fn told(image: &Image<'_>, line: &str, extent: run::Extent) -> (Vec<String>, bool) {
+    let mut told = Vec::new();
+    let mut whole = true;
+    let exit = run::rehearse(image, line.as_bytes(), extent, &mut |record| {
+        whole = record.inventory.whole;
+        for step in &record.plan.steps {
+            let function = record.inventory.get(step.function).unwrap();
+            let (address, reason) = (function.address, step.reason(record.policy));
+            told.push(format!("{address} {reason} {:?}", step.decision));
+        }
+        let problems = record.policy.problems.iter();
+        told.extend(problems.map(|problem| problem.to_string()));
+        told.extend(crate::support::unmatched(record));
+        told.push(format!(
+            "{} {}",
+            record.state, record.plan.without_kernel_ids
+        ));
+        record.exit()
+    });
+    told.push(exit.to_string());
+    (told, whole)
+}
+
+/// Compares what is planned after a look at the whole machine and at what is needed; gives whether less
+/// was looked at.
+fn compare_extents(image: &Image<'_>, line: &str) -> Result<bool, String> {
+    let (all, _) = told(image, line, run::Extent::Whole);
+    let (needed, whole) = told(image, line, run::Extent::Needed);
+    match all == needed {
+        true => Ok(!whole),
+        false => Err(format!(
+            "`{line}`: the whole machine\n{all:#?}\nwhat is needed\n{needed:#?}"
+        )),
+    }
+}
+
+/// A machine with the files of a policy, and a display that it boots on.
+fn image<'m>(
+    real: &'m Real,
     display: Option<&str>,
     framebuffer: bool,
     policy: &Policy,
-) -> Result<usize, String> {
+) -> Image<'m> {
     let mut files: BTreeMap<_, _> = policy
         .files()
         .into_iter()
@@ -219,10 +250,19 @@ fn compare(
             ),
         };
     }
-    let image = Image { real, files };
+    let display = display.map(str::to_owned);
+    Image {
+        real,
+        display,
+        files,
+    }
+}
+
+/// Compares the two, and says what is compared where they differ.
+fn compare(image: &Image<'_>, policy: &Policy) -> Result<usize, String> {
     let (planned, expected) = (
-        planned(&image, &policy.line()),
-        expected(&real.nodes, display, policy),
+        planned(image, &policy.line()),
+        expected(&image.real.nodes, image.display.as_deref(), policy),
     );
     match planned == expected {
         true => Ok(expected.0.len()),
@@ -244,22 +284,48 @@ thread_local! {
     static REAL: Vec<Real> = MACHINES.iter().map(|name| Real::new(name)).collect();
 }
 
+/// A machine, which of its displays it boots on, whether that has the firmware's framebuffer, and a policy.
+fn case() -> impl Strategy<Value = (usize, Option<Index>, bool, Drafted)> {
+    let display = prop::option::weighted(0.7, any::<Index>());
+    (0..MACHINES.len(), display, any::<bool>(), drafted())
+}
+
+/// Does `then` with a case, made real.
+fn with_case<T>(
+    (machine, display, framebuffer, drafted): (usize, Option<Index>, bool, Drafted),
+    then: impl FnOnce(&Image<'_>, &Policy) -> Result<T, String>,
+) -> Result<T, TestCaseError> {
+    REAL.with(|machines| {
+        let real = &machines[machine];
+        let is_display = |node: &&Node| node.class >> 8 == 0x0300;
+        let displays: Vec<_> = real.nodes.iter().filter(is_display).collect();
+        let display = display.filter(|_| !displays.is_empty());
+        let display = display.map(|index| &*index.get(&displays).address);
+        let policy = drafted.policy(&real.nodes);
+        then(&image(real, display, framebuffer, &policy), &policy)
+            .map_err(|error| TestCaseError::fail(format!("{}: {error}", MACHINES[machine])))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
-    fn what_is_taken_is_what_readme_says(
-        machine in 0..MACHINES.len(),
-        display in prop::option::weighted(0.7, any::<Index>()),
-        framebuffer in any::<bool>(),
-        drafted in drafted(),
-    ) {
-        REAL.with(|machines| {
-            let real = &machines[machine];
-            let displays: Vec<_> = real.nodes.iter().filter(|node| node.class >> 8 == 0x0300).collect();
-            let display = display.filter(|_| !displays.is_empty()).map(|index| &*index.get(&displays).address);
-            let compared = compare(real, display, framebuffer, &drafted.policy(&real.nodes));
-            prop_assert!(compared.is_ok(), "{}: {}", MACHINES[machine], compared.unwrap_err());
-            Ok(())
-        })?;
+    fn what_is_taken_is_what_readme_says(case in case()) {
+        with_case(case, compare)?;
     }
+}
+
+#[test]
+fn a_look_at_what_is_needed_gives_the_same_plan() {
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases()));
+    let (less, all) = (Cell::new(0), Cell::new(0));
+    let ran = runner.run(&case(), |case| {
+        let is_less = with_case(case, |image, policy| compare_extents(image, &policy.line()))?;
+        less.set(less.get() + u32::from(is_less));
+        all.set(all.get() + 1);
+        Ok(())
+    });
+    ran.unwrap();
+    let (less, all) = (less.get(), all.get());
+    assert!(less * 10 > all, "the whole machine but for {less} of {all}");
 }

@@ -1,122 +1,32 @@
 //! What is written to a machine, in which order, and what is left behind.
 
+use crate::one_gpu::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
 use crate::snapshots::messages;
-use crate::support::{Card, Machine, Trouble};
+use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
-use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, State};
-use vfio_bind_agent::run;
-
-pub(crate) const GPU: &str = "0000:42:00.0";
-pub(crate) const AUDIO: &str = "0000:42:00.1";
-pub(crate) const DISK: &str = "0000:01:00.0";
-
-/// A GPU with its audio function in group 15, behind a bridge, and a disk in a group of its own.
-pub(crate) fn cards() -> Vec<Card> {
-    vec![
-        Card::new("0000:41:00.0", 0x1b36, 0x000c, 0x06_0400, 15)
-            .on("pcieport")
-            .bridge(),
-        Card::new(GPU, 0x1234, 0x1111, 0x03_0000, 15),
-        Card::new(AUDIO, 0x8086, 0x2668, 0x04_0300, 15),
-        Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3).on("nvme"),
-    ]
-}
-
-pub(crate) fn native_cards() -> Vec<Card> {
-    cards()
-        .into_iter()
-        .map(|card| match card.address.as_str() {
-            GPU => card.on("bochs-drm"),
-            AUDIO => card.on("snd_hda_intel"),
-            _ => card,
-        })
-        .collect()
-}
-
-/// What a run left behind, besides the machine itself.
-#[derive(Debug)]
-pub(crate) struct Result {
-    pub(crate) exit: u8,
-    state: State,
-    fates: Vec<(String, Fate)>,
-    pub(crate) reasons: Vec<String>,
-    viable: Vec<Option<bool>>,
-}
-
-impl Result {
-    pub(crate) fn fate(&self, address: &str) -> Option<Fate> {
-        let found = self.fates.iter().find(|(other, _)| other == address);
-        found.map(|(_, fate)| *fate)
-    }
-}
-
-pub(crate) fn run(machine: &Machine, line: &str) -> Result {
-    let mut result = None;
-    run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
-        let steps = record.plan.steps.iter().zip(&record.outcomes.steps);
-        let address = |step: &vfio_bind_agent::plan::Step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        };
-        result = Some(Result {
-            exit: record.exit(),
-            state: record.state,
-            fates: steps
-                .map(|(step, outcome)| (address(step), outcome.fate))
-                .collect(),
-            reasons: record
-                .outcomes
-                .steps
-                .iter()
-                .filter_map(|outcome| {
-                    outcome
-                        .failure
-                        .map(|failure| failure.told("vfio-pci").to_string())
-                })
-                .collect(),
-            viable: record
-                .outcomes
-                .groups
-                .iter()
-                .map(|group| group.viable)
-                .collect(),
-        });
-        record.exit()
-    });
-    result.unwrap()
-}
 
 #[test]
 fn a_sibling_that_appears_late_is_told() {
-    let machine = Machine::new(&cards());
-    for member in [GPU, AUDIO, "0000:42:00.2"] {
-        let entry = format!("sys/kernel/iommu_groups/15/devices/{member}");
-        std::fs::create_dir_all(machine.path(&entry)).unwrap();
-    }
-    let mut late = None;
-    let exit = run::perform(&machine, b"vfio.bind=42:00.0", &|| 0, &mut |record| {
-        late = record.outcomes.groups.first().and_then(|group| group.late);
-        record.exit()
-    });
-    assert_eq!(
-        late.map(|address| address.to_string()).as_deref(),
-        Some("0000:42:00.2")
+    let machine = FakeMachine::new(&cards());
+    crate::support::write(
+        &machine,
+        "sys/kernel/iommu_groups/15/devices/0000:42:00.2",
+        "",
     );
-    assert_eq!(exit, EXIT_NOT_BOUND);
+    let result = run(&machine, "vfio.bind=42:00.0");
+    assert_eq!(result.newcomers, ["0000:42:00.2"]);
+    assert_eq!(result.exit, EXIT_NOT_BOUND);
     assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
 }
 
 #[test]
 fn the_container_gets_the_part_that_maps_memory() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     std::fs::create_dir_all(machine.path("dev/vfio")).unwrap();
     std::fs::write(machine.path("dev/vfio/vfio"), "").unwrap();
-    let modules = |machine: &Machine| {
+    let modules = |machine: &FakeMachine| {
         let events = machine.take_events();
         let loads = events
             .into_iter()
@@ -135,21 +45,9 @@ fn the_container_gets_the_part_that_maps_memory() {
     assert_eq!(modules(&machine), [""; 0]);
 }
 
-pub(crate) fn overrides(machine: &Machine) -> [String; 3] {
-    [GPU, AUDIO, DISK].map(|address| machine.driver_override(address))
-}
-
-pub(crate) fn drivers(machine: &Machine) -> [Option<String>; 3] {
-    [GPU, AUDIO, DISK].map(|address| machine.driver(address))
-}
-
-pub(crate) fn on(names: [&str; 3]) -> [Option<String>; 3] {
-    names.map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()))
-}
-
 #[test]
 fn a_fresh_boot_needs_two_overrides_and_one_module() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     let result = run(&machine, "vfio.bind=0000:42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -167,7 +65,7 @@ fn a_fresh_boot_needs_two_overrides_and_one_module() {
 
 #[test]
 fn bound_functions_are_taken_after_the_module_is_there() {
-    let machine = Machine::new(&native_cards());
+    let machine = FakeMachine::new(&native_cards());
     let result = run(&machine, "vfio.bind=0000:42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -187,7 +85,7 @@ fn bound_functions_are_taken_after_the_module_is_there() {
 
 #[test]
 fn a_second_run_changes_nothing() {
-    let machine = Machine::new(&native_cards());
+    let machine = FakeMachine::new(&native_cards());
     run(&machine, "vfio.bind=0000:42:00.0");
     machine.take_events();
     let result = run(&machine, "vfio.bind=0000:42:00.0");
@@ -198,7 +96,7 @@ fn a_second_run_changes_nothing() {
 
 #[test]
 fn a_driver_that_is_registered_needs_no_module() {
-    let machine = Machine::new(&cards()).with_vfio_pci();
+    let machine = FakeMachine::new(&cards()).with_vfio_pci();
     run(&machine, "vfio.bind=0000:42:00");
     assert_eq!(
         machine.take_events(),
@@ -213,7 +111,7 @@ fn a_driver_that_is_registered_needs_no_module() {
 
 #[test]
 fn ids_that_would_take_too_much_are_kept_from_the_module() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     run(
         &machine,
         "vfio_pci.ids=8086:2668,1234:1111 vfio.bind=!0000:42:00.1 vfio.group=listed",
@@ -296,7 +194,7 @@ fn nothing_is_written_where_nothing_may_be_done() {
         (vec![], "vfio.bind=42:00.0", EXIT_NOT_BOUND, State::NoPci),
         (vec![], "vfio_pci.ids=1:2", EXIT_NOT_BOUND, State::NoPci),
     ] {
-        let machine = Machine::new(&cards);
+        let machine = FakeMachine::new(&cards);
         let result = run(&machine, line);
         assert_eq!(machine.take_events(), [""; 0], "{line}");
         assert_eq!((result.exit, result.state), (exit, state), "{line}");
@@ -305,7 +203,7 @@ fn nothing_is_written_where_nothing_may_be_done() {
 
 #[test]
 fn what_is_valid_is_done_beside_an_error() {
-    let machine = Machine::new(&cards());
+    let machine = FakeMachine::new(&cards());
     let result = run(&machine, "vfio.bind=42:00.0,4z:00.0");
     assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
     assert_eq!(result.exit, EXIT_POLICY);
@@ -314,16 +212,13 @@ fn what_is_valid_is_done_beside_an_error() {
 #[test]
 fn without_the_module_native_drivers_never_notice() {
     for trouble in [
-        Trouble {
-            no_module: true,
-            ..Trouble::default()
-        },
+        Trouble::no_module(),
         Trouble {
             no_modprobe: true,
             ..Trouble::default()
         },
     ] {
-        let machine = Machine::new(&native_cards()).with(trouble);
+        let machine = FakeMachine::new(&native_cards()).with(trouble);
         let result = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(
             drivers(&machine),
@@ -346,11 +241,8 @@ fn without_the_module_native_drivers_never_notice() {
 
 #[test]
 fn without_the_module_hold_takes_and_keeps() {
-    let trouble = Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    let trouble = Trouble::no_module();
+    let machine = FakeMachine::new(&native_cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
     assert_eq!(drivers(&machine), on(["", "", "nvme"]));
     assert_eq!(overrides(&machine), ["vfio-pci", "vfio-pci", ""]);
@@ -359,11 +251,8 @@ fn without_the_module_hold_takes_and_keeps() {
 }
 
 /// On native drivers, and vfio-pci's probe refuses the audio function.
-fn audio_refused() -> Machine {
-    Machine::new(&native_cards()).with(Trouble {
-        probe_refuses: vec![AUDIO.to_owned()],
-        ..Trouble::default()
-    })
+fn audio_refused() -> FakeMachine {
+    FakeMachine::new(&native_cards()).with(Trouble::probe_refuses(AUDIO))
 }
 
 #[test]
@@ -400,18 +289,15 @@ fn hold_keeps_what_the_driver_refused_and_what_it_took() {
 fn hold_does_nothing_twice() {
     let machine = audio_refused();
     run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold");
-    let writes = |machine: &Machine, file: &str| {
+    let writes = |machine: &FakeMachine, file: &str| {
         let events = machine.take_events();
         events.iter().filter(|event| event.contains(file)).count()
     };
     assert_eq!(writes(&machine, "driver_override"), 2);
 
     // What its driver was kept by is told once.
-    let kept = Trouble {
-        writes: vec![(format!("{GPU}/driver/unbind"), Errno::IO)],
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&native_cards()).with(kept);
+    let kept = Trouble::write_answers(&format!("{GPU}/driver/unbind"), Errno::IO);
+    let machine = FakeMachine::new(&native_cards()).with(kept);
     let log = messages(|| drop(run(&machine, "vfio.bind=42:00.0 vfio.onfail=hold")));
     assert_eq!(log, "");
     assert_eq!(
@@ -423,7 +309,7 @@ fn hold_does_nothing_twice() {
 
 #[test]
 fn hold_leaves_what_vfio_pci_has_all_the_same() {
-    let machine = Machine::new(&cards()).with(Trouble {
+    let machine = FakeMachine::new(&cards()).with(Trouble {
         writes: vec![(format!("{GPU}/driver_override"), Errno::IO)],
         by_ids: vec![GPU.to_owned()],
         ..Trouble::default()
@@ -437,7 +323,7 @@ fn hold_leaves_what_vfio_pci_has_all_the_same() {
 
 #[test]
 fn what_somebody_else_unbinds_first_is_bound() {
-    let machine = Machine::new(&native_cards()).with(Trouble {
+    let machine = FakeMachine::new(&native_cards()).with(Trouble {
         unbound_first: vec![GPU.to_owned()],
         ..Trouble::default()
     });
@@ -451,7 +337,7 @@ fn a_function_that_vanishes_does_not_hold_up_the_rest() {
         vanishing: vec![AUDIO.to_owned()],
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards()).with(trouble);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(machine.driver(GPU).as_deref(), Some("vfio-pci"));
     assert_eq!(result.fate(AUDIO), Some(Fate::Failed));
@@ -460,11 +346,8 @@ fn a_function_that_vanishes_does_not_hold_up_the_rest() {
 
 #[test]
 fn an_override_of_somebody_else_comes_back() {
-    let trouble = Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&cards()).with(trouble);
+    let trouble = Trouble::no_module();
+    let machine = FakeMachine::new(&cards()).with(trouble);
     machine.set_override(GPU, "pci-stub");
     run(&machine, "vfio.bind=42:00.0");
     assert_eq!(overrides(&machine), ["pci-stub", "", ""]);
@@ -472,11 +355,8 @@ fn an_override_of_somebody_else_comes_back() {
 
 #[test]
 fn a_refused_write_names_the_call_and_the_answer() {
-    let trouble = Trouble {
-        writes: vec![("42:00.0/driver_override".to_owned(), Errno::ACCESS)],
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&cards()).with(trouble);
+    let trouble = Trouble::write_answers("42:00.0/driver_override", Errno::ACCESS);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.reasons[0], "write(driver_override): EACCES");
     assert_eq!(drivers(&machine), on(["", "", "nvme"]));
@@ -485,11 +365,8 @@ fn a_refused_write_names_the_call_and_the_answer() {
 
 #[test]
 fn one_refused_override_keeps_the_whole_group_from_being_unbound() {
-    let trouble = Trouble {
-        writes: vec![("42:00.1/driver_override".to_owned(), Errno::ACCESS)],
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&native_cards()).with(trouble);
+    let trouble = Trouble::write_answers("42:00.1/driver_override", Errno::ACCESS);
+    let machine = FakeMachine::new(&native_cards()).with(trouble);
     run(&machine, "vfio.bind=42:00.0");
     assert_eq!(
         machine.take_events(),
@@ -511,116 +388,8 @@ fn a_group_that_is_not_viable_is_no_success() {
         not_viable: vec![15],
         ..Trouble::default()
     };
-    let machine = Machine::new(&cards()).with(trouble);
+    let machine = FakeMachine::new(&cards()).with(trouble);
     let result = run(&machine, "vfio.bind=42:00.0");
     assert_eq!(result.viable, [Some(false)]);
     assert_eq!(result.exit, EXIT_NOT_BOUND);
-}
-
-const EFI: &str = "efi-framebuffer.0";
-
-#[test]
-fn the_console_is_released_before_vfio_pci_comes() {
-    for device in [EFI, "simple-framebuffer.0", "vesa-framebuffer.0"] {
-        let machine = Machine::new(&cards()).with_framebuffer(GPU, GPU, device);
-        let result = run(&machine, "vfio.bind=42:00.0");
-        assert_eq!(
-            machine.take_events(),
-            [
-                "0000:42:00.0/driver_override = vfio-pci".to_owned(),
-                "0000:42:00.1/driver_override = vfio-pci".to_owned(),
-                format!("sys/bus/platform/devices/{device}/driver/unbind = {device}"),
-                "modprobe vfio-pci".to_owned(),
-            ]
-        );
-        assert_eq!(result.exit, EXIT_DONE);
-    }
-}
-
-#[test]
-fn the_console_stays_where_its_function_does() {
-    for (boot_vga, owner, line) in [
-        // In the memory of another function, or of none that is bound.
-        (GPU, DISK, "vfio.bind=42:00.0"),
-        (DISK, GPU, "vfio.bind=42:00.0"),
-        (GPU, GPU, "vfio.bind=01:00.0"),
-        (GPU, GPU, "vfio.bind=42:00.0 vfio.dry_run"),
-        (GPU, GPU, "vfio.bind=42:00.0 vfio.group=strict"),
-    ] {
-        let machine = Machine::new(&cards()).with_framebuffer(boot_vga, owner, EFI);
-        run(&machine, line);
-        assert!(machine.framebuffer(EFI).exists(), "{owner}, {line}");
-        let events = machine.take_events();
-        let platform = events.iter().find(|event| event.contains("platform"));
-        assert_eq!(platform, None, "{owner}, {line}");
-    }
-}
-
-#[test]
-fn the_console_comes_back_where_nobody_took_its_function() {
-    let no_module = || Trouble {
-        no_module: true,
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&cards())
-        .with_framebuffer(GPU, GPU, EFI)
-        .with(no_module());
-    let result = run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = vfio-pci",
-            "sys/bus/platform/devices/efi-framebuffer.0/driver/unbind = efi-framebuffer.0",
-            "modprobe vfio-pci",
-            "0000:42:00.0/driver_override = \\n",
-            "drivers_probe = 0000:42:00.0",
-            "sys/bus/platform/drivers_probe = efi-framebuffer.0",
-            "0000:42:00.1/driver_override = \\n",
-            "drivers_probe = 0000:42:00.1",
-        ]
-    );
-    assert_eq!(result.fate(GPU), Some(Fate::Returned));
-    // With `hold` nobody may write to the function, nor where a native driver has it.
-    for (cards, line) in [
-        (cards(), "vfio.bind=42:00.0 vfio.onfail=hold"),
-        (native_cards(), "vfio.bind=42:00.0"),
-    ] {
-        let machine = Machine::new(&cards)
-            .with_framebuffer(GPU, GPU, EFI)
-            .with(no_module());
-        run(&machine, line);
-        assert!(!machine.framebuffer(EFI).exists(), "{line}");
-    }
-}
-
-#[test]
-fn the_console_is_released_from_a_function_that_vfio_pci_has_already() {
-    let bound: Vec<_> = cards()
-        .into_iter()
-        .map(|card| match card.address.as_str() {
-            GPU | AUDIO => card.on("vfio-pci"),
-            _ => card,
-        })
-        .collect();
-    let machine = Machine::new(&bound).with_framebuffer(GPU, GPU, EFI);
-    run(&machine, "vfio.bind=42:00.0");
-    assert!(!machine.framebuffer(EFI).exists());
-    machine.take_events();
-    run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(machine.take_events(), [""; 0], "once is enough");
-}
-
-#[test]
-fn a_framebuffer_that_does_not_go_stops_nothing() {
-    let trouble = Trouble {
-        writes: vec![("efi-framebuffer.0/driver/unbind".to_owned(), Errno::NODEV)],
-        ..Trouble::default()
-    };
-    let machine = Machine::new(&cards())
-        .with_framebuffer(GPU, GPU, EFI)
-        .with(trouble);
-    let result = run(&machine, "vfio.bind=42:00.0");
-    assert_eq!(result.fate(GPU), Some(Fate::Bound));
-    assert!(machine.framebuffer(EFI).exists());
 }

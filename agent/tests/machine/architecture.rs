@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use crate::support::{Card, Machine, bound, problems, unmatched, write};
-use vfio_bind_agent::iommu::Advice;
-use vfio_bind_agent::outcome::Fate;
-use vfio_bind_agent::plan::Decision;
+use crate::support::{Card, FakeMachine, bound, problems, unmatched, write};
+use vfio_bind_agent::bind::outcome::Fate;
+use vfio_bind_agent::machine::iommu::Advice;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::plan::refusal::Refusal;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
-use vfio_bind_agent::refusal::Refusal;
 use vfio_bind_agent::run;
 
 const ETHERNET: &str = "0001:00:00.0";
@@ -15,13 +15,13 @@ const DISK: &str = "0002:00:00.0";
 
 /// IBM Z: each function on a root bus of its own in the domain of its UID and in a group of its own,
 /// slots by function ID, and one of them off.
-fn z(groups: bool) -> Machine {
+fn z(groups: bool) -> FakeMachine {
     let group = |number| Some(number).filter(|_| groups);
     let card = |address, vendor, device, class, number| Card {
         group: group(number),
         ..Card::new(address, vendor, device, class, number)
     };
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         card(ETHERNET, 0x15b3, 0x1016, 0x02_0000, 0).on("mlx5_core"),
         card(DISK, 0x1b36, 0x0010, 0x01_0802, 1),
     ]);
@@ -43,12 +43,12 @@ fn z(groups: bool) -> Machine {
 }
 
 /// Arm: a root port shares its group with what is behind it.
-fn arm(groups: bool) -> Machine {
+fn arm(groups: bool) -> FakeMachine {
     let card = |address, vendor, device, class| Card {
         group: Some(0).filter(|_| groups),
         ..Card::new(address, vendor, device, class, 0)
     };
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         card("0000:00:01.0", 0x1b36, 0x000c, 0x06_0400)
             .on("pcieport")
             .bridge(),
@@ -68,7 +68,7 @@ fn arm(groups: bool) -> Machine {
     machine
 }
 
-fn with_iommu(machine: &Machine, name: &str) {
+fn with_iommu(machine: &FakeMachine, name: &str) {
     fs::remove_dir_all(machine.path("sys/class/iommu")).unwrap();
     fs::create_dir_all(machine.path("sys/class/iommu").join(name)).unwrap();
 }
@@ -83,7 +83,7 @@ struct Told {
     problems: Vec<String>,
 }
 
-fn run(machine: &Machine, line: &str) -> Told {
+fn run(machine: &FakeMachine, line: &str) -> Told {
     let mut told = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = || record.plan.steps.iter().zip(&record.outcomes.steps);
@@ -213,8 +213,8 @@ fn the_advice_is_for_this_architecture() {
 }
 
 /// A PC of Intel's whose kernel uses no IOMMU, with or without one in the firmware.
-fn pc(offered: bool) -> Machine {
-    let machine = Machine::new(&[Card {
+fn pc(offered: bool) -> FakeMachine {
+    let machine = FakeMachine::new(&[Card {
         group: None,
         ..Card::new("0000:01:00.0", 0x10de, 0x1b80, 0x03_0000, 0)
     }]);
@@ -231,7 +231,7 @@ fn a_parameter_that_keeps_the_graphics_out_of_the_iommu_is_named() {
         group: None,
         ..Card::new("0000:00:02.0", 0x8086, 0x3e92, 0x03_0000, 0)
     };
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         graphics,
         Card::new("0000:01:00.0", 0x10de, 0x1b80, 0x03_0000, 1),
     ]);
@@ -239,10 +239,16 @@ fn a_parameter_that_keeps_the_graphics_out_of_the_iommu_is_named() {
         ("vfio.bind=00:02.0 intel_iommu=on,igfx_off", Refusal::Igfx),
         ("vfio.bind=00:02.0 intel_iommu=on", Refusal::NoGroup),
     ] {
-        run::rehearse(&machine, line.as_bytes(), &mut |record| {
-            let decisions: Vec<_> = record.plan.steps.iter().map(|step| step.decision).collect();
-            assert_eq!(decisions, [Decision::Refuse(refusal)], "{line}");
-            record.exit()
-        });
+        run::rehearse(
+            &machine,
+            line.as_bytes(),
+            run::Extent::Whole,
+            &mut |record| {
+                let decisions: Vec<_> =
+                    record.plan.steps.iter().map(|step| step.decision).collect();
+                assert_eq!(decisions, [Decision::Refuse(refusal)], "{line}");
+                record.exit()
+            },
+        );
     }
 }

@@ -3,11 +3,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::device_id::DeviceId;
-use vfio_bind_agent::function::{Function, Inventory};
+use vfio_bind_agent::machine::inventory::{Function, Inventory};
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::plan::plan;
-use vfio_bind_agent::policy::{Policy, Sources};
+use vfio_bind_agent::policy::Policy;
+use vfio_bind_agent::policy::sources::Sources;
 
 fn inventory(functions: u16) -> Box<Inventory> {
     let mut inventory = Box::<Inventory>::default();
@@ -29,6 +30,7 @@ fn inventory(functions: u16) -> Box<Inventory> {
             driver: None,
         });
     }
+    inventory.sort();
     inventory
 }
 

@@ -1,9 +1,9 @@
 //! A kernel that was started to save the memory of one that crashed.
 
 use crate::snapshots::messages;
-use crate::support::{Card, Machine, write};
-use vfio_bind_agent::record::{EXIT_DONE, State};
-use vfio_bind_agent::{run, tell};
+use crate::support::{Card, FakeMachine, write};
+use vfio_bind_agent::record::{EXIT_DONE, State, lines};
+use vfio_bind_agent::run;
 
 #[test]
 fn a_crash_kernel_is_left_alone() {
@@ -20,7 +20,7 @@ fn a_crash_kernel_is_left_alone() {
         ),
         (&[("proc/vmcore", "")], "vfio.bind=banana"),
     ] {
-        let machine = Machine::new(&[Card::new("0000:01:00.0", 0x1b36, 0x0010, 0x01_0802, 3)]);
+        let machine = FakeMachine::new(&[Card::new("0000:01:00.0", 0x1b36, 0x0010, 0x01_0802, 3)]);
         for (file, text) in files {
             write(&machine, file, text);
         }
@@ -31,7 +31,7 @@ fn a_crash_kernel_is_left_alone() {
                 (EXIT_DONE, State::CrashKernel),
                 "{line}"
             );
-            log = messages(|| tell::tell(record, &machine));
+            log = messages(|| lines::tell(record, &machine));
             record.exit()
         });
         let expected = "this kernel saves the memory of one that crashed: nothing is done\n";

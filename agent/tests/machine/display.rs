@@ -1,6 +1,6 @@
 //! The display that the machine boots on, which nobody may take by the way.
 
-use crate::support::{Card, Machine, write};
+use crate::support::{Card, FakeMachine, write};
 use crate::taken::{expect_untouched, take};
 
 const GPU: &str = "0000:04:00.0";
@@ -8,8 +8,8 @@ const AUDIO: &str = "0000:04:00.6";
 const USB: &str = "0000:04:00.3";
 
 /// An APU, all of which is one group, and a card beside it.
-fn machine() -> Machine {
-    Machine::new(&[
+fn machine() -> FakeMachine {
+    FakeMachine::new(&[
         Card::new("0000:01:00.0", 0x10de, 0x1b80, 0x03_0000, 1),
         Card::new("0000:01:00.1", 0x10de, 0x10f0, 0x04_0300, 1),
         Card::new(GPU, 0x1002, 0x1638, 0x03_0000, 8),
@@ -19,13 +19,13 @@ fn machine() -> Machine {
     ])
 }
 
-fn set_boot_vga(machine: &Machine, address: &str, value: &str) {
+fn set_boot_vga(machine: &FakeMachine, address: &str, value: &str) {
     let file = format!("sys/bus/pci/devices/{address}/boot_vga");
     write(machine, &file, format!("{value}\n"));
 }
 
 /// Machines whose boot display is the APU's, by either sign.
-fn machines() -> [(&'static str, Machine); 3] {
+fn machines() -> [(&'static str, FakeMachine); 3] {
     let by_vga = machine();
     set_boot_vga(&by_vga, GPU, "1");
     set_boot_vga(&by_vga, "0000:01:00.0", "0");

@@ -1,14 +1,14 @@
 //! Exclusions that name nothing: the most dangerous of typing errors.
 
-use crate::support::{Card, Machine, write};
+use crate::support::{Card, FakeMachine, write};
 use crate::taken::{expect_untouched, take};
 
 const NIC: &str = "0000:01:00.0";
 
 /// Four NICs of two models, and a disk.
-fn machine() -> Machine {
+fn machine() -> FakeMachine {
     let nic = |address: &str, device, group| Card::new(address, 0x8086, device, 0x02_0000, group);
-    Machine::new(&[
+    FakeMachine::new(&[
         nic(NIC, 0x1572, 1),
         nic("0000:01:00.1", 0x1572, 2),
         nic("0000:02:00.0", 0x10d3, 3),
@@ -160,7 +160,10 @@ fn what_is_known_to_be_empty_is_no_mistake() {
         Card::new("0000:00:0e.0", 0x8086, 0x467f, 0x01_0400, 1),
         Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 2),
     ];
-    let taken = take(&Machine::new(&cards), "vfio.bind=class:02,!10000:e1:00.0");
+    let taken = take(
+        &FakeMachine::new(&cards),
+        "vfio.bind=class:02,!10000:e1:00.0",
+    );
     assert_eq!((taken.bound, taken.exit), (vec![NIC.to_owned()], 0));
 }
 
@@ -168,7 +171,7 @@ fn what_is_known_to_be_empty_is_no_mistake() {
 fn without_an_iommu_it_is_told_as_well() {
     let mut card = Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 1);
     card.group = None;
-    let taken = take(&Machine::new(&[card]), "vfio.bind=class:02,!01:00.3");
+    let taken = take(&FakeMachine::new(&[card]), "vfio.bind=class:02,!01:00.3");
     assert!(
         taken.says("vfio.bind=!01:00.3 matches no function"),
         "{}",

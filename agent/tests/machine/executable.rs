@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::snapshots::REQUESTS;
-use crate::support::Machine;
+use crate::support::FakeMachine;
 
 /// Commands that start an executable, one to a line, their words separated by tabs.
 const VARIABLE: &str = "VFIO_BIND_EXECUTABLES";
@@ -41,7 +41,7 @@ fn executables_for_two_architectures_answer_alike() {
         }
     };
     for (name, lines) in REQUESTS {
-        let machine = Machine::from_topology(name);
+        let machine = FakeMachine::from_topology(name);
         let root = machine.root().to_str().unwrap();
         for line in lines {
             let arguments = ["plan", "--root", root, "--cmdline", line];

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::{Card, Machine, Trouble};
+use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
-use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::plan::refusal::Refusal;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record, State};
-use vfio_bind_agent::refusal::Refusal;
 use vfio_bind_agent::run;
 
 const GPU: &str = "0000:42:00.0";
@@ -29,8 +29,8 @@ fn cards() -> Vec<Card> {
     ]
 }
 
-fn machine() -> Machine {
-    let machine = Machine::new(&cards());
+fn machine() -> FakeMachine {
+    let machine = FakeMachine::new(&cards());
     for (address, bridges) in [
         (GPU, "0000:41/0000:41:00.0"),
         (AUDIO, "0000:41/0000:41:00.0"),
@@ -74,7 +74,7 @@ fn told(record: &Record<'_>) -> Told {
     }
 }
 
-fn run(machine: &Machine, line: &str) -> Told {
+fn run(machine: &FakeMachine, line: &str) -> Told {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         result = Some(told(record));
@@ -116,7 +116,7 @@ fn the_driver_of_a_virtio_iommu_is_loaded_first() {
 fn a_virtio_iommu_that_is_no_virtio_device_yet_gets_both_drivers() {
     let mut cards = cards();
     cards[0].driver = None;
-    let machine = Machine::new(&cards).with_idle_iommu();
+    let machine = FakeMachine::new(&cards).with_idle_iommu();
     assert_eq!(run(&machine, "vfio.bind=42:00.0").exit, EXIT_DONE);
     let events = machine.take_events();
     assert_eq!(
@@ -135,7 +135,7 @@ fn where_that_driver_does_not_help_nothing_else_is_done() {
         group: None,
         ..card
     });
-    let without_groups = Machine::new(&without_groups.collect::<Vec<_>>());
+    let without_groups = FakeMachine::new(&without_groups.collect::<Vec<_>>());
     for (machine, advice) in [
         (
             machine().with(missing()).with_idle_iommu(),
@@ -181,10 +181,15 @@ fn nothing_is_loaded_where_nothing_may_be_done() {
     }
     let machine = machine().with_idle_iommu();
     let mut told = None;
-    run::rehearse(&machine, b"vfio.bind=42:00.0", &mut |record| {
-        told = Some(self::told(record));
-        record.exit()
-    });
+    run::rehearse(
+        &machine,
+        b"vfio.bind=42:00.0",
+        run::Extent::Whole,
+        &mut |record| {
+            told = Some(self::told(record));
+            record.exit()
+        },
+    );
     let told = told.unwrap();
     assert_eq!((told.state, told.advice.as_str()), (State::NoIommu, waits));
     assert_eq!(machine.take_events(), [""; 0]);
@@ -267,7 +272,7 @@ fn without_the_stub_no_group_is_made_and_nothing_bound() {
 fn a_dry_run_makes_no_group_and_says_so() {
     let machine = machine().with_late_groups("0000:00:07.0");
     let told = run(&machine, "vfio.bind=42:00.0 vfio.dry_run");
-    assert_eq!(told.refusals, [Refusal::LateGroup]);
+    assert_eq!(told.refusals, [Refusal::NoGroupYet]);
     assert_eq!(machine.take_events(), [""; 0]);
 }
 
@@ -277,10 +282,9 @@ fn a_function_that_cannot_be_woken_keeps_its_override_and_stops_no_boot() {
         format!("{GPU}/driver_override"),
         "pci-stub/unbind".to_owned(),
     ] {
-        let machine = machine().with_late_groups("0000:00:07.0").with(Trouble {
-            writes: vec![(path.clone(), Errno::IO)],
-            ..Trouble::default()
-        });
+        let machine = machine()
+            .with_late_groups("0000:00:07.0")
+            .with(Trouble::write_answers(&path, Errno::IO));
         let told = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(told.exit, EXIT_NOT_BOUND, "{path}: {told:?}");
         for address in [GPU, AUDIO, DISK] {

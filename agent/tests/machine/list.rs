@@ -1,13 +1,13 @@
 //! The list of what the machine boots from, where it is not whole.
 
-use crate::support::{Card, Machine, bound, open, problems, write};
+use crate::support::{Card, FakeMachine, bound, open, problems, write};
+use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::record::EXIT_DONE;
 use vfio_bind_agent::run;
-use vfio_bind_agent::tree::Tree;
 
 #[test]
 fn what_a_list_leaves_open_is_told_and_hinders_nothing_but_storage() {
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15),
         Card::new("0000:43:00.0", 0x8086, 0x2922, 0x01_0601, 16),
     ]);
@@ -39,7 +39,7 @@ fn what_a_list_leaves_open_is_told_and_hinders_nothing_but_storage() {
 
 #[test]
 fn what_is_handed_over_stands_for_the_files_of_the_system() {
-    let machine = Machine::new(&[Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15)]);
+    let machine = FakeMachine::new(&[Card::new("0000:42:00.0", 0x1234, 0x1111, 0x03_0000, 15)]);
     write(&machine, "etc/vfio-bind/policy.conf", "vfio.bind=42:00.0\n");
     write(
         &machine,
@@ -48,7 +48,7 @@ fn what_is_handed_over_stands_for_the_files_of_the_system() {
     );
     let selectors = |tree: &Tree, line: &[u8]| {
         let mut found = Vec::new();
-        run::rehearse(tree, line, &mut |record| {
+        run::rehearse(tree, line, run::Extent::Whole, &mut |record| {
             let selectors = record.policy.selectors.iter();
             found = selectors
                 .map(|s| format!("{} {}", s.source, s.target))

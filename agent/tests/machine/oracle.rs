@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::asked::{Effect, Item, KernelId, Policy, Target, Word};
-use crate::support::Machine;
+use crate::support::FakeMachine;
 
 /// A slot of each machine, without a card.
 pub const EMPTY_SLOT: &str = "vacant";
@@ -52,7 +52,7 @@ fn hex(digits: &str) -> u32 {
 }
 
 impl Node {
-    pub fn read(machine: &Machine, address: &str) -> Self {
+    pub fn read(machine: &FakeMachine, address: &str) -> Self {
         let entry = machine.path("sys/bus/pci/devices").join(address);
         let text = |file: &str| Some(fs::read_to_string(entry.join(file)).ok()?.trim().to_owned());
         let fields: Vec<_> = address.split([':', '.']).map(hex).collect();
@@ -105,7 +105,7 @@ impl Node {
         }
     }
 
-    /// "Host bridges, ISA bridges, memory controllers, SMBus and IOMMUs".
+    /// "Machine bridges, ISA bridges, memory controllers, SMBus and IOMMUs".
     fn is_system(&self) -> bool {
         self.class >> 16 == 0x05 || [0x0600, 0x0601, 0x0c05, 0x0806].contains(&(self.class >> 8))
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Card, Machine, topology};
-use vfio_bind_agent::function::{Inventory, MAX_FUNCTIONS};
-use vfio_bind_agent::plan::Decision;
+use crate::support::{Card, FakeMachine, address, topology};
+use vfio_bind_agent::machine::inventory::{Inventory, MAX_FUNCTIONS};
+use vfio_bind_agent::machine::survey;
+use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::record::Record;
-use vfio_bind_agent::{run, scan};
+use vfio_bind_agent::run;
 
 /// Every machine, and a check that a new file is not forgotten.
 pub const MACHINES: [&str; 12] = [
@@ -24,34 +25,32 @@ pub const MACHINES: [&str; 12] = [
     "xeon-server-sriov-nic-legacy-pci-group",
 ];
 
-fn with_plan<T>(machine: &Machine, line: &str, mut then: impl FnMut(&Record<'_>) -> T) -> T {
+fn with_plan<T>(machine: &FakeMachine, line: &str, mut then: impl FnMut(&Record<'_>) -> T) -> T {
     let mut result = None;
-    run::rehearse(machine, line.as_bytes(), &mut |record| {
-        result = Some(then(record));
-        record.exit()
-    });
+    run::rehearse(
+        machine,
+        line.as_bytes(),
+        run::Extent::Whole,
+        &mut |record| {
+            result = Some(then(record));
+            record.exit()
+        },
+    );
     result.unwrap()
 }
 
 /// The addresses a plan binds.
-fn bound(machine: &Machine, line: &str) -> BTreeSet<String> {
+fn bound(machine: &FakeMachine, line: &str) -> BTreeSet<String> {
     with_plan(machine, line, |record| {
-        let address = |step: &vfio_bind_agent::plan::Step| {
-            record
-                .inventory
-                .get(step.function)
-                .unwrap()
-                .address
-                .to_string()
-        };
-        record.plan.bound().map(address).collect()
+        let bound = record.plan.bound();
+        bound.map(|step| address(record, step)).collect()
     })
 }
 
 /// The reasons for which a plan refuses what was asked for.
-fn refusals(machine: &Machine, line: &str) -> Vec<String> {
+fn refusals(machine: &FakeMachine, line: &str) -> Vec<String> {
     with_plan(machine, line, |record| {
-        let refusal = |step: &vfio_bind_agent::plan::Step| match step.decision {
+        let refusal = |step: &vfio_bind_agent::plan::decision::Step| match step.decision {
             Decision::Refuse(refusal) => {
                 let address = record.inventory.get(step.function).unwrap().address;
                 Some(format!("{address}: {refusal}"))
@@ -73,9 +72,9 @@ fn set(addresses: &[&str]) -> BTreeSet<String> {
 fn every_topology_is_read_whole() {
     for name in MACHINES {
         let cards = topology(name);
-        let machine = Machine::new(&cards);
+        let machine = FakeMachine::new(&cards);
         let mut inventory = Inventory::default();
-        scan::scan(&machine, &mut inventory).unwrap();
+        survey::scan(&machine, &mut inventory).unwrap();
         assert_eq!(inventory.len(), cards.len(), "{name}");
         for ((_, function), card) in inventory.iter().zip(&cards) {
             assert_eq!(function.address.to_string(), card.address, "{name}");
@@ -93,7 +92,7 @@ fn every_topology_is_read_whole() {
 
 #[test]
 fn one_of_two_identical_gpus() {
-    let machine = Machine::from_topology("two-identical-gpus-threadripper-x399");
+    let machine = FakeMachine::from_topology("two-identical-gpus-threadripper-x399");
     let first = set(&["0000:08:00.0", "0000:08:00.1"]);
     assert_eq!(bound(&machine, "vfio.bind=0000:08:00.0"), first);
     // The twin sits where the kernel made no groups: vfio-pci would leave it dead.
@@ -111,7 +110,7 @@ fn one_of_two_identical_gpus() {
 
 #[test]
 fn a_nic_in_the_group_of_the_chipset() {
-    let machine = Machine::from_topology("amd-ryzen-b550-desktop");
+    let machine = FakeMachine::from_topology("amd-ryzen-b550-desktop");
     let nic = topology("amd-ryzen-b550-desktop")
         .into_iter()
         .find(|card| card.class >> 8 == 0x0200)
@@ -133,7 +132,7 @@ fn a_nic_in_the_group_of_the_chipset() {
 
 #[test]
 fn a_disk_behind_vmd_in_a_domain_of_five_digits() {
-    let machine = Machine::from_topology("intel-vmd-laptop-tigerlake");
+    let machine = FakeMachine::from_topology("intel-vmd-laptop-tigerlake");
     let disk = "vfio.bind=10000:e1:00.0";
     // Taking the controller from its driver would take the disk away with it.
     assert_eq!(
@@ -154,7 +153,7 @@ fn a_disk_behind_vmd_in_a_domain_of_five_digits() {
 
 #[test]
 fn without_an_iommu_nothing_is_planned() {
-    let machine = Machine::from_topology("iommu-off-laptop-hybrid-vmd");
+    let machine = FakeMachine::from_topology("iommu-off-laptop-hybrid-vmd");
     assert_eq!(bound(&machine, "vfio.bind=*:*"), set(&[]));
     let refusals = refusals(&machine, "vfio_pci.ids=ffffffff:ffffffff");
     assert!(!refusals.is_empty());
@@ -186,7 +185,7 @@ fn a_machine_beyond_the_limit_is_told_of() {
             )
         })
         .collect();
-    let machine = Machine::new(&cards);
+    let machine = FakeMachine::new(&cards);
     let (beyond, exit) = with_plan(&machine, "vfio.bind=0000:00:00.0", |record| {
         (record.inventory.beyond_limit, record.exit())
     });
@@ -197,7 +196,7 @@ fn a_machine_beyond_the_limit_is_told_of() {
 fn what_belongs_to_the_machine_is_taken_where_it_is_named_and_never_swept_up() {
     // In one group with the audio controller, the SMBus and the SPI controller.
     const ISA: &str = "0000:00:1f.0";
-    let machine = Machine::from_topology("intel-z390-desktop-peg-group");
+    let machine = FakeMachine::from_topology("intel-z390-desktop-peg-group");
     for selector in [
         "class:06",
         "class:060100",

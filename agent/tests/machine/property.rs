@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::device_id::DeviceId;
-use vfio_bind_agent::function::{Function, Inventory};
-use vfio_bind_agent::plan::{Decision, Plan, plan};
-use vfio_bind_agent::policy::{GroupPolicy, Policy, Sources};
-use vfio_bind_agent::presence;
-use vfio_bind_agent::selector::{Selector, Source};
+use vfio_bind_agent::machine::inventory::{Function, Inventory};
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::pci::id::DeviceId;
+use vfio_bind_agent::plan::decision::{Decision, Plan};
+use vfio_bind_agent::plan::plan;
+use vfio_bind_agent::policy::selector::{Selector, Source};
+use vfio_bind_agent::policy::sources::Sources;
+use vfio_bind_agent::policy::{GroupPolicy, Policy, presence};
 
 /// Few values for each field, so that selectors hit and groups are shared.
 fn function() -> impl Strategy<Value = Function> {
@@ -60,6 +61,7 @@ fn inventory(functions: impl IntoIterator<Item = Function>) -> Box<Inventory> {
     functions
         .into_iter()
         .for_each(|function| inventory.add(function));
+    inventory.sort();
     inventory
 }
 
@@ -77,8 +79,9 @@ fn bound<'a>(inventory: &'a Inventory, plan: &Plan) -> Vec<&'a Function> {
 }
 
 fn steps(inventory: &Inventory, plan: &Plan) -> Vec<(Address, Decision)> {
-    let address =
-        |step: &vfio_bind_agent::plan::Step| inventory.get(step.function).unwrap().address;
+    let address = |step: &vfio_bind_agent::plan::decision::Step| {
+        inventory.get(step.function).unwrap().address
+    };
     plan.steps
         .iter()
         .map(|step| (address(step), step.decision))

@@ -1,6 +1,6 @@
 //! What is protected, a bridge as well, and what is behind one.
 
-use crate::support::{Card, Machine};
+use crate::support::{Card, FakeMachine};
 use crate::taken::{expect_untouched, take};
 
 const BRIDGE: &str = "0000:03:08.0";
@@ -26,15 +26,15 @@ pub fn cards() -> Vec<Card> {
     ]
 }
 
-pub fn machine_of(cards: &[Card]) -> Machine {
-    let machine = Machine::new(cards);
+pub fn machine_of(cards: &[Card]) -> FakeMachine {
+    let machine = FakeMachine::new(cards);
     for (address, port) in [(DISK, "1c.0"), (TWIN, "1d.0"), (OTHER, "1e.0")] {
         machine.put_behind(address, &format!("0000:00/0000:00:{port}"));
     }
     machine
 }
 
-pub fn machine() -> Machine {
+pub fn machine() -> FakeMachine {
     machine_of(&cards())
 }
 
@@ -90,7 +90,7 @@ fn behind_a_protected_bridge_means_at_any_depth_and_in_its_domain_alone() {
         ("vfio.bind=0000:03:00.0 vfio.protect=02:00.0", &[]),
         ("vfio.bind=00:1f.6 vfio.protect=00:02.0", &["0000:00:1f.6"]),
     ] {
-        let taken = take(&Machine::new(&cards), line);
+        let taken = take(&FakeMachine::new(&cards), line);
         assert_eq!(taken.bound, bound, "{line}");
     }
 }

@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use crate::plan::MACHINES;
+use crate::support::FakeMachine;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rustix::io::Errno;
-use vfio_bind_agent::host::Root;
-use vfio_bind_agent::plan::Decision;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::run;
-
-use crate::plan::MACHINES;
-use crate::support::Machine;
 
 /// What sysfs shows of a function.
 #[derive(Clone, Debug)]
@@ -33,13 +32,13 @@ impl Node {
         models.any(|model| self.id == format!("8086:{model}"))
     }
 
-    /// Host and ISA bridges, memory controllers, SMBus, IOMMUs.
+    /// Machine and ISA bridges, memory controllers, SMBus, IOMMUs.
     fn is_system(&self) -> bool {
         self.class >> 16 == 0x05 || matches!(self.class >> 8, 0x0600 | 0x0601 | 0x0c05 | 0x0806)
     }
 }
 
-fn nodes(machine: &Machine) -> BTreeMap<String, Node> {
+fn nodes(machine: &FakeMachine) -> BTreeMap<String, Node> {
     let entries = fs::read_dir(machine.path("sys/bus/pci/devices")).unwrap();
     let node = |entry: std::io::Result<fs::DirEntry>| {
         let path = entry.unwrap().path();
@@ -90,7 +89,7 @@ fn expected(nodes: &BTreeMap<String, Node>, address: &str) -> Result {
 /// What the plan comes to.
 fn planned(root: &dyn Root, line: &str) -> Result {
     let mut result = Result::new();
-    run::rehearse(root, line.as_bytes(), &mut |record| {
+    run::rehearse(root, line.as_bytes(), run::Extent::Whole, &mut |record| {
         for step in &record.plan.steps {
             let address = record.inventory.get(step.function).unwrap().address;
             let word = match step.decision {
@@ -109,7 +108,7 @@ fn planned(root: &dyn Root, line: &str) -> Result {
 fn each_function_as_the_only_selector() {
     let mut count = 0;
     for name in MACHINES {
-        let machine = Machine::from_topology(name);
+        let machine = FakeMachine::from_topology(name);
         let nodes = nodes(&machine);
         for address in nodes.keys() {
             let planned = planned(&machine, &format!("vfio.bind={address}"));
@@ -122,7 +121,7 @@ fn each_function_as_the_only_selector() {
 
 /// A root that lists in another order.
 struct Shuffled<'m> {
-    machine: &'m Machine,
+    machine: &'m FakeMachine,
     /// Where each entry goes among those before it.
     places: Vec<Index>,
 }
@@ -177,10 +176,10 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 thread_local! {
     /// Every machine, made once.
-    static REAL: Vec<(Machine, BTreeMap<String, Node>)> = MACHINES
+    static REAL: Vec<(FakeMachine, BTreeMap<String, Node>)> = MACHINES
         .iter()
         .map(|name| {
-            let machine = Machine::from_topology(name);
+            let machine = FakeMachine::from_topology(name);
             let nodes = nodes(&machine);
             (machine, nodes)
         })

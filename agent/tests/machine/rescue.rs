@@ -3,13 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::text::name;
-use vfio_bind_agent::{report, rescue, run};
-
 use crate::snapshots::leveled;
-use crate::support::{Card, Machine, Trouble, open};
+use crate::support::{Card, FakeMachine, Trouble, open};
+use serde_json::{Value, json};
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::record::report;
+use vfio_bind_agent::run;
+use vfio_bind_agent::run::release;
+use vfio_bind_agent::text::name;
 
 const DISK: &str = "0000:01:00.0";
 const USB: &str = "0000:02:00.0";
@@ -19,8 +20,8 @@ const GPU: &str = "0000:42:00.0";
 const ALL: &str = "vfio.bind=01:00.0,02:00.0,03:00.0,42:00.0";
 
 /// A machine whose agent has taken all of it, and written its report.
-fn taken(line: &str, trouble: Trouble) -> Machine {
-    let machine = Machine::new(&[
+fn taken(line: &str, trouble: Trouble) -> FakeMachine {
+    let machine = FakeMachine::new(&[
         Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 1),
         Card::new(USB, 0x1b36, 0x000d, 0x0c_0330, 2),
         Card::new(NIC, 0x8086, 0x10d3, 0x02_0000, 3),
@@ -52,10 +53,10 @@ fn taken(line: &str, trouble: Trouble) -> Machine {
 }
 
 /// What is given back on a machine that boots with `line`, and what is said.
-fn given(machine: &Machine, line: &str) -> (Vec<String>, String) {
+fn given(machine: &FakeMachine, line: &str) -> (Vec<String>, String) {
     let mut all = Vec::new();
     let said = leveled(|| {
-        rescue::give_back(machine, line.as_bytes(), &mut |address, driver| {
+        release::give_back(machine, line.as_bytes(), &mut |address, driver| {
             all.push(format!("{address} {driver}"));
         });
     });
@@ -150,7 +151,7 @@ fn the_record_says_it() {
     let mut expected = Vec::new();
     for (address, driver) in [(DISK, "nvme"), (USB, "")] {
         let function = Address::parse(address.as_bytes()).unwrap();
-        rescue::add(&tree, function, &name(driver.as_bytes())).unwrap();
+        release::add(&tree, function, &name(driver.as_bytes())).unwrap();
         expected.insert(0, format!("{address} {driver}"));
         let text = fs::read_to_string(&path).unwrap();
         let mut now: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));

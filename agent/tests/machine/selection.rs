@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::support::{Card, Machine, bound, problems, unmatched, write};
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::plan::Decision;
+use crate::support::{Card, FakeMachine, bound, problems, unmatched, write};
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::plan::refusal::Refusal;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
-use vfio_bind_agent::refusal::Refusal;
 use vfio_bind_agent::run;
 
 const NIC: &str = "0000:03:00.0";
@@ -16,8 +16,8 @@ const DISK: &str = "0000:05:00.0";
 
 /// A NIC with two functions and its twin, each behind a root port, and a disk in a group with an
 /// encoder that nobody needs.
-fn machine() -> Machine {
-    let machine = Machine::new(&[
+fn machine() -> FakeMachine {
+    let machine = FakeMachine::new(&[
         Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3),
         Card::new(SECOND, 0x8086, 0x1572, 0x02_0000, 4),
         Card::new(TWIN, 0x8086, 0x1572, 0x02_0000, 5),
@@ -44,7 +44,7 @@ fn config(serial: u64) -> Vec<u8> {
     bytes
 }
 
-fn write_config(machine: &Machine, address: &str, bytes: Vec<u8>) {
+fn write_config(machine: &FakeMachine, address: &str, bytes: Vec<u8>) {
     write(
         machine,
         &format!("sys/bus/pci/devices/{address}/config"),
@@ -60,7 +60,7 @@ struct Result {
     problems: Vec<String>,
 }
 
-fn run(machine: &Machine, line: &str) -> Result {
+fn run(machine: &FakeMachine, line: &str) -> Result {
     let mut result = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         let steps = || record.plan.steps.iter().zip(&record.outcomes.steps);
@@ -124,7 +124,7 @@ fn a_path_may_begin_at_any_bridge_of_the_way() {
         ("00:1c.0/00.0", false),
         ("00:1c.0/02:00.0/00.0", false),
     ] {
-        let machine = Machine::new(&[Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3)]);
+        let machine = FakeMachine::new(&[Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3)]);
         machine.put_behind(NIC, "0000:00/0000:00:1c.0/0000:02:00.0");
         let result = run(&machine, &format!("vfio.bind={path}"));
         assert_eq!(result.bound.len(), usize::from(found), "{path}");
@@ -285,8 +285,8 @@ fn an_id_behind_a_device_asks_whether_one_of_its_functions_has_it() {
 #[test]
 fn what_is_protected_keeps_its_whole_group() {
     let conf = "etc/vfio-bind/protected.conf";
-    let other: vfio_bind_agent::address::Address =
-        vfio_bind_agent::address::Address::parse(DISK.as_bytes()).unwrap();
+    let other: vfio_bind_agent::pci::address::Address =
+        vfio_bind_agent::pci::address::Address::parse(DISK.as_bytes()).unwrap();
     for line in [
         "vfio.bind=05:00.1",
         "vfio.bind=05:00.1 vfio.group=listed",
@@ -372,7 +372,7 @@ fn a_policy_that_cannot_be_read_may_hide_what_must_be_left_alone() {
 
 #[test]
 fn what_vfio_pci_had_before_by_its_ids_is_told_where_the_policy_leaves_it_alone() {
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 3).on("vfio-pci"),
         Card::new(TWIN, 0x8086, 0x1572, 0x02_0000, 5).on("vfio-pci"),
         Card::new(DISK, 0x144d, 0xa808, 0x01_0802, 6).on("vfio-pci"),

@@ -11,11 +11,12 @@ use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use crate::support::FakeMachine;
 use log::{Level, LevelFilter, Log, Metadata};
-use vfio_bind_agent::tree::Output;
-use vfio_bind_agent::{message, run, show, tell};
-
-use crate::support::Machine;
+use vfio_bind_agent::record::{lines, table};
+use vfio_bind_agent::run;
+use vfio_bind_agent::text::message;
+use vfio_bind_agent::text::output::Output;
 
 /// Machines, and what is asked of them.
 pub const REQUESTS: [(&str, &[&str]); 12] = [
@@ -141,19 +142,24 @@ pub fn messages(act: impl FnOnce()) -> String {
 }
 
 /// What `plan --cmdline LINE` prints.
-fn printed(machine: &Machine, line: &str) -> String {
+fn printed(machine: &FakeMachine, line: &str) -> String {
     let mut file: File = tempfile::tempfile().unwrap();
     let mut exit = 0;
     let messages = messages(|| {
-        exit = run::rehearse(machine, line.as_bytes(), &mut |record| {
-            let mut output = Output::new(file.as_fd());
-            if !record.inventory.is_empty() {
-                show::show(record, &mut output).unwrap();
-            }
-            output.finish().unwrap();
-            tell::tell_rest(record);
-            record.exit()
-        });
+        exit = run::rehearse(
+            machine,
+            line.as_bytes(),
+            run::Extent::Whole,
+            &mut |record| {
+                let mut output = Output::new(file.as_fd());
+                if !record.inventory.is_empty() {
+                    table::show(record, &mut output).unwrap();
+                }
+                output.finish().unwrap();
+                lines::tell_rest(record);
+                record.exit()
+            },
+        );
     });
     let mut text = String::new();
     file.rewind().unwrap();
@@ -173,7 +179,7 @@ fn plans_of_real_machines_read_as_reviewed() {
     let renew = std::env::var_os("VFIO_BIND_RENEW").is_some();
     let mut different = Vec::new();
     for (name, lines) in REQUESTS {
-        let machine = Machine::from_topology(name);
+        let machine = FakeMachine::from_topology(name);
         let mut text = String::new();
         for line in lines {
             let separator = if text.is_empty() { "" } else { "\n" };

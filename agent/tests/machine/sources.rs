@@ -1,9 +1,9 @@
 //! Every source that can hand IDs to vfio-pci: what it takes by them is what the plan takes, or nothing.
 
-use crate::support::{Card, Machine, Trouble, bound, problems, write};
+use crate::support::{Card, FakeMachine, Trouble, bound, problems, write};
 use rustix::io::Errno;
-use vfio_bind_agent::modprobe_conf::{FILE_LEN, ModprobeConf};
-use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::bind::outcome::Fate;
+use vfio_bind_agent::policy::modprobe_conf::{FILE_LEN, ModprobeConf};
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, State};
 use vfio_bind_agent::run;
 
@@ -17,8 +17,8 @@ const MODULES: &str = "conf/modules";
 
 /// Two cards with equal IDs and a disk, each in a group of its own, without native drivers yet. kmod
 /// would hand IDs to vfio-pci that take the cards.
-fn machine(files: &[(&str, &str)]) -> Machine {
-    let machine = Machine::new(&[
+fn machine(files: &[(&str, &str)]) -> FakeMachine {
+    let machine = FakeMachine::new(&[
         Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3),
         Card::new(GPU, 0x1234, 0x1111, 0x03_0000, 15),
         Card::new(TWIN, 0x1234, 0x1111, 0x03_0000, 16),
@@ -42,7 +42,7 @@ struct Ran {
     unasked: Vec<(String, Fate)>,
 }
 
-fn run(machine: &Machine, line: &str) -> Ran {
+fn run(machine: &FakeMachine, line: &str) -> Ran {
     let mut ran = None;
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
         ran = Some(Ran {
@@ -62,7 +62,7 @@ fn run(machine: &Machine, line: &str) -> Ran {
     ran.unwrap()
 }
 
-fn loads(machine: &Machine) -> Vec<String> {
+fn loads(machine: &FakeMachine) -> Vec<String> {
     let events = machine.take_events().into_iter();
     events
         .filter(|event| event.starts_with("modprobe"))
@@ -248,7 +248,7 @@ fn an_install_line_is_passed_over_and_one_that_forbids_is_not() {
 }
 
 /// A machine whose vfio-pci takes both cards although it is given an empty list.
-fn deaf(by_ids: &[&str]) -> Machine {
+fn deaf(by_ids: &[&str]) -> FakeMachine {
     let mut machine = machine(&[]);
     machine.trouble.deaf_to_options = true;
     machine.trouble.by_ids = by_ids.iter().map(|&address| address.to_owned()).collect();
@@ -312,8 +312,16 @@ fn what_cannot_go_back_or_must_not_is_told() {
 }
 
 #[test]
+fn so_does_what_nobody_had_looked_at() {
+    let machine = deaf(&[TWIN]);
+    let ran = run(&machine, "vfio.bind=01:00.0");
+    assert_eq!(ran.unasked, [(TWIN.to_owned(), Fate::Returned)]);
+    assert_eq!(machine.driver(TWIN), None);
+}
+
+#[test]
 fn what_a_vfio_driver_had_before_is_not_touched() {
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 3),
         Card::new(TWIN, 0x1234, 0x1111, 0x03_0000, 16).on("vfio-pci"),
     ]);
@@ -371,7 +379,7 @@ fn of_files_with_one_name_the_first_directory_counts_and_of_the_others_the_last_
 #[test]
 fn a_file_is_read_to_its_limit_and_beyond_it_that_is_told() {
     for (length, is_cut) in [(FILE_LEN - 1, false), (FILE_LEN, true)] {
-        let machine = Machine::new(&[]);
+        let machine = FakeMachine::new(&[]);
         let end = "\noptions vfio-pci ids=1:2";
         let text = format!("#{}{end}", "x".repeat(length - end.len() - 1));
         write(&machine, "etc/modprobe.d/a.conf", &text);
@@ -384,10 +392,7 @@ fn a_file_is_read_to_its_limit_and_beyond_it_that_is_told() {
 #[test]
 fn a_module_that_is_missing_is_not_asked_for_again_to_empty_its_list() {
     let (files, line) = OVERREACHES[0];
-    let machine = machine(files).with(Trouble {
-        no_module: true,
-        ..Trouble::default()
-    });
+    let machine = machine(files).with(Trouble::no_module());
     let (mut emptied, mut tried) = (None, 0);
     run::perform(&machine, line.as_bytes(), &|| 0, &mut |record| {
         emptied = record.outcomes.emptied;

@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
+use crate::one_gpu::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
+use crate::snapshots::messages;
+use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
-use vfio_bind_agent::outcome::Fate;
+use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::record::EXIT_NOT_BOUND;
 
-use crate::apply::{AUDIO, GPU, cards, drivers, native_cards, on, overrides, run};
-use crate::snapshots::messages;
-use crate::support::{Card, Machine, Trouble};
-
-fn stalling_cards() -> Machine {
-    let trouble = Trouble {
-        stuck: vec![GPU.to_owned()],
-        ..Trouble::default()
-    };
-    Machine::new(&native_cards()).with(trouble)
+fn stalling_cards() -> FakeMachine {
+    let trouble = Trouble::stuck(GPU);
+    FakeMachine::new(&native_cards()).with(trouble)
 }
 
 #[test]
@@ -85,7 +81,7 @@ fn a_second_run_does_not_hang_on_a_held_lock() {
 
 /// Pairs of functions on a native driver, each in a group of its own; those of the first groups are
 /// stuck.
-fn many_groups(groups: u8, stuck: u8) -> Machine {
+fn many_groups(groups: u8, stuck: u8) -> FakeMachine {
     let address = |bus: u8, function: u8| format!("0000:{bus:02x}:00.{function}");
     let both = |bus| [0, 1].map(|function| address(bus, function));
     let card = |bus: u8, address: &String| {
@@ -93,7 +89,7 @@ fn many_groups(groups: u8, stuck: u8) -> Machine {
     };
     let cards = (1..=groups).flat_map(|bus| both(bus).map(|address| card(bus, &address)));
     let cards: Vec<_> = cards.collect();
-    Machine::new(&cards).with(Trouble {
+    FakeMachine::new(&cards).with(Trouble {
         stuck: (1..=stuck).map(|bus| address(bus, 0)).collect(),
         time: Some(Duration::from_secs(60)),
         ..Trouble::default()
@@ -163,7 +159,7 @@ fn what_hangs_is_told_once() {
     for (machine, expected) in [
         (stalling_cards(), &[][..]),
         (
-            Machine::new(&cards()).with(refused),
+            FakeMachine::new(&cards()).with(refused),
             &[
                 "0000:42:00.0: its driver did not let go within 10 s and may never; keep that driver from \
                  loading",
@@ -189,10 +185,7 @@ fn what_a_call_answered_is_the_reason() {
             "write(driver/unbind): ENODEV",
         ),
     ] {
-        let machine = Machine::new(&native_cards()).with(Trouble {
-            writes: vec![(file.to_owned(), answer)],
-            ..Trouble::default()
-        });
+        let machine = FakeMachine::new(&native_cards()).with(Trouble::write_answers(file, answer));
         let result = run(&machine, "vfio.bind=42:00.0");
         let sibling = "0000:42:00.0 of the same IOMMU group could not be bound";
         assert_eq!(result.reasons, [reason, sibling], "{file}");
@@ -201,7 +194,7 @@ fn what_a_call_answered_is_the_reason() {
 
 #[test]
 fn what_hangs_on_the_way_back_is_waited_for_once() {
-    let machine = Machine::new(&cards()).with(Trouble {
+    let machine = FakeMachine::new(&cards()).with(Trouble {
         probe_refuses: vec![AUDIO.to_owned()],
         stuck: vec![GPU.to_owned()],
         ..Trouble::default()

@@ -1,10 +1,10 @@
 //! A run of the agent, by what it took and what it said.
 
-use log::Level;
-use vfio_bind_agent::{run, tell};
-
 use crate::snapshots::leveled;
-use crate::support::{Machine, bound};
+use crate::support::{FakeMachine, bound};
+use log::Level;
+use vfio_bind_agent::record::lines;
+use vfio_bind_agent::run;
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -25,12 +25,12 @@ impl Taken {
 }
 
 /// Runs the agent on a machine.
-pub fn take(machine: &Machine, line: &str) -> Taken {
+pub fn take(machine: &FakeMachine, line: &str) -> Taken {
     let mut taken = Taken::default();
     let said = leveled(|| {
         taken.exit = run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
             taken.bound = bound(record);
-            tell::tell(record, machine);
+            lines::tell(record, machine);
             record.exit()
         });
     });
@@ -48,7 +48,7 @@ pub fn take(machine: &Machine, line: &str) -> Taken {
 /// Asserts that a refused run wrote nothing; where vfio-pci has IDs of the kernel's own parameter, it is
 /// loaded without them, so that nobody loads it later with what was refused.
 #[track_caller]
-pub fn expect_untouched(machine: &Machine, line: &str) {
+pub fn expect_untouched(machine: &FakeMachine, line: &str) {
     let expected: &[&str] = match line.contains("vfio_pci.ids=") {
         true => &["modprobe vfio-pci ids="],
         false => &[],

@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use vfio_bind_agent::policy::PROTECTED;
-
-use crate::support::{Card, Machine, write};
+use crate::support::{Card, FakeMachine, write};
 use crate::taken::{expect_untouched, take};
+use vfio_bind_agent::machine::tree::PROTECTED;
 
 const DISK: &str = "0000:05:00.0";
 const TWIN: &str = "0000:06:00.0";
@@ -13,8 +12,8 @@ const SATA: &str = "0000:02:00.1";
 const NIC: &str = "0000:02:00.0";
 
 /// Two equal disks, and a NIC in the group of a disk controller.
-fn machine() -> Machine {
-    let machine = Machine::new(&[
+fn machine() -> FakeMachine {
+    let machine = FakeMachine::new(&[
         Card::new(NIC, 0x10ec, 0x8125, 0x02_0000, 2),
         Card::new(SATA, 0x1022, 0x43eb, 0x01_0601, 2).on("ahci"),
         Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 5).on("nvme"),
@@ -39,7 +38,7 @@ fn machine() -> Machine {
 }
 
 /// The same in an image without a list.
-fn without_list() -> Machine {
+fn without_list() -> FakeMachine {
     let machine = machine();
     fs::remove_file(machine.path(PROTECTED)).unwrap();
     machine
@@ -96,7 +95,7 @@ fn without_a_list_what_stores_is_taken_where_it_is_named_one_by_one() {
 #[test]
 fn what_vfio_pci_has_already_is_no_disk_to_boot_from() {
     let disk = Card::new(DISK, 0x1b36, 0x0010, 0x01_0802, 5).on("vfio-pci");
-    let machine = Machine::new(&[disk]).with_vfio_pci();
+    let machine = FakeMachine::new(&[disk]).with_vfio_pci();
     fs::remove_file(machine.path(PROTECTED)).unwrap();
     assert_eq!(take(&machine, "vfio_pci.ids=1b36:10").exit, 0);
 }

@@ -2,21 +2,21 @@
 
 use std::fs;
 
-use crate::support::{Card, Machine};
+use crate::support::{Card, FakeMachine};
 use crate::taken::take;
-use vfio_bind_agent::function::MAX_FUNCTIONS;
+use vfio_bind_agent::machine::inventory::MAX_FUNCTIONS;
 
 const NIC: &str = "0000:01:00.0";
 
 /// Puts a function into the kernel's own list of a group.
-fn enlist(machine: &Machine, group: u32, address: &str) {
+fn enlist(machine: &FakeMachine, group: u32, address: &str) {
     let list = format!("sys/kernel/iommu_groups/{group}/devices");
     crate::support::write(machine, &format!("{list}/{address}"), "");
 }
 
 #[test]
 fn a_member_that_could_not_be_read_is_told_as_that() {
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         Card::new(NIC, 0x8086, 0x1572, 0x02_0000, 9),
         Card::new("0000:01:00.1", 0x8086, 0x1572, 0x02_0000, 9),
     ]);
@@ -52,7 +52,7 @@ fn a_member_beyond_the_limit_is_told_as_that() {
     let cards: Vec<_> = (0..MAX_FUNCTIONS + 5)
         .map(|at| Card::new(&address(at), 0x8086, 0x1572, 0x02_0000, 9))
         .collect();
-    let machine = Machine::new(&cards);
+    let machine = FakeMachine::new(&cards);
     for card in &cards {
         enlist(&machine, 9, &card.address);
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Card, Machine, Trouble};
-use vfio_bind_agent::device_id::DeviceId;
+use crate::support::{Card, FakeMachine, Trouble};
+use vfio_bind_agent::machine::alias_index::Aliases;
+use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
 use vfio_bind_agent::run;
-use vfio_bind_agent::variant::Aliases;
 
 const NIC: &str = "0000:03:00.2";
 const GPU: &str = "0000:42:00.0";
@@ -104,7 +104,7 @@ const ALIASES: [(&str, &str); 7] = [
     ("virtio:d00000001v*", "virtio_net"),
 ];
 
-fn put(machine: &Machine, bytes: &[u8]) {
+fn put(machine: &FakeMachine, bytes: &[u8]) {
     let folder = machine.path("lib/modules/6.1.0-test");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("modules.alias.bin"), bytes).unwrap();
@@ -112,8 +112,8 @@ fn put(machine: &Machine, bytes: &[u8]) {
     fs::write(machine.path("proc/sys/kernel/osrelease"), "6.1.0-test\n").unwrap();
 }
 
-fn machine() -> Machine {
-    let machine = Machine::new(&[
+fn machine() -> FakeMachine {
+    let machine = FakeMachine::new(&[
         Card::new(NIC, 0x15b3, 0x101e, 0x02_0000, 3).on("mlx5_core"),
         Card::new(GPU, 0x1234, 0x1111, 0x03_0000, 15),
     ]);
@@ -167,7 +167,7 @@ fn an_index_that_is_cut_or_bent_is_told_and_never_trusted() {
     }
 }
 
-fn drive(machine: &Machine, line: &str) -> u8 {
+fn drive(machine: &FakeMachine, line: &str) -> u8 {
     run::perform(machine, line.as_bytes(), &|| 0, &mut |record| record.exit())
 }
 
@@ -202,10 +202,7 @@ fn a_name_forces_one_and_no_index_means_vfio_pci() {
 
 #[test]
 fn a_driver_that_cannot_be_loaded_gives_the_function_back() {
-    let machine = machine().with(Trouble {
-        no_module: true,
-        ..Trouble::default()
-    });
+    let machine = machine().with(Trouble::no_module());
     assert_eq!(drive(&machine, "vfio.bind=03:00.2,42:00.0"), EXIT_NOT_BOUND);
     assert_eq!(machine.driver(NIC).as_deref(), Some("mlx5_core"));
     assert_eq!(machine.driver_override(NIC), "");

@@ -1,6 +1,6 @@
 //! Intel VMD controllers, which an initramfs sees before vmd has them.
 
-use crate::support::{Card, Machine};
+use crate::support::{Card, FakeMachine};
 use crate::taken::take;
 
 #[test]
@@ -10,7 +10,7 @@ fn a_vmd_controller_is_known_by_its_id() {
     ] {
         // Class 08 as well, so that nothing but its ID speaks for it.
         for class in [0x01_0400, 0x08_8000] {
-            let machine = Machine::new(&[
+            let machine = FakeMachine::new(&[
                 Card::new("0000:00:0e.0", 0x8086, device, class, 9),
                 Card::new("0000:00:0f.0", 0x8086, 0x1572, 0x02_0000, 9),
             ]);
@@ -29,7 +29,7 @@ fn a_vmd_controller_is_known_by_its_id() {
         }
     }
     // The same number of another vendor is another device.
-    let machine = Machine::new(&[
+    let machine = FakeMachine::new(&[
         Card::new("0000:00:0e.0", 0x10de, 0x9a0b, 0x03_0000, 9),
         Card::new("0000:00:0f.0", 0x8086, 0x1572, 0x02_0000, 9),
     ]);

@@ -5,13 +5,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use vfio_bind_agent::policy::{FILE, PROTECTED};
-use vfio_bind_agent::report;
-
-use super::plan;
 use crate::known::{self, Known};
 use crate::storage::protected::Scope;
+use anyhow::{Context, Result, bail};
+use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};
+use vfio_bind_agent::record::report;
+
+use super::plan;
 
 /// How many runs of one boot have a record each.
 const MOST_RUNS: u32 = 1000;
@@ -71,7 +71,7 @@ fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
     };
     write(PROTECTED, known.protected.as_bytes())?;
     if let Some(policy) = &known.policy {
-        write(FILE, policy)?;
+        write(POLICY, policy)?;
     }
     Ok(directory)
 }

@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use vfio_bind_agent::record::{EXIT_DONE, EXIT_POLICY};
-
 use crate::known::read;
 use crate::policy_file::findings;
+use anyhow::{Context, Result};
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_POLICY};
 
 /// Prints a line for each problem of the policy file at `path`; gives the exit status: 2 where a part of it
 /// would have no effect. One that is not there has nothing wrong in it.

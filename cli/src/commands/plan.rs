@@ -6,18 +6,17 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use log::{LevelFilter, Log, Metadata, Record as Message};
-use vfio_bind_agent::cmdline::MAX_LEN;
-use vfio_bind_agent::host::Root;
-use vfio_bind_agent::plan::Step;
-use vfio_bind_agent::policy::FILE;
-use vfio_bind_agent::tree::Tree;
-use vfio_bind_agent::{run, show, tell};
-
 use crate::known::{self, Informed, Known};
 use crate::storage::protected::Scope;
 use crate::{in_use, notes, policy_file};
+use anyhow::{Context, Result};
+use log::{LevelFilter, Log, Metadata, Record as Message};
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::machine::tree::{POLICY, Tree};
+use vfio_bind_agent::plan::decision::Step;
+use vfio_bind_agent::record::{lines, table};
+use vfio_bind_agent::run;
+use vfio_bind_agent::text::cmdline::MAX_LEN;
 
 /// Prints the plan of the next boot for the kernel command line `line`, or for that of the system at
 /// `root`: a block for each IOMMU group, then what there is to say. Gives the agent's exit status.
@@ -63,11 +62,11 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
     }
     let mut written = Ok(());
     let informed = Informed { tree, known };
-    let exit = run::rehearse(&informed, line, &mut |record| {
+    let exit = run::rehearse(&informed, line, run::Extent::Whole, &mut |record| {
         let mut text = String::new();
         if !record.inventory.is_empty() {
             // A string takes everything.
-            let _ = show::show(record, &mut text);
+            let _ = table::show(record, &mut text);
         }
         let address = |step: &Step| record.inventory.get(step.function).map(|f| f.address);
         let taken: Vec<_> = record.plan.bound().filter_map(address).collect();
@@ -81,10 +80,10 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
         let file = known.policy.as_deref().unwrap_or_default();
         let mut findings = policy_file::findings(file);
         for finding in &findings {
-            let _ = writeln!(text, "{}", finding.told(FILE));
+            let _ = writeln!(text, "{}", finding.told(POLICY));
         }
         written = io::stdout().write_all(text.as_bytes());
-        tell::tell_rest_but(record, |problem| {
+        lines::tell_rest_but(record, |problem| {
             let problem = problem.to_string();
             let place = findings.iter().position(|finding| finding.text == problem);
             // Each only once: the command line may have the same mistake.

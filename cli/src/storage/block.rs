@@ -8,8 +8,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::host::attribute;
+use vfio_bind_agent::machine::sysfs::attribute;
+use vfio_bind_agent::pci::address::Address;
 
 use super::volume_group;
 

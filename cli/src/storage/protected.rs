@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use vfio_bind_agent::address::Address;
-use vfio_bind_agent::host::{Root, attribute};
-use vfio_bind_agent::pci_path;
-use vfio_bind_agent::tree::Tree;
+use vfio_bind_agent::machine::sysfs::attribute;
+use vfio_bind_agent::machine::tree::Tree;
+use vfio_bind_agent::machine::{Root, way};
+use vfio_bind_agent::pci::address::Address;
 
 use super::ask::Ask;
 use super::block::Sysfs;
@@ -146,7 +146,7 @@ pub fn find(root: &Path, ask: &dyn Ask, scope: Scope) -> Result<Protected> {
 
 fn line(tree: &Tree, function: Address, uses: &Uses) -> String {
     let mut buffer = [0; 1024];
-    let path = pci_path::of(tree, function, &mut buffer)
+    let path = way::of(tree, function, &mut buffer)
         .map_or_else(|| function.to_string(), |path| path.to_string());
     let id = |name| {
         let mut buffer = [0; 16];

@@ -3,7 +3,7 @@
 //! Not general readers: they take what names a device or a file, and what says that a boot does
 //! without it.
 
-use vfio_bind_agent::cmdline::parameters;
+use vfio_bind_agent::text::cmdline::parameters;
 
 use super::mounts::{is_needed, unescape};
 

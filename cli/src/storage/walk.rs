@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use vfio_bind_agent::address::Address;
+use vfio_bind_agent::pci::address::Address;
 
 use super::ask::{self, Ask};
 use super::block::{Base, Sysfs, entries, name};

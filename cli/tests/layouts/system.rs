@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use vfio_bind_agent::policy::{Policy, Sources};
+use vfio_bind_agent::policy::Policy;
+use vfio_bind_agent::policy::sources::Sources;
 use vfio_bind_cli::storage::ask::{Ask, File};
 use vfio_bind_cli::storage::protected::{Protected, Scope, find};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
 use qemu_tests::bench::Measured;
-use qemu_tests::protocol::{End, Orders, Record, Step};
+use qemu_tests::protocol::{End, Orders, Seen, Step};
 use qemu_tests::wire;
 
 use super::figures::{Figures, Row};
@@ -53,7 +53,7 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
     let kernel = rig.kernel(None, ARCHITECTURE)?;
     let machine = match guest.made_up() {
         true => machine::small(),
-        false => machine::sized(guest.functions()).machine,
+        false => machine::real(),
     };
     let mut programs = rig.image_programs(ARCHITECTURE)?;
     programs.kmod.extend(shell(rig)?);
@@ -72,7 +72,7 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
     files.push(SOFT);
     let orders = Orders {
         scenario: guest.name.to_owned(),
-        steps: steps(guest),
+        steps: steps(guest)?,
     };
     initrd::write_with_orders(&image, &base, &orders, &files, Some(""))?;
     let log = logs::folder()?.join(format!("{}.log", guest.name));
@@ -103,21 +103,21 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
     let records = wire::decode(&evidence.console).records;
     let release = ended(&records, evidence.exit, evidence.over_time).with_context(told)?;
     let measured = records.into_iter().filter_map(|record| match record {
-        Record::Measured(measured) => Some(measured),
+        Seen::Measured(measured) => Some(measured),
         _ => None,
     });
     let rows = rows(guest, &measured.collect::<Vec<_>>()).with_context(told)?;
     Ok(Outcome { rows, release, log })
 }
 
-fn steps(guest: &Guest) -> Vec<Step> {
+fn steps(guest: &Guest) -> Result<Vec<Step>> {
     let load = |module: &str| Step::Load(vec![module.to_owned()]);
     let mut steps = Vec::new();
     if !guest.made_up() {
         // It is what makes virtual functions.
         steps.push(load("nvme"));
     }
-    steps.push(Step::Bench(guest.preparation()));
+    steps.push(Step::Bench(guest.preparation()?));
     let (boots, rest): (Vec<_>, Vec<_>) =
         guest.pairs.iter().partition(|pair| pair.way == Way::Load);
     let works = |pairs: Vec<&super::plan::Pair>| {
@@ -131,24 +131,24 @@ fn steps(guest: &Guest) -> Vec<Step> {
         steps.push(load("vfio_pci"));
     }
     steps.extend(works(rest));
-    steps
+    Ok(steps)
 }
 
 /// The kernel of a guest that did all that it was asked.
-fn ended(records: &[Record], exit: Option<i32>, over_time: Option<u64>) -> Result<String> {
+fn ended(records: &[Seen], exit: Option<i32>, over_time: Option<u64>) -> Result<String> {
     if let Some(limit) = over_time {
         bail!("it was not done within {limit} s");
     }
     for record in records {
         match record {
-            Record::Verdict(verdict) if !verdict.broken.is_empty() => bail!("{}", verdict.broken),
-            Record::Loaded(loaded) if !loaded.error.is_empty() => bail!("{}", loaded.error),
+            Seen::Verdict(verdict) if !verdict.broken.is_empty() => bail!("{}", verdict.broken),
+            Seen::Loaded(loaded) if !loaded.error.is_empty() => bail!("{}", loaded.error),
             _ => {}
         }
     }
     let good = i32::from(End::Finished.status(ARCHITECTURE));
     ensure!(exit == Some(good), "QEMU ended with {exit:?}, not {good}");
-    let Some(Record::Booted(release)) = records.first() else {
+    let Some(Seen::Booted(release)) = records.first() else {
         bail!("it never said that it booted");
     };
     Ok(release.clone())

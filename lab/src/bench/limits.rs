@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 
 use super::figures::Row;
+use super::plan::Way;
 
 /// The part by which a number may get worse.
 const TOLERANCE: f64 = 0.2;
@@ -23,8 +24,12 @@ impl Limits {
     pub fn of(rows: &[Row]) -> Self {
         let numbers = |row: &Row| {
             let ratio = (row.ratio() * 1000.0).round() / 1000.0;
-            let calls = row.agent.calls as f64;
-            BTreeMap::from([(RATIO.to_owned(), ratio), (CALLS.to_owned(), calls)])
+            let mut numbers = BTreeMap::from([(CALLS.to_owned(), row.agent.calls as f64)]);
+            // Where it waits for others, its time is not that of its instructions.
+            if row.pair.way == Way::Plan {
+                numbers.insert(RATIO.to_owned(), ratio);
+            }
+            numbers
         };
         let all = rows.iter().map(|row| (row.pair.name(), numbers(row)));
         Self(all.collect())

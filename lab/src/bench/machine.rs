@@ -1,6 +1,7 @@
-//! The machines that are measured: an Intel IOMMU, a network card, and NVMe controllers with virtual
+//! The machines that are measured: an Intel IOMMU, a network card, and an NVMe controller with virtual
 //! functions, each of which has a group of its own.
 
+use anyhow::{Context, Result};
 use qemu_tests::architecture::Architecture;
 use qemu_tests::machine::Machine;
 
@@ -11,58 +12,8 @@ pub const CARD_PATH: &str = "0000:00:02.0/00.0";
 /// The most virtual functions that QEMU gives a controller (`NVME_MAX_VFS`, QEMU 7.2).
 const MOST: usize = 127;
 
-/// A root port, and an NVMe controller behind it that can have [`MOST`] virtual functions.
-macro_rules! controller {
-    ($number:literal, $slot:literal) => {
-        [
-            "-device",
-            concat!(
-                "pcie-root-port,id=port",
-                $number,
-                ",bus=pcie.0,addr=",
-                $slot,
-                ",chassis=1",
-                $number,
-                ",slot=1",
-                $number,
-                ",mem-reserve=32M,pref64-reserve=64M"
-            ),
-            "-device",
-            concat!("nvme-subsys,id=set", $number),
-            "-device",
-            concat!(
-                "nvme,serial=",
-                $number,
-                ",subsys=set",
-                $number,
-                ",bus=port",
-                $number,
-                ",sriov_max_vfs=127,sriov_vq_flexible=254,sriov_vi_flexible=127,",
-                "max_ioqpairs=256,msix_qsize=129"
-            ),
-        ]
-    };
-}
-
-const CONTROLLERS: [[&str; 6]; 8] = [
-    controller!("0", "03.0"),
-    controller!("1", "04.0"),
-    controller!("2", "05.0"),
-    controller!("3", "06.0"),
-    controller!("4", "07.0"),
-    controller!("5", "08.0"),
-    controller!("6", "09.0"),
-    controller!("7", "0a.0"),
-];
-
-/// A machine and how many virtual functions of which controllers make it as large as it is to be.
-#[derive(Clone, Debug)]
-pub struct Sized {
-    /// The machine.
-    pub machine: Machine,
-    /// Controllers, and functions of each.
-    pub virtual_functions: Vec<(String, usize)>,
-}
+/// The controller.
+const CONTROLLER: &str = "0000:02:00.0";
 
 /// A machine whose clock counts instructions.
 fn counting(memory: &'static str) -> Machine {
@@ -99,29 +50,41 @@ fn counting(memory: &'static str) -> Machine {
     }
 }
 
-/// The host bridge, the three functions of the ICH9, the card's port and the card.
-const OTHERS: usize = 6;
+/// The host bridge, the three functions of the ICH9, the card's port and the card, the controller and its
+/// port.
+const OTHERS: usize = 8;
 
-/// A machine of exactly this many functions.
+/// The machine that is real to its guest: with a controller that can have [`MOST`] virtual functions.
 #[must_use]
-pub fn sized(functions: usize) -> Sized {
+pub fn real() -> Machine {
     let mut machine = counting("1G");
-    let mut left = functions.saturating_sub(OTHERS);
-    let mut virtual_functions = Vec::new();
-    for (number, arguments) in CONTROLLERS.iter().enumerate() {
-        // The port and the controller itself.
-        if left <= 2 {
-            break;
-        }
-        machine.arguments.extend(arguments);
-        let these = (left - 2).min(MOST);
-        left -= 2 + these;
-        virtual_functions.push((format!("0000:{:02x}:00.0", number + 2), these));
-    }
-    Sized {
-        machine,
-        virtual_functions,
-    }
+    machine.arguments.extend([
+        "-device",
+        "pcie-root-port,id=port,bus=pcie.0,addr=03.0,chassis=2,slot=2,mem-reserve=32M,pref64-reserve=64M",
+        "-device",
+        "nvme-subsys,id=set",
+        "-device",
+        "nvme,serial=0,subsys=set,bus=port,sriov_max_vfs=127,sriov_vq_flexible=254,\
+         sriov_vi_flexible=127,max_ioqpairs=256,msix_qsize=129",
+    ]);
+    machine
+}
+
+/// The controller, and how many virtual functions make a machine of this many functions.
+///
+/// # Errors
+/// Where it cannot have as many.
+pub fn virtual_functions(functions: usize) -> Result<(String, usize)> {
+    let number = functions
+        .checked_sub(OTHERS)
+        .filter(|number| *number <= MOST);
+    let number = number.with_context(|| {
+        format!(
+            "{functions} functions: between {OTHERS} and {} can be had",
+            OTHERS + MOST
+        )
+    })?;
+    Ok((CONTROLLER.to_owned(), number))
 }
 
 /// The machine on which a tree is made up.
@@ -143,22 +106,9 @@ mod tests {
 
     #[test]
     fn a_machine_has_as_many_functions_as_are_wanted() {
-        for (functions, controllers) in [(64, 1), (1024, 8)] {
-            let sized = sized(functions);
-            let made: usize = sized
-                .virtual_functions
-                .iter()
-                .map(|(_, number)| number + 2)
-                .sum();
-            assert_eq!(made + OTHERS, functions);
-            assert_eq!(sized.virtual_functions.len(), controllers, "{functions}");
-            assert!(
-                sized
-                    .virtual_functions
-                    .iter()
-                    .all(|(_, number)| *number <= MOST)
-            );
-        }
+        let number = |functions| virtual_functions(functions).map(|(_, number)| number).ok();
+        assert_eq!([8, 64, 135].map(number), [Some(0), Some(56), Some(127)]);
+        assert_eq!([7, 136, 1024].map(number), [None; 3]);
         let first = first_virtual_functions(9);
         assert_eq!((&*first[0], &*first[7]), ("0000:02:00.1", "0000:02:01.0"));
     }

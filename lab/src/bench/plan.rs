@@ -1,5 +1,6 @@
 //! What is measured: the agent beside what people write today, in guests of several sizes.
 
+use anyhow::Result;
 use qemu_tests::bench::{DOMAIN, Order, SHELL, TREE, Work};
 
 use super::machine::{self, CARD, CARD_PATH};
@@ -178,12 +179,17 @@ impl Guest {
     }
 
     /// What it does before anything is measured.
-    #[must_use]
-    pub fn preparation(&self) -> Work {
-        match self.made_up() {
+    ///
+    /// # Errors
+    /// Where its machine cannot have as many functions.
+    pub fn preparation(&self) -> Result<Work> {
+        Ok(match self.made_up() {
             true => Work::Tree(self.functions()),
-            false => Work::VirtualFunctions(machine::sized(self.functions()).virtual_functions),
-        }
+            false => {
+                let (controller, number) = machine::virtual_functions(self.functions())?;
+                Work::VirtualFunctions(controller, number)
+            }
+        })
     }
 }
 

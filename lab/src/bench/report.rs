@@ -169,8 +169,8 @@ const WAYS: [(Way, &str); 3] = [
         "## Bound\n\n\
          A network card without a driver, alone in its group, is given to vfio-pci, which is loaded. The agent runs\n\
          as a hook runs it; the other is a loop of writes of `driver_override` and `drivers_probe`. By path there\n\
-         is nothing that people write: beside it is the hook by address. The machine is real to the guest: NVMe\n\
-         controllers with virtual functions behind an Intel IOMMU.",
+         is nothing that people write: beside it is the hook by address. The machine is real to the guest: an NVMe\n\
+         controller with virtual functions behind an Intel IOMMU.",
     ),
     (
         Way::Plan,

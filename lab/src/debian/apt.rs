@@ -7,9 +7,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::archives::{Archives, INDEX_TARGETS};
-use super::fault::{Fault, faults};
 use crate::cache::Cache;
 use crate::command;
+use crate::fault::{Fault, faults};
 use crate::lack::Unavailable;
 use crate::logs;
 use crate::tools::APT_GET;

@@ -12,12 +12,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use qemu_tests::architecture::Architecture;
 
-use super::Release;
 use super::apt::{Apt, Failure};
 use super::archives::Source;
-use super::fault::Kind;
+use crate::fault::Kind;
 use crate::lack::Unavailable;
 use crate::progress::say;
+
+/// A release and what of it is wanted, as `bookworm` or `bookworm-backports`: the latter with the
+/// former, for it is of no use alone.
+pub type Release = &'static str;
 
 /// How long lists serve without asking for newer ones. An archive changes four times a day.
 const FRESH: Duration = Duration::from_secs(3600);

@@ -10,7 +10,6 @@
 
 mod apt;
 mod archives;
-mod fault;
 mod lists;
 mod packages;
 
@@ -25,12 +24,7 @@ use crate::lack::{Memo, Unavailable};
 use crate::progress::say;
 use apt::Apt;
 pub use archives::Archives;
-pub use fault::faults;
-pub use lists::Lists;
-
-/// A release and what of it is wanted, as `bookworm` or `bookworm-backports`: the latter with the
-/// former, for it is of no use alone.
-pub type Release = &'static str;
+pub use lists::{Lists, Release};
 
 /// Debian's archive, as this machine reaches it.
 #[derive(Debug)]

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
+use qemu_tests::boot_case::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
 
-use super::ARCHITECTURE;
 use super::mkosi;
 use super::repack::{self, Instead};
-use super::root;
 use super::tool::{IMAGE, Tool};
 use crate::appended;
 use crate::command;
@@ -20,6 +18,7 @@ use crate::lack::Memo;
 use crate::progress::say;
 use crate::rig::Rig;
 use crate::supply::{AGENT, COMMAND, Executables, Program};
+use crate::system::{self, ARCHITECTURE};
 
 /// Where an image has the functions that its builder's system needs to boot.
 pub(super) const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
@@ -150,7 +149,10 @@ impl<'a> Builds<'a> {
         link_tree(&self.rig.system(Tool::HOOKS.recipe())?, &root)?;
         self.install(&root)?;
         files::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
-        command::output(&mut root::command(&root, &["bash", "/tmp/documented.sh"])?)?;
+        command::output(&mut system::command(
+            &root,
+            &["bash", "/tmp/documented.sh"],
+        )?)?;
         fs::remove_dir_all(&root).with_context(|| format!("remove({})", root.display()))
     }
 
@@ -218,7 +220,7 @@ impl<'a> Builds<'a> {
             .into_iter()
             .chain(words.iter().map(String::as_str));
         let words: Vec<_> = words.collect();
-        let said = command::output(&mut root::command(&root, &words)?);
+        let said = command::output(&mut system::command(&root, &words)?);
         let time = started.elapsed();
         let said = said.with_context(|| format!("{} builds no image", tool.name()))?;
         say(format_args!(

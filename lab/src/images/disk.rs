@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use qemu_tests::protocol::{ORDERS_PATH, Orders};
 use qemu_tests::rerun;
 
-use super::ARCHITECTURE;
 use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice, LINKS};
 use crate::rig::Rig;
 use crate::supply::{AGENT, COMMAND, Program};
+use crate::system::ARCHITECTURE;
 use crate::tools::MKE2FS;
 use crate::userland::Files;
 

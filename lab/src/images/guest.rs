@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use qemu_tests::protocol::{ORDERS_PATH, Orders};
 use qemu_tests::storage::EMERGENCY;
 
-use super::ARCHITECTURE;
 use crate::files;
 use crate::rig::Rig;
 use crate::supply::Program;
+use crate::system::ARCHITECTURE;
 
 /// What carries them out once udev has tried every driver (no target waits for that), and what ends the machine where it does not come up.
 const UNITS: [(&str, &str); 2] = [

@@ -10,10 +10,10 @@ use qemu_tests::installed::{self, Boot, Loader, NEXT, SOURCE};
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
 
+use super::disk;
 use super::guest::{self, MACHINE_ID};
-use super::root::{self, Recipe};
+use super::systems;
 use super::tool::Tool;
-use super::{ARCHITECTURE, disk};
 use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
@@ -24,7 +24,7 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::{Executables, Program};
-use crate::table;
+use crate::system::{self, ARCHITECTURE, Recipe};
 use crate::tools::{MCOPY, MKFS_FAT, MMD, SFDISK};
 use crate::vm;
 
@@ -77,37 +77,28 @@ fn recipe() -> Recipe {
 /// A task for each of `loaders`.
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>, loaders: &[Loader]) -> Vec<Task<'a>> {
-    let task = |loader: &Loader| {
-        let loader = *loader;
-        let mut wants = rig.machine_parts(Some(KERNEL), ARCHITECTURE);
-        wants.extend([
-            Part::Firmware(ARCHITECTURE),
-            Part::ImageTools,
-            Part::DiskTools,
-            Part::System(recipe()),
-        ]);
-        Task {
-            name: loader.name().to_owned(),
-            is_boot: true,
-            is_cargo: false,
-            wants,
-            run: Box::new(move || boots(rig, loader)),
-        }
-    };
-    loaders.iter().map(task).collect()
+    let mut wants = rig.machine_parts(Some(KERNEL), ARCHITECTURE);
+    wants.extend([
+        Part::Firmware(ARCHITECTURE),
+        Part::ImageTools,
+        Part::DiskTools,
+        Part::System(recipe()),
+    ]);
+    systems::tasks(rig, loaders, &wants, Loader::name, boots)
 }
 
 /// The loaders among `names`, and the other names.
 #[must_use]
 pub fn choose(names: &[String]) -> (Vec<Loader>, Vec<String>) {
-    super::chosen(names, &Loader::ALL, Loader::name)
+    systems::chosen(names, &Loader::ALL, Loader::name)
 }
 
 /// Every system and what it proves, as a table.
 #[must_use]
 pub fn list() -> String {
-    let row = |loader: Loader| [loader.name(), loader.proves()].map(str::to_owned).to_vec();
-    table::render(&["System on a disk", "Proves that"], &Loader::ALL.map(row))
+    systems::list("System on a disk", &Loader::ALL, |one| {
+        [one.name(), one.proves()]
+    })
 }
 
 /// Boots a system three times.
@@ -185,7 +176,7 @@ impl System<'_> {
         fs::create_dir_all(&mount).with_context(|| format!("mkdir({})", mount.display()))?;
         let image = format!("/boot/initrd.img-{release}");
         let build = ["mkinitramfs", "-o", &image, release];
-        command::output(&mut root::command(root, &build)?).context("the first image")?;
+        command::output(&mut system::command(root, &build)?).context("the first image")?;
         if self.loader == Loader::Grub {
             let words = self.words();
             self.write(

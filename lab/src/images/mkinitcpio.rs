@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{FORCED, ROOT};
+use qemu_tests::boot_case::{FORCED, ROOT};
 
 use crate::files::{self, link, link_tree};
 

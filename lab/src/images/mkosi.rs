@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use qemu_tests::image::{FORCED, PROTECTED, ROOT};
+use qemu_tests::boot_case::{FORCED, PROTECTED, ROOT};
 
-use super::root::POOL;
 use crate::files;
+use crate::system::POOL;
 
 /// What mkosi-initrd installs into an image of Debian, by its own configuration.
 pub const PACKAGES: [&str; 21] = [

@@ -7,8 +7,8 @@ pub mod installed;
 mod mkinitcpio;
 mod mkosi;
 mod repack;
-mod root;
 pub mod storage;
+mod systems;
 mod told;
 mod tool;
 
@@ -17,11 +17,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use qemu_tests::architecture::Architecture;
-use qemu_tests::image::Case;
+use qemu_tests::boot_case::Case;
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
-use qemu_tests::protocol::Record;
+use qemu_tests::protocol::Seen;
 use qemu_tests::report::Report;
 use qemu_tests::wire;
 
@@ -32,11 +31,10 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::Program;
-use crate::tools::{self, LZ4, MCOPY, MKE2FS, MKFS_FAT, MMD, SFDISK, TAR, UNSHARE, XZ, ZSTD};
+use crate::system::ARCHITECTURE;
 use crate::unpacked;
 use crate::vm::Boot;
 pub use build::Builds;
-pub use root::Recipe;
 use tool::Tool;
 pub use tool::{Dracut, Framework, InitramfsTools};
 
@@ -45,15 +43,6 @@ pub use tool::{Dracut, Framework, InitramfsTools};
 /// that builds it has an ext4 of its own, fails on a disk that is read-only.
 const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergency=reboot \
                           rd.skipfsck fsck.mode=skip";
-
-/// What the systems with the tools are of, and so the machines that boot their images.
-const ARCHITECTURE: Architecture = Architecture::X86_64;
-
-/// The programs of this machine that lay out a disk for firmware.
-pub const DISK_TOOLS: [tools::Tool; 4] = [SFDISK, MKFS_FAT, MMD, MCOPY];
-
-/// The programs of this machine that builds of images need.
-pub const TOOLS: [tools::Tool; 6] = [MKE2FS, TAR, UNSHARE, LZ4, ZSTD, XZ];
 
 /// Which images to boot.
 #[derive(Clone, Debug, Default)]
@@ -242,23 +231,11 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
     Ok(row)
 }
 
-/// Those of `all` that are named, and the other names.
-fn chosen<T: Copy>(
-    names: &[String],
-    all: &[T],
-    name_of: fn(T) -> &'static str,
-) -> (Vec<T>, Vec<String>) {
-    let find = |name: &String| all.iter().copied().find(|one| name_of(*one) == name);
-    let others = names.iter().filter(|name| find(name).is_none());
-    let others = others.cloned().collect();
-    (names.iter().filter_map(find).collect(), others)
-}
-
 /// How long the agent took, in milliseconds, by its own record.
 fn agent_time(console: &str) -> Option<f64> {
     let records = wire::decode(console).records;
     let text = records.into_iter().find_map(|record| match record {
-        Record::Inherited(inherited) => inherited.report,
+        Seen::Inherited(inherited) => inherited.report,
         _ => None,
     });
     let report = Report::parse(&text?).ok()?;

@@ -12,9 +12,9 @@ use qemu_tests::storage::{self, Boot, Stack};
 
 use super::build::{PROTECTED_PLACE, stand_in};
 use super::repack::{self, Instead};
-use super::root::{self, Recipe};
+use super::systems;
 use super::tool::{IMAGE, Tool};
-use super::{ARCHITECTURE, disk, guest};
+use super::{disk, guest};
 use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
@@ -24,7 +24,7 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::{COMMAND, Executables, Program};
-use crate::table;
+use crate::system::{self, ARCHITECTURE, Recipe};
 use crate::vm;
 
 /// The modules of the system; ext4 asks for crc32c by an alias.
@@ -62,36 +62,24 @@ fn recipe() -> Recipe {
 /// A task for each of `stacks`.
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>, stacks: &[Stack]) -> Vec<Task<'a>> {
-    let task = |stack: &Stack| {
-        let stack = *stack;
-        let mut wants = rig.machine_parts(None, ARCHITECTURE);
-        wants.extend([Part::ImageTools, Part::System(recipe())]);
-        Task {
-            name: stack.name().to_owned(),
-            is_boot: true,
-            is_cargo: false,
-            wants,
-            run: Box::new(move || boots(rig, stack)),
-        }
-    };
-    stacks.iter().map(task).collect()
+    let mut wants = rig.machine_parts(None, ARCHITECTURE);
+    wants.extend([Part::ImageTools, Part::System(recipe())]);
+    systems::tasks(rig, stacks, &wants, Stack::name, boots)
 }
 
 /// The stacks among `names`, and the other names. Where there are no names, no stack is meant but by
 /// a whole run.
 #[must_use]
 pub fn choose(names: &[String]) -> (Vec<Stack>, Vec<String>) {
-    super::chosen(names, &Stack::ALL, Stack::name)
+    systems::chosen(names, &Stack::ALL, Stack::name)
 }
 
 /// Every stack and what it proves, as a table.
 #[must_use]
 pub fn list() -> String {
-    let row = |stack: Stack| [stack.name(), stack.proves()].map(str::to_owned).to_vec();
-    table::render(
-        &["System on two disks", "Proves that"],
-        &Stack::ALL.map(row),
-    )
+    systems::list("System on two disks", &Stack::ALL, |one| {
+        [one.name(), one.proves()]
+    })
 }
 
 /// Boots a system three times.
@@ -225,7 +213,7 @@ set -ex
         let kernel = self.rig.kernel(None, ARCHITECTURE)?;
         let words = TOOL.command(&kernel.release);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        command::output(&mut root::command(&self.root, &words)?)
+        command::output(&mut system::command(&self.root, &words)?)
             .with_context(|| format!("no image for {}", self.stack.name()))?;
         let path = self.folder.join(format!("{name}.img"));
         fs::rename(self.root.join(IMAGE), &path)

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{MODPROBE, POLICY, PROTECTED};
+use qemu_tests::boot_case::{MODPROBE, POLICY, PROTECTED};
 
 use super::build::Builds;
 use super::repack;
-use super::root;
 use super::tool::{Dracut, IMAGE, InitramfsTools, Tool};
 use crate::command;
 use crate::files;
 use crate::supply::AGENT;
+use crate::system;
 
 /// What is gone, and the words that a build without it ends with: what is missing, and what to do.
 type Gone = (&'static str, [&'static str; 2]);
@@ -132,7 +132,7 @@ fn build(builds: &Builds<'_>, tool: &Tool, root: &Path, word: &str) -> Result<St
             one
         });
     }
-    command::output(&mut root::command(root, &all)?)
+    command::output(&mut system::command(root, &all)?)
 }
 
 fn remove(root: &Path) -> Result<()> {

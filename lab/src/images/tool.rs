@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::image::{Case, FORCED, NIC_DRIVER, ROOT};
+use qemu_tests::boot_case::{Case, FORCED, NIC_DRIVER, ROOT};
 
-use super::root::Recipe;
 use crate::files;
+use crate::system::Recipe;
 
 /// A way into a boot, as on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

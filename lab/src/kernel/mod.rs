@@ -3,19 +3,18 @@
 mod built;
 mod bzimage;
 pub mod modules;
+mod named;
 mod packaged;
 pub mod test_module;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use qemu_tests::architecture::Architecture;
-use qemu_tests::scenario::BUILT_IN;
 
-use crate::debian::{Debian, Release};
+use crate::debian::Release;
 pub use packaged::DEFAULT;
-use packaged::PACKAGED;
 
 /// A kernel and its modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,57 +34,6 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel called `name`: a version that Debian packages, [`BUILT_IN`], or a path that comes
-    /// with the folder of its modules.
-    ///
-    /// # Errors
-    /// Where there is no such kernel or it cannot be had.
-    pub fn get(
-        name: &str,
-        modules: Option<&Path>,
-        architecture: Architecture,
-        debian: &Debian,
-    ) -> Result<Self> {
-        if let Some(modules) = modules {
-            return Self::own(Path::new(name), modules, architecture);
-        }
-        if let Some(packaged) = PACKAGED.iter().find(|packaged| packaged.version == name) {
-            return packaged.get(architecture, debian);
-        }
-        ensure!(name == BUILT_IN, "no kernel `{name}`");
-        built::get(debian)
-    }
-
-    /// Whether there is a kernel called so, before anything is got for it.
-    ///
-    /// # Errors
-    /// Where there is none; the message has those that there are.
-    pub fn check_name(name: &str, modules: Option<&Path>) -> Result<()> {
-        if let Some(modules) = modules {
-            return Self::own(Path::new(name), modules, Architecture::default()).map(drop);
-        }
-        let versions: Vec<_> = PACKAGED.iter().map(|packaged| packaged.version).collect();
-        if name == BUILT_IN || versions.contains(&name) {
-            return Ok(());
-        }
-        ensure!(
-            Path::new(name).exists(),
-            "no kernel `{name}`: neither a file, nor `{BUILT_IN}`, nor one of the packaged versions ({})",
-            versions.join(", ")
-        );
-        bail!("--kernel {name} needs --modules DIR, the folder with its modules.dep")
-    }
-
-    /// The packaged kernel called `name` as the archive has it now, whatever is in the cache.
-    ///
-    /// # Errors
-    /// Where none is packaged under that name, or it cannot be had.
-    pub fn current(name: &str, architecture: Architecture, debian: &Debian) -> Result<Self> {
-        let packaged = PACKAGED.iter().find(|packaged| packaged.version == name);
-        let packaged = packaged.with_context(|| format!("`{name}` is no packaged kernel"))?;
-        packaged.current(architecture, debian)
-    }
-
     /// A kernel of the user's own.
     fn own(image: &Path, modules: &Path, architecture: Architecture) -> Result<Self> {
         ensure!(

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use lab::debian::Debian;
-use lab::images::Recipe;
 use lab::lack::{Memo, Trouble, Unavailable};
 use lab::part::Part;
 use lab::row::{self, Row, Rules};
 use lab::schedule::{self, Stock, Task};
+use lab::system::Recipe;
 use qemu_tests::architecture::Architecture;
 
 use repository::{Fault, Repository};

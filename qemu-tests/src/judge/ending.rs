@@ -1,6 +1,7 @@
 //! Whether the machine ended as one does that has carried out its orders.
 
-use super::{Evidence, Failures, Records};
+use super::evidence::{Evidence, Records};
+use super::failures::Failures;
 use crate::architecture::Architecture;
 use crate::protocol::End;
 use crate::wire::WireError;

@@ -1,6 +1,7 @@
 //! Whether the agent, as the first process, has said what it must and left nothing running.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::scenario::Scenario;
 
 pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failures) {

@@ -1,6 +1,7 @@
 //! Whether kernel and agent understand `vfio_pci.ids=` alike.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::Function;
 use crate::scenario::{BEFORE, Scenario};
 

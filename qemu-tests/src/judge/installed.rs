@@ -1,10 +1,11 @@
 //! Whether a system on a disk of its own was as before, bound what it was asked for, and is as before again.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::name;
 use crate::installed::{Boot, PROTECTED, TAKEN, machine};
 use crate::protocol::{Ending, Inherited};
-use crate::report::{Outcome, Report};
+use crate::report::{Fate, Report};
 use crate::scenario::NATIVES;
 
 /// The driver of what was taken.
@@ -71,7 +72,7 @@ fn check_record(inherited: &Inherited, failures: &mut Failures) {
         let function = report.function(address);
         let actual = function.map_or_else(|| "no entry".to_owned(), |f| f.outcome.to_string());
         let what = format_args!("the record of {address}");
-        failures.equal(what, Outcome::Bound.to_string(), actual);
+        failures.equal(what, Fate::Bound.to_string(), actual);
         let before = function.map_or("no entry", |function| name(&function.driver_before));
         let what = format_args!("the driver of {address} before the agent");
         failures.equal(what, "none", before);

@@ -1,6 +1,7 @@
 //! Whether the firmware's framebuffer is where it belongs.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::machine::GPU;
 use crate::protocol::Memory;
 use crate::scenario::Scenario;

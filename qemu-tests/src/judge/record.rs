@@ -1,14 +1,20 @@
 //! Whether the agent's record says what the scenario demands, and what is true.
 
-use super::run::{Around, RunFailures};
-use super::{Records, list};
-use crate::function::{self, name};
+use super::evidence::Records;
+use super::failures::{RunFailures, list};
+use crate::function::{self, Snapshot, name};
 use crate::protocol::AgentRun;
 use crate::report::{Function, Report};
 use crate::scenario::{Run, Scenario};
 
 /// The version of the record's schema that these tests know.
 const SCHEMA: u32 = 1;
+
+/// Every function just before and just after a run.
+pub(super) struct Around<'a> {
+    pub(super) before: &'a Snapshot,
+    pub(super) after: &'a Snapshot,
+}
 
 pub(super) fn judge(
     scenario: &Scenario,

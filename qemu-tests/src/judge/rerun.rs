@@ -1,7 +1,7 @@
 //! Whether runs in the real root left alone what is in use, and the record of the boot.
 
-use super::run::RunFailures;
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, RunFailures, list};
 use crate::function::Snapshot;
 use crate::protocol::{Ending, Inherited, Ran};
 use crate::report::Report;
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn record(rerun: &Rerun) -> String {
-        let function = |(address, outcome): &(&str, crate::report::Outcome)| {
+        let function = |(address, outcome): &(&str, crate::report::Fate)| {
             format!(
                 r#"{{"address":"{address}","vendor":"","device":"","subvendor":"","subdevice":"",
                     "class":"","outcome":"{outcome}"}}"#

@@ -1,49 +1,14 @@
 //! Whether a run of the agent did and said what it must.
 
-use std::fmt;
-
-use super::{Failures, Records, list, record};
-use crate::function::Snapshot;
+use super::evidence::Records;
+use super::failures::{Failures, RunFailures, list};
+use super::record::{self, Around};
 use crate::protocol::{AgentRun, Ending};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{BEFORE, Run, Scenario};
 
 /// A log line that is longer is cut by the kernel on some versions.
 const LOG_LINE_LIMIT: usize = 900;
-
-/// The failures of one run.
-pub(super) struct RunFailures<'a> {
-    pub(super) label: &'a str,
-    pub(super) all: &'a mut Failures,
-}
-
-impl RunFailures<'_> {
-    pub(super) fn add(
-        &mut self,
-        what: impl fmt::Display,
-        expected: impl fmt::Display,
-        actual: impl fmt::Display,
-    ) {
-        self.all
-            .add(format_args!("{}: {what}", self.label), expected, actual);
-    }
-
-    pub(super) fn equal<T: PartialEq + fmt::Display>(
-        &mut self,
-        what: impl fmt::Display,
-        expected: T,
-        actual: T,
-    ) {
-        self.all
-            .equal(format_args!("{}: {what}", self.label), expected, actual);
-    }
-}
-
-/// Every function just before and just after a run.
-pub(super) struct Around<'a> {
-    pub(super) before: &'a Snapshot,
-    pub(super) after: &'a Snapshot,
-}
 
 pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut Failures) {
     let mut failures = RunFailures {
@@ -151,8 +116,8 @@ fn check_writes(
         .outcomes
         .iter()
         .filter(|(address, outcome)| match outcome {
-            Outcome::Refused | Outcome::Left => false,
-            Outcome::Already => !is_held(address),
+            Fate::Refused | Fate::Left => false,
+            Fate::Already => !is_held(address),
             _ => true,
         });
     let touched: Vec<&str> = touched.map(|(address, _)| *address).collect();

@@ -1,9 +1,10 @@
 //! Whether every function of the machine is where it belongs.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::{Function, LOCKED, Snapshot, name};
 use crate::machine::Device;
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{BEFORE, NATIVES, Scenario};
 
 pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failures) {
@@ -78,8 +79,8 @@ fn check_end(scenario: &Scenario, device: &Device, natives: &Snapshot, failures:
     let vfio = Some(scenario.driver);
     let (driver, overridden) = match scenario.outcome(device.address) {
         Some(outcome) if outcome.is_vfio() => (vfio, vfio),
-        Some(Outcome::Held) => (None, vfio),
-        Some(Outcome::Failed) => (None, Some(LOCKED)),
+        Some(Fate::Held) => (None, vfio),
+        Some(Fate::Failed) => (None, Some(LOCKED)),
         _ if scenario.kernels.contains(&device.address) => (vfio, None),
         _ => (scenario.native(device), None),
     };

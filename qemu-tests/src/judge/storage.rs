@@ -1,9 +1,10 @@
 //! Whether a system on two disks told both, and came up with the list of them and not with half of it.
 
-use super::{Failures, Records, list};
+use super::evidence::Records;
+use super::failures::{Failures, list};
 use crate::function::name;
 use crate::protocol::Ending;
-use crate::report::{Outcome, Report};
+use crate::report::{Fate, Report};
 use crate::scenario::NATIVES;
 use crate::storage::{Boot, FREE, LIST, NEEDED, PROTECTED, Stack};
 
@@ -104,9 +105,9 @@ fn check_record(boot: Boot, told: &str, records: &Records, failures: &mut Failur
         Err(error) => return failures.add("the record", "JSON", format_args!("{error}: {text}")),
     };
     for (address, expected) in [
-        (FREE, Outcome::Bound),
-        (NEEDED[0], Outcome::Refused),
-        (NEEDED[1], Outcome::Refused),
+        (FREE, Fate::Bound),
+        (NEEDED[0], Fate::Refused),
+        (NEEDED[1], Fate::Refused),
     ] {
         let function = report.function(address);
         let actual = function.map_or_else(|| "no entry".to_owned(), |f| f.outcome.to_string());

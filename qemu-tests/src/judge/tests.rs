@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::architecture::Architecture;
-use crate::function::Function;
+use crate::function::{Function, Snapshot};
 use crate::machine::{GPU, GPU_AUDIO, Iommu, NIC, TWIN, pc};
-use crate::protocol::{End, Ending};
-use crate::report::Outcome;
+use crate::protocol::{AgentRun, End, Ending, Inherited, Ran, Seen, Used, Verdict};
+use crate::report::Fate;
 use crate::scenario::{BEFORE, NATIVES, Run};
 use crate::storage::{EMERGENCY, FREE, LIST, NEEDED, PROTECTED};
 
@@ -24,7 +24,7 @@ fn scenario() -> Scenario {
 }
 
 /// The machine with `taken` on VFIO, and the rest native where `natives`.
-fn snapshot(label: &str, taken: &[&str], natives: bool) -> Record {
+fn snapshot(label: &str, taken: &[&str], natives: bool) -> Seen {
     let function = |device: &crate::machine::Device| {
         let vfio = taken
             .contains(&device.address)
@@ -41,7 +41,7 @@ fn snapshot(label: &str, taken: &[&str], natives: bool) -> Record {
         }
     };
     let functions = pc(Iommu::Intel).devices.iter().map(function).collect();
-    Record::Snapshot(Snapshot {
+    Seen::Snapshot(Snapshot {
         label: label.to_owned(),
         uevents: 7,
         functions,
@@ -77,8 +77,8 @@ fn agent_run() -> AgentRun {
     }
 }
 
-fn used(address: &str, ids: &str) -> Record {
-    Record::Used(Used {
+fn used(address: &str, ids: &str) -> Seen {
+    Seen::Used(Used {
         address: address.to_owned(),
         through: "group".to_owned(),
         ids: ids.to_owned(),
@@ -87,17 +87,17 @@ fn used(address: &str, ids: &str) -> Record {
 }
 
 /// The records of a good boot; `change` may spoil them.
-fn evidence(change: impl FnOnce(&mut Vec<Record>)) -> Evidence {
+fn evidence(change: impl FnOnce(&mut Vec<Seen>)) -> Evidence {
     let card = [GPU, GPU_AUDIO];
     let mut records = vec![
-        Record::Booted("6.1".to_owned()),
+        Seen::Booted("6.1".to_owned()),
         snapshot(BEFORE, &[], false),
-        Record::AgentRun(agent_run()),
+        Seen::AgentRun(agent_run()),
         snapshot("agent", &card, false),
         snapshot(NATIVES, &card, true),
         used(GPU, "1234:1111"),
         used(GPU_AUDIO, "8086:2668"),
-        Record::Verdict(Verdict {
+        Seen::Verdict(Verdict {
             scenario: "card".to_owned(),
             broken: String::new(),
         }),
@@ -130,7 +130,7 @@ fn fails_with(evidence: &Evidence, pieces: &[&str]) {
 fn change_run(change: impl FnOnce(&mut AgentRun)) -> Evidence {
     let mut run = agent_run();
     change(&mut run);
-    evidence(|records| records[2] = Record::AgentRun(run))
+    evidence(|records| records[2] = Seen::AgentRun(run))
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn exactly_one_verdict_counts() {
         broken: "step 2: spawn".to_owned(),
     };
     fails_with(
-        &evidence(|records| records[7] = Record::Verdict(broken)),
+        &evidence(|records| records[7] = Seen::Verdict(broken)),
         &["step 2: spawn"],
     );
 }
@@ -197,7 +197,7 @@ fn an_agent_that_does_nothing_fails() {
             writes: Vec::new(),
             ..agent_run()
         };
-        records[2] = Record::AgentRun(idle);
+        records[2] = Seen::AgentRun(idle);
         records[3] = snapshot("agent", &[], false);
         records[4] = snapshot(NATIVES, &[], true);
     });
@@ -257,7 +257,7 @@ fn a_function_that_does_not_answer_through_vfio_is_noticed() {
 #[test]
 fn what_the_kernel_gave_to_vfio_gets_an_override_too() {
     let mut scenario = scenario();
-    scenario.runs[0].outcomes[0].1 = Outcome::Already;
+    scenario.runs[0].outcomes[0].1 = Fate::Already;
     let boot = |writes: usize| {
         let mut run = agent_run();
         let told = run.report.map(|text| {
@@ -267,11 +267,11 @@ fn what_the_kernel_gave_to_vfio_gets_an_override_too() {
         run.report = told;
         run.writes.drain(..writes);
         let evidence = evidence(|records| {
-            if let Record::Snapshot(before) = &mut records[1] {
+            if let Seen::Snapshot(before) = &mut records[1] {
                 let gpu = before.functions.iter_mut().find(|f| f.address == GPU);
                 gpu.unwrap().driver = Some("vfio-pci".to_owned());
             }
-            records[2] = Record::AgentRun(run);
+            records[2] = Seen::AgentRun(run);
         });
         judge(&scenario, &evidence).failures
     };
@@ -289,7 +289,7 @@ fn what_the_kernel_gave_to_vfio_gets_an_override_too() {
 fn a_device_may_be_left_to_the_kernel() {
     let boot = || {
         evidence(|records| {
-            if let Record::Snapshot(end) = &mut records[4] {
+            if let Seen::Snapshot(end) = &mut records[4] {
                 let twin = end.functions.iter_mut().find(|f| f.address == TWIN);
                 twin.unwrap().driver = Some("vfio-pci".to_owned());
             }
@@ -310,11 +310,11 @@ fn the_built_kernel_lacks_some_native_drivers() {
 }
 
 /// The records of a system on two disks; `change` may spoil them.
-fn storage_evidence(listed: bool, change: impl FnOnce(&mut Vec<Record>)) -> (Evidence, String) {
+fn storage_evidence(listed: bool, change: impl FnOnce(&mut Vec<Seen>)) -> (Evidence, String) {
     let lines = PROTECTED.map(|start| format!("{start} # /: nvme1n1"));
     let list = lines.join("\n") + "\n";
     let taken: &[&str] = if listed { &[FREE] } else { &[] };
-    let Record::Snapshot(mut natives) = snapshot(NATIVES, taken, true) else {
+    let Seen::Snapshot(mut natives) = snapshot(NATIVES, taken, true) else {
         panic!("a snapshot")
     };
     for address in NEEDED {
@@ -350,16 +350,16 @@ fn storage_evidence(listed: bool, change: impl FnOnce(&mut Vec<Record>)) -> (Evi
         disk: String::new(),
     };
     let evidence = evidence(|records| {
-        let end = Record::Verdict(Verdict {
+        let end = Seen::Verdict(Verdict {
             scenario: Stack::Group.name().to_owned(),
             broken: String::new(),
         });
         let booted = records.remove(0);
         *records = vec![
             booted,
-            Record::Inherited(inherited),
-            Record::Snapshot(natives),
-            Record::Ran(ran),
+            Seen::Inherited(inherited),
+            Seen::Snapshot(natives),
+            Seen::Ran(ran),
             end,
         ];
         change(records);
@@ -369,28 +369,28 @@ fn storage_evidence(listed: bool, change: impl FnOnce(&mut Vec<Record>)) -> (Evi
 
 #[test]
 fn a_system_on_two_disks_tells_both_and_keeps_both() {
-    let failures = |boot, change: fn(&mut Vec<Record>)| {
+    let failures = |boot, change: fn(&mut Vec<Seen>)| {
         let (evidence, list) = storage_evidence(boot == Boot::Listed, change);
         let judgement = judge_storage(Stack::Group, boot, &list, &evidence);
         let failures = judgement.failures.iter().map(ToString::to_string);
         failures.collect::<Vec<_>>()
     };
-    let forget: fn(&mut Vec<Record>) = |records| {
-        if let Record::Ran(ran) = &mut records[3] {
+    let forget: fn(&mut Vec<Seen>) = |records| {
+        if let Seen::Ran(ran) = &mut records[3] {
             ran.output.pop();
         }
     };
-    let warn: fn(&mut Vec<Record>) = |records| {
-        if let Record::Ran(ran) = &mut records[3] {
+    let warn: fn(&mut Vec<Seen>) = |records| {
+        if let Seen::Ran(ran) = &mut records[3] {
             ran.output.push("vfio-bind: not protected: /: x".to_owned());
         }
     };
-    let lose: fn(&mut Vec<Record>) = |records| {
-        if let Record::Snapshot(natives) = &mut records[2] {
+    let lose: fn(&mut Vec<Seen>) = |records| {
+        if let Seen::Snapshot(natives) = &mut records[2] {
             natives.functions.last_mut().unwrap().driver = Some("vfio-pci".to_owned());
         }
     };
-    let idle: fn(&mut Vec<Record>) = |records| records[1] = Record::Inherited(Inherited::default());
+    let idle: fn(&mut Vec<Seen>) = |records| records[1] = Seen::Inherited(Inherited::default());
     for boot in [Boot::Native, Boot::Listed] {
         assert_eq!(failures(boot, |_| {}), [""; 0]);
         for (change, piece) in [
@@ -435,7 +435,7 @@ fn a_panic_is_no_trouble_only_where_another_kernel_boots_for_it() {
     const PANIC: &str = "[    9.0] Kernel panic - not syncing: sysrq triggered crash\n";
     let crashing = scenario().in_crash_kernel();
     let boots = |count: usize| {
-        let more = std::iter::repeat_n(Record::Booted("6.1".to_owned()), count - 1);
+        let more = std::iter::repeat_n(Seen::Booted("6.1".to_owned()), count - 1);
         let mut evidence = evidence(|records| drop(records.splice(..0, more)));
         evidence.console.push_str(PANIC);
         evidence

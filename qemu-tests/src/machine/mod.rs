@@ -1,10 +1,12 @@
 //! The machines that scenarios run on.
 
+mod board;
 mod pc;
 mod virt;
 mod z;
 
 use crate::architecture::Architecture;
+pub use board::Board;
 pub use pc::*;
 pub use z::{Z_NET, Z_TWIN};
 
@@ -96,56 +98,6 @@ pub enum Iommu {
     Zpci,
     /// None in the machine.
     Absent,
-}
-
-/// What a machine is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Board {
-    /// [`pc`]
-    #[default]
-    Pc,
-    /// [`with_more_cards`]
-    PcWithMoreCards,
-    /// [`framebuffer`]
-    PcWithScreen,
-    /// QEMU's `virt` for Arm.
-    Virt,
-    /// An IBM Z.
-    Z,
-}
-
-impl Board {
-    /// What runs on it.
-    #[must_use]
-    pub const fn architecture(self) -> Architecture {
-        match self {
-            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => Architecture::X86_64,
-            Self::Virt => Architecture::Aarch64,
-            Self::Z => Architecture::S390x,
-        }
-    }
-
-    /// The machine with this IOMMU, where it can have it.
-    #[must_use]
-    pub fn machine(self, iommu: Iommu) -> Machine {
-        match self {
-            Self::Pc => pc(iommu),
-            Self::PcWithMoreCards => with_more_cards(iommu),
-            Self::PcWithScreen => framebuffer(),
-            Self::Virt => virt::virt(iommu),
-            Self::Z => z::z(),
-        }
-    }
-
-    /// The parts that its devices play in the core scenarios.
-    #[must_use]
-    pub const fn core_devices(self) -> CoreDevices {
-        match self {
-            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => pc::CORE,
-            Self::Virt => virt::CORE,
-            Self::Z => z::CORE,
-        }
-    }
 }
 
 /// The parts that the devices of a machine play in the scenarios that run on every machine.

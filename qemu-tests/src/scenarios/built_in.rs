@@ -2,13 +2,13 @@
 //! nothing to load.
 
 use crate::machine::{GPU, GPU_AUDIO, NVME, SERIAL, TWIN, TWIN_AUDIO};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let without_twin = || {
         Run::new("agent")
-            .outcome(Outcome::Already, &[GPU])
+            .outcome(Fate::Already, &[GPU])
             .bound(&[GPU_AUDIO])
             .refused(&[TWIN])
             .exit(1)
@@ -20,7 +20,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "what the kernel itself gave to its built-in vfio-pci is kept, and gets its siblings",
             "vfio_pci.ids=1234:1111",
             Run::new("agent")
-                .outcome(Outcome::Already, &[GPU, TWIN])
+                .outcome(Fate::Already, &[GPU, TWIN])
                 .bound(&[GPU_AUDIO, TWIN_AUDIO])
                 .says("0000:42:00.0: on vfio-pci already")
                 .says("0000:42:00.1: (none) -> vfio-pci"),

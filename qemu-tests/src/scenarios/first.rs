@@ -1,14 +1,14 @@
 //! The agent as the first process of an image that knows nothing of it.
 
 use crate::machine::{GPU, GPU_AUDIO};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let second = || Run {
         viable: vec![(GPU, true)],
         ..Run::new("agent")
-            .outcome(Outcome::Already, &[GPU, GPU_AUDIO])
+            .outcome(Fate::Already, &[GPU, GPU_AUDIO])
             .quiet()
     };
     vec![

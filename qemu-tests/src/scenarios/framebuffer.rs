@@ -1,7 +1,7 @@
 //! A console on a framebuffer that the firmware set up, in the memory of a selected function.
 
 use crate::machine::{GPU, GPU_AUDIO};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -39,7 +39,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "without vfio-pci in the image the framebuffer comes back",
             "vfio.bind=0000:42:00.0",
             Run::new("agent")
-                .outcome(Outcome::Returned, &[GPU, GPU_AUDIO])
+                .outcome(Fate::Returned, &[GPU, GPU_AUDIO])
                 .exit(1),
         )
         .framebuffer("5.10")

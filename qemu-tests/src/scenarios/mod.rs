@@ -95,7 +95,7 @@ pub fn without_agent() -> Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Outcome;
+    use crate::report::Fate;
 
     #[test]
     fn the_smaller_run_has_all_that_it_names_and_only_this_machines_guests() {
@@ -154,7 +154,7 @@ mod tests {
     fn a_refused_run_writes_nothing() {
         for scenario in all(0) {
             for run in &scenario.runs {
-                let refused = |(_, outcome): &(_, Outcome)| *outcome == Outcome::Refused;
+                let refused = |(_, outcome): &(_, Fate)| *outcome == Fate::Refused;
                 if !run.outcomes.is_empty() && run.outcomes.iter().all(refused) {
                     assert!(!run.writes, "{}, {}", scenario.name, run.label);
                 }

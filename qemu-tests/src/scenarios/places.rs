@@ -2,7 +2,7 @@
 
 use crate::machine::{GPU, GPU_AUDIO};
 use crate::protocol::Place;
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 /// What is asked there, with the exit status and a piece of the answer.
@@ -37,14 +37,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     runs.push(
         Run::new("ReadOnly")
             .from(Place::ReadOnly)
-            .outcome(Outcome::Returned, &[GPU, GPU_AUDIO])
+            .outcome(Fate::Returned, &[GPU, GPU_AUDIO])
             .exit(1)
             .quiet()
             .says("EROFS"),
     );
     let bound = |place| Run::new(&format!("{place:?}")).from(place);
     runs.push(bound(Place::Destitute).bound(&[GPU, GPU_AUDIO]));
-    let already = bound(Place::Narrow).outcome(Outcome::Already, &[GPU, GPU_AUDIO]);
+    let already = bound(Place::Narrow).outcome(Fate::Already, &[GPU, GPU_AUDIO]);
     runs.push(already.quiet());
 
     let first = runs.remove(0);

@@ -3,7 +3,7 @@
 use crate::machine::{
     CARD_READER, GPU, GPU_AUDIO, ISA, NIC, NVME, SATA, SMBUS, SOUND, TWIN, TWIN_AUDIO,
 };
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -32,7 +32,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             // Nothing has the other two yet, so the group is still viable when the agent asks.
             Run::new("agent")
                 .bound(&[NIC])
-                .outcome(Outcome::Left, &[SOUND, CARD_READER]),
+                .outcome(Fate::Left, &[SOUND, CARD_READER]),
         )
         .unusable(&[NIC]),
         Scenario::new(
@@ -41,7 +41,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:01:01.0 vfio.group=listed",
             Run::new("agent")
                 .bound(&[NIC])
-                .outcome(Outcome::Left, &[SOUND, CARD_READER])
+                .outcome(Fate::Left, &[SOUND, CARD_READER])
                 .not_viable(NIC)
                 .exit(1)
                 .says("0000:01:02.0")
@@ -71,7 +71,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:00:1f.2",
             Run::new("agent")
                 .bound(&[SATA])
-                .outcome(Outcome::Left, &[ISA, SMBUS]),
+                .outcome(Fate::Left, &[ISA, SMBUS]),
         )
         .unusable(&[SATA]),
         Scenario::new(
@@ -80,7 +80,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:00:1f.2",
             Run::new("agent")
                 .bound(&[SATA])
-                .outcome(Outcome::Left, &[ISA, SMBUS])
+                .outcome(Fate::Left, &[ISA, SMBUS])
                 .not_viable(SATA)
                 .exit(1)
                 .says("i801_smbus"),
@@ -93,7 +93,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:42:00.0 vfio.dry_run",
             Run::new("agent")
                 .state("dry-run")
-                .outcome(Outcome::Planned, &[GPU, GPU_AUDIO])
+                .outcome(Fate::Planned, &[GPU, GPU_AUDIO])
                 .says("0000:42:00.1"),
         ),
         Scenario::new(

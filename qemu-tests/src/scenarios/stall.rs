@@ -1,14 +1,14 @@
 //! A driver that never lets go of its function.
 
 use crate::machine::{GPU, GPU_AUDIO, TWIN, TWIN_AUDIO};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     // Five seconds for all the rest, in an emulated machine on a busy host.
     let stalled = || {
         Run::new("agent")
-            .outcome(Outcome::Failed, &[GPU])
+            .outcome(Fate::Failed, &[GPU])
             .exit(1)
             .time(10_000, 15_000)
             .says("0000:42:00.0: not bound: its driver did not let go within 10 s")
@@ -19,14 +19,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "stalled-unbind",
             "a driver that never lets go costs 10 s: its group stays native, the boot goes on",
             "vfio.bind=0000:42:00.0",
-            stalled().outcome(Outcome::Returned, &[GPU_AUDIO]),
+            stalled().outcome(Fate::Returned, &[GPU_AUDIO]),
         )
         .preload(preload),
         Scenario::new(
             "stalled-unbind-hold",
             "nor does it cost more with `hold`, which takes the rest of the group nevertheless",
             "vfio.bind=0000:42:00.0 vfio.onfail=hold",
-            stalled().outcome(Outcome::Bound, &[GPU_AUDIO]),
+            stalled().outcome(Fate::Bound, &[GPU_AUDIO]),
         )
         .preload(preload)
         .unusable(&[GPU_AUDIO]),
@@ -36,8 +36,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "vfio.bind=0000:42:00.0,0000:43:00.0",
             Run::new("agent")
                 .given(&["apply", "--within", "2"])
-                .outcome(Outcome::Failed, &[GPU])
-                .outcome(Outcome::Returned, &[GPU_AUDIO, TWIN, TWIN_AUDIO])
+                .outcome(Fate::Failed, &[GPU])
+                .outcome(Fate::Returned, &[GPU_AUDIO, TWIN, TWIN_AUDIO])
                 .exit(1)
                 .time(2_000, 7_000)
                 .says("0000:43:00.0: not bound: no time was left"),

@@ -1,7 +1,7 @@
 //! Devices that already have a driver when the agent comes.
 
 use crate::machine::{GPU, GPU_AUDIO, NVME, SERIAL};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -39,7 +39,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .then(Run {
             viable: vec![(GPU, true)],
             ..Run::new("second run")
-                .outcome(Outcome::Already, &[GPU, GPU_AUDIO])
+                .outcome(Fate::Already, &[GPU, GPU_AUDIO])
                 .quiet()
         }),
     ]

@@ -1,7 +1,7 @@
 //! Machines and images on which VFIO cannot be had.
 
 use crate::machine::{GPU, GPU_AUDIO, Iommu};
-use crate::report::Outcome;
+use crate::report::Fate;
 use crate::scenario::{Run, Scenario};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -26,7 +26,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "without vfio-pci in the image the native drivers get the card back",
             "vfio.bind=0000:42:00.0",
             Run::new("agent")
-                .outcome(Outcome::Returned, &[GPU, GPU_AUDIO])
+                .outcome(Fate::Returned, &[GPU, GPU_AUDIO])
                 .exit(1)
                 .says("vfio-pci"),
         )
@@ -36,7 +36,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "they get it back, too, where they had it already",
             "vfio.bind=0000:42:00.0",
             Run::new("agent")
-                .outcome(Outcome::Returned, &[GPU, GPU_AUDIO])
+                .outcome(Fate::Returned, &[GPU, GPU_AUDIO])
                 .exit(1)
                 .says("bochs-drm"),
         )
@@ -47,7 +47,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "without vfio-pci and with `hold` no driver ever gets the card",
             "vfio.bind=0000:42:00.0 vfio.onfail=hold",
             Run::new("agent")
-                .outcome(Outcome::Held, &[GPU, GPU_AUDIO])
+                .outcome(Fate::Held, &[GPU, GPU_AUDIO])
                 .exit(1)
                 .says("0000:42:00.0"),
         )

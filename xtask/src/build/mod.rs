@@ -2,6 +2,7 @@
 
 pub mod cargo;
 pub mod compiler;
+pub mod executable;
 pub mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -12,15 +13,8 @@ use lab::supply::{Executables, Program, Supply};
 use qemu_tests::architecture::Architecture;
 
 use crate::install;
-use cargo::Executable;
+use executable::Executable;
 use toolchain::other;
-
-/// The top folder of the repository.
-#[must_use]
-pub fn workspace() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
-}
 
 /// Builds what the rig is handed.
 #[derive(Debug)]

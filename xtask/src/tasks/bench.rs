@@ -8,11 +8,49 @@ use lab::command;
 use lab::debian::Debian;
 use lab::files::write;
 use lab::progress::{self, say};
-use lab::rig::Rig;
+use lab::rig::{Rig, Settings};
 use lab::tools::qemu;
 
-use crate::build::{Workshop, workspace};
-use crate::options::BenchOptions;
+use crate::build::Workshop;
+use crate::options::MachineOptions;
+use crate::workspace;
+
+/// Measure what the agent costs, beside the shell hooks that people write.
+///
+/// In guests whose clock counts instructions, so that the numbers do not depend on this machine.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Bench {
+    /// Only what `test --all` looks at: a minute or two.
+    #[arg(long)]
+    short: bool,
+    /// Write what was measured to docs/measurements: a page, its picture, and the limits of `test --all`;
+    /// with `--short` only those.
+    #[arg(long, conflicts_with_all = ["kernel", "agent"])]
+    write: bool,
+    /// Of Debian's kernels 5.10, 6.1 (the default), 6.12 or `newest`.
+    #[arg(long, value_name = "VERSION", value_parser = ["5.10", "6.1", "6.12", "newest"])]
+    kernel: Option<String>,
+    /// An agent to measure instead of building one.
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
+    /// The wall-clock limit of one machine: 1800 where none is named.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
+
+impl Bench {
+    /// For the rig.
+    fn settings(&self) -> Settings {
+        let machine = MachineOptions {
+            kernel: self.kernel.clone(),
+            modules: None,
+            accel: None,
+            agent: self.agent.clone(),
+            timeout: Some(self.timeout.unwrap_or(1800)),
+        };
+        machine.settings()
+    }
+}
 
 /// Where it is kept.
 const FOLDER: &str = "docs/measurements";
@@ -20,14 +58,14 @@ const FOLDER: &str = "docs/measurements";
 /// The file with what must not get much worse.
 #[must_use]
 pub fn limits() -> PathBuf {
-    workspace().join(FOLDER).join("limits.json")
+    workspace::folder().join(FOLDER).join("limits.json")
 }
 
 /// Measures it: whether every program did its work.
 ///
 /// # Errors
 /// Where a guest cannot be booted or measures nothing, or what is written cannot be.
-pub fn run(options: &BenchOptions, debian: &Debian) -> Result<bool> {
+pub fn run(options: &Bench, debian: &Debian) -> Result<bool> {
     let workshop = Workshop(debian);
     let rig = Rig::new(options.settings(), &workshop, debian)?;
     rig.prepare_all(&rig.machine_parts(None, ARCHITECTURE))?;
@@ -83,7 +121,11 @@ fn setting(kernel: String, rig: &Rig<'_>) -> Result<Setting> {
 
 /// Writes a file of measurements.
 fn keep(name: &str, text: &str) -> Result<()> {
-    write(&workspace().join(FOLDER).join(name), text.as_bytes(), 0o644)?;
+    write(
+        &workspace::folder().join(FOLDER).join(name),
+        text.as_bytes(),
+        0o644,
+    )?;
     say(format_args!("wrote {FOLDER}/{name}"));
     Ok(())
 }

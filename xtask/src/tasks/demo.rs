@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use qemu_tests::function::{Snapshot, name};
 use qemu_tests::judge::Failure;
-use qemu_tests::protocol::{Ending, Record, Used};
+use qemu_tests::protocol::{Ending, Seen, Used};
 use qemu_tests::report::Report;
 use qemu_tests::scenario::{NATIVES, Scenario};
 use qemu_tests::{scenarios, wire};
@@ -18,6 +18,13 @@ use lab::table;
 use crate::build::Workshop;
 use crate::options::MachineOptions;
 
+/// Boot a machine with vfio.bind= and one without, and show the difference.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Demo {
+    #[command(flatten)]
+    machine: MachineOptions,
+}
+
 /// The scenario that is shown.
 const SHOWN: &str = "gpu-by-address";
 
@@ -25,11 +32,11 @@ const SHOWN: &str = "gpu-by-address";
 ///
 /// # Errors
 /// Where a machine cannot be started, or what it saw cannot be shown.
-pub fn run(machine: &MachineOptions, debian: &Debian) -> Result<bool> {
+pub fn run(options: &Demo, debian: &Debian) -> Result<bool> {
     let with = scenario(SHOWN)?;
     let without = scenarios::without_agent();
     let workshop = Workshop(debian);
-    let rig = Rig::new(machine.settings(), &workshop, debian)?;
+    let rig = Rig::new(options.machine.settings(), &workshop, debian)?;
     rig.prepare_all(&rig.wants(&with))?;
     let kernel = rig.kernel(None, with.architecture())?;
     say(format_args!(
@@ -54,8 +61,8 @@ pub fn run(machine: &MachineOptions, debian: &Debian) -> Result<bool> {
         tell_failures(&failures, &[&asked, &unasked]);
         return Ok(false);
     }
-    let before = Seen::find(&unasked)?;
-    print!("{}", Seen::find(&asked)?.story(&with, &before.natives)?);
+    let before = Ended::find(&unasked)?;
+    print!("{}", Ended::find(&asked)?.story(&with, &before.natives)?);
     println!(
         "\nThe machines took {:.0} s, all of this {:.0} s. Their consoles:\n  {}\n  {}",
         asked.elapsed.max(unasked.elapsed).as_secs_f64(),
@@ -87,10 +94,10 @@ fn boot(rig: &Rig<'_>, scenario: &Scenario, label: &str) -> Result<Booted> {
 }
 
 /// What a record means to a spectator.
-fn milestone(record: &Record) -> Option<String> {
+fn milestone(record: &Seen) -> Option<String> {
     match record {
-        Record::Booted(release) => Some(format!("Linux {release} starts its initramfs")),
-        Record::AgentRun(run) => Some(match run.ending {
+        Seen::Booted(release) => Some(format!("Linux {release} starts its initramfs")),
+        Seen::AgentRun(run) => Some(match run.ending {
             Ending::Exited(status) => {
                 format!(
                     "the agent ends after {} ms with status {status}",
@@ -99,10 +106,10 @@ fn milestone(record: &Record) -> Option<String> {
             }
             ref other => format!("the agent ends badly: {other:?}"),
         }),
-        Record::Snapshot(snapshot) if snapshot.label == NATIVES => {
+        Seen::Snapshot(snapshot) if snapshot.label == NATIVES => {
             Some("every native driver has been loaded by force".to_owned())
         }
-        Record::Used(used) if used.error.is_empty() => Some(format!(
+        Seen::Used(used) if used.error.is_empty() => Some(format!(
             "{} answers through VFIO: {}",
             used.address, used.ids
         )),
@@ -120,22 +127,22 @@ fn tell_failures(failures: &[Failure], outcomes: &[&Booted]) {
     }
 }
 
-/// What a machine saw that the story needs.
-struct Seen {
+/// A machine that has ended, as far as the story needs it.
+struct Ended {
     natives: Snapshot,
     /// Where the agent ran.
     report: Option<Report>,
     used: Vec<Used>,
 }
 
-impl Seen {
+impl Ended {
     fn find(outcome: &Booted) -> Result<Self> {
         let (mut natives, mut report, mut used) = (None, None, Vec::new());
         for record in wire::decode(&outcome.evidence.console).records {
             match record {
-                Record::Snapshot(snapshot) if snapshot.label == NATIVES => natives = Some(snapshot),
-                Record::AgentRun(run) => report = run.report,
-                Record::Used(one) => used.push(one),
+                Seen::Snapshot(snapshot) if snapshot.label == NATIVES => natives = Some(snapshot),
+                Seen::AgentRun(run) => report = run.report,
+                Seen::Used(one) => used.push(one),
                 _ => {}
             }
         }

@@ -1,7 +1,5 @@
 //! The test run: every check, then boots; none hides another.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use lab::debian::Debian;
 use lab::images::{self, Builds};
@@ -10,43 +8,58 @@ use lab::rig::Rig;
 use lab::{boots, row, schedule};
 use qemu_tests::scenarios;
 
-use super::conclude;
+use super::conclusion::conclude;
 use crate::build::Workshop;
 use crate::checks;
-use crate::options::{MachineOptions, RunOptions};
+use crate::options::{MachineOptions, MkinitcpioOption, RunOptions};
+
+/// Check the code, and boot what proves each promise once, on what this machine needs anyway.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Test {
+    /// Everything: every scenario, kernel, architecture and version of an initramfs tool. It
+    /// downloads 4 GB and builds a kernel, once.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    machine: MachineOptions,
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    mkinitcpio: MkinitcpioOption,
+}
 
 /// Runs it, in its small or its full size.
 ///
 /// # Errors
 /// Where it cannot be begun; whatever happens in it is a row.
-pub fn run(
-    all: bool,
-    machine: &MachineOptions,
-    run: &RunOptions,
-    mkinitcpio: Option<PathBuf>,
-    debian: &Debian,
-) -> Result<bool> {
+pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
+    let Test {
+        all,
+        machine,
+        run,
+        mkinitcpio,
+    } = options;
     let workshop = Workshop(debian);
     let rig = Rig::new(machine.settings(), &workshop, debian)?;
     let builds = Builds::new(&rig);
-    let mut chosen = match all {
+    let mut chosen = match *all {
         true => scenarios::all(run.seed()),
         false => scenarios::small(run.seed()),
     };
     chosen.sort_by_key(|scenario| scenario.kernel.is_some());
     let images = images::Choice {
-        mkinitcpio,
+        mkinitcpio: mkinitcpio.program.clone(),
         small: !all,
         ..images::Choice::default()
     };
     let limits = super::bench::limits();
-    let mut tasks = checks::tasks(&rig, debian, all);
+    let mut tasks = checks::tasks(&rig, debian, *all);
     // What other kernels and architectures need is got while the rest runs.
     let own = chosen.partition_point(|one| one.kernel.is_none());
     let (own, others) = chosen.split_at(own);
     tasks.extend(boots::tasks(&rig, own));
     tasks.extend(images::tasks(&rig, &builds, &images));
-    if all {
+    if *all {
         tasks.push(lab::bench::task(&rig, &limits));
     }
     tasks.extend(boots::tasks(&rig, others));

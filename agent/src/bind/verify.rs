@@ -1,0 +1,195 @@
+//! A look at every function that a vfio driver has when the work is done: what it was not asked to take
+//! goes back.
+//!
+//! vfio-pci may take more than the plan has where it got IDs in a way that nobody has read.
+
+use rustix::io::Errno;
+
+use crate::bind::controls::{DRIVER_LIMIT, QUEUE_LIMIT, current_override, unbind};
+use crate::bind::outcome::{Fate, GroupStatus, Outcomes, Unasked};
+use crate::machine::inventory::{Function, Inventory};
+use crate::machine::sysfs::{DRIVERS, driver_directory, driver_of, is_harmless, is_vfio, path};
+use crate::machine::{Machine, Root, survey};
+use crate::pci::address::Address;
+use crate::plan::decision::Plan;
+use crate::policy::{OnFailure, Policy};
+use crate::text::errno::Answer;
+use crate::text::{Dec, DriverName, name};
+
+/// Finds them, and gives them back. What a vfio driver had before the agent came is none of them.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub(crate) fn give_back(
+    host: &impl Machine,
+    policy: &Policy<'_>,
+    inventory: &Inventory,
+    plan: &Plan,
+    outcomes: &mut Outcomes,
+) {
+    find(host, policy, inventory, plan, outcomes);
+    let mut limit = DRIVER_LIMIT;
+    for unasked in &mut outcomes.unasked {
+        let Unasked {
+            address, driver, ..
+        } = unasked;
+        // An override asks for it: somebody else's, for the plan does not have it.
+        let wanted = || current_override(host, *address).is_ok_and(|value| value == *driver);
+        if unasked.fate == Fate::Left || policy.on_failure == OnFailure::Hold || wanted() {
+            unasked.fate = Fate::Left;
+            continue;
+        }
+        // It had no driver before, or vfio-pci could not have taken it: its native one takes it when it
+        // comes. Nobody is asked to probe it, for that might be vfio-pci again.
+        if unbind(host, *address, limit) == Err(Errno::TIMEDOUT) {
+            limit = QUEUE_LIMIT;
+        }
+        if driver_of(host, *address).is_ok_and(|now| now.as_ref() != Some(driver)) {
+            unasked.fate = Fate::Returned;
+        }
+    }
+}
+
+/// Finds them. Of a function that came later nobody knows what had it before: it is left.
+fn find(
+    root: &dyn Root,
+    policy: &Policy<'_>,
+    inventory: &Inventory,
+    plan: &Plan,
+    outcomes: &mut Outcomes,
+) {
+    let unasked = &mut outcomes.unasked;
+    let mut unseen = None;
+    let mut full = None;
+    let listed = root.list(DRIVERS, &mut |driver| {
+        if !is_vfio(driver) {
+            return;
+        }
+        let driver = name(driver);
+        let listed = root.list(&driver_directory(&driver), &mut |entry| {
+            let Some(address) = Address::parse(entry) else {
+                return;
+            };
+            let mut fate = Fate::Left;
+            if let Some((index, function)) = inventory.iter().find(|(_, f)| f.address == address) {
+                let had = function.driver.as_ref();
+                if had.is_some_and(|driver| is_vfio(driver.as_bytes()))
+                    || plan.bound().any(|step| step.function == index)
+                {
+                    return;
+                }
+                fate = Fate::Failed;
+            } else if !inventory.whole && is_none_of(policy, root, address) {
+                // What a vfio driver had before is in every inventory.
+                fate = Fate::Failed;
+            }
+            let driver = driver.clone();
+            let new = Unasked {
+                address,
+                driver,
+                fate,
+            };
+            full = full.or(unasked.push(new).err().map(|_| Errno::TOOBIG));
+        });
+        unseen = unseen.or(listed.err());
+    });
+    let unseen = unseen
+        .or(listed.err())
+        .filter(|errno| *errno != Errno::NOENT);
+    outcomes.vfio_unseen = full.or(unseen);
+}
+
+/// Whether no selector that takes is about a function.
+#[inline(never)] // Inlined, it makes the executable larger.
+fn is_none_of(policy: &Policy<'_>, root: &dyn Root, address: Address) -> bool {
+    let Ok(id) = survey::id(root, address) else {
+        return false;
+    };
+    let mut takes = policy.selectors.iter().filter(|s| !s.excludes);
+    !takes.any(|selector| selector.points_at(address, &id))
+}
+
+/// Asks VFIO about every group in which a function is bound.
+pub(crate) fn ask_groups(
+    host: &impl Machine,
+    inventory: &Inventory,
+    plan: &Plan,
+    outcomes: &mut Outcomes,
+) {
+    let Outcomes {
+        steps,
+        groups,
+        more_groups,
+        ..
+    } = outcomes;
+    for (step, outcome) in plan.steps.iter().zip(steps.iter()) {
+        let bound = matches!(outcome.fate, Fate::Bound | Fate::Already);
+        let Some(group) = inventory
+            .get(step.function)
+            .and_then(|f| f.group)
+            .filter(|_| bound)
+        else {
+            continue;
+        };
+        if groups.iter().any(|status| status.group == group) {
+            continue;
+        }
+        let (viable, refused) = match host.group_viable(group) {
+            Ok(viable) => (Some(viable), false),
+            // CONFIG_VFIO_GROUP is optional since 6.6: no node is no answer. A group has one user
+            // at a time: it is busy because somebody uses it.
+            Err(Errno::NOENT | Errno::BUSY) => (None, false),
+            Err(errno) => {
+                error!(
+                    "ioctl(vfio/{}, VFIO_GROUP_GET_STATUS): {}",
+                    Dec(group.into()),
+                    Answer(errno)
+                );
+                (None, true)
+            }
+        };
+        let newcomer = newcomer(host, inventory, group);
+        let status = GroupStatus {
+            group,
+            viable,
+            refused,
+            newcomer,
+        };
+        if groups.push(status).is_err() {
+            *more_groups = more_groups.saturating_add(1);
+        }
+    }
+}
+
+/// A member of a group that is not in the inventory.
+fn newcomer(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Address> {
+    let mut found = None;
+    let devices = path(format_args!(
+        "sys/kernel/iommu_groups/{}/devices",
+        Dec(group.into())
+    ));
+    // Without the list nothing is known of it, as before.
+    let _ = root.list(&devices, &mut |entry| {
+        let member = Address::parse(entry);
+        found = found.or(member.filter(|address| !inventory.has(*address)));
+    });
+    found
+}
+
+/// What keeps a group from being viable: its members with a driver that VFIO does not accept.
+///
+/// Since 5.19 that is any driver without `driver_managed_dma`; before, any but vfio drivers and
+/// pci-stub on an endpoint (`vfio_dev_viable` in drivers/vfio/vfio.c).
+pub fn blockers(
+    root: &dyn Root,
+    inventory: &Inventory,
+    group: u32,
+    each: &mut dyn FnMut(&Function, &DriverName),
+) {
+    for function in inventory.members(group) {
+        let Ok(Some(driver)) = driver_of(root, function.address) else {
+            continue;
+        };
+        if !is_harmless(&driver) {
+            each(function, &driver);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The commands of the executable.
+
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+
+use crate::init;
+use crate::logger::{self, Place};
+use crate::options::{APPLY, Misuse, Options, PLAN};
+use crate::sys::{self, Start};
+use crate::work::{self, USUAL_TIME};
+use vfio_bind_agent::machine::tree::Tree;
+use vfio_bind_agent::machine::{Root, stage};
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, lines, report};
+use vfio_bind_agent::text::cmdline::MAX_LEN;
+use vfio_bind_agent::text::errno::Answer;
+use vfio_bind_agent::text::output::Output;
+use vfio_bind_agent::text::{Text, one_of};
+use vfio_bind_agent::{error, run, warn};
+
+const USAGE: &str = "\
+usage: vfio-bind-agent [apply [--within SECONDS]]             in an initramfs: bind what the kernel command line asks for
+       vfio-bind-agent apply --with DIR [--within SECONDS]    anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
+       vfio-bind-agent give-back   in an initramfs that finds no root: disks go back
+       vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
+       rdinit=/usr/bin/vfio-bind-agent   as the first process: bind, then become the image's /init
+       vfio-bind-agent --help | --version
+exit status: 0 done or nothing to do, 1 a function is not bound, 2 an error in what was asked
+";
+
+#[derive(Clone, Copy)]
+enum Command {
+    Apply,
+    GiveBack,
+    Init,
+    Plan,
+    Help,
+    Version,
+}
+
+/// Runs the command that the arguments ask for; returns the exit status.
+pub fn main(start: &Start) -> u8 {
+    sys::settle_in();
+    // Its arguments are those of the image's init: the kernel hands on what its command line has
+    // behind `--`.
+    if rustix::process::getpid().is_init()
+        && let Some(status) = init::run(start)
+    {
+        return status;
+    }
+    let mut arguments = start.arguments();
+    // The name of the program.
+    arguments.next();
+    let Some(word) = arguments.next().map(CStr::to_bytes) else {
+        return work::apply(None, USUAL_TIME, &|write| write());
+    };
+    const KNOWN: &[(&str, Command)] = &[
+        ("apply", Command::Apply),
+        ("give-back", Command::GiveBack),
+        ("init", Command::Init),
+        ("plan", Command::Plan),
+        ("--help", Command::Help),
+        ("-h", Command::Help),
+        ("help", Command::Help),
+        ("--version", Command::Version),
+        ("-V", Command::Version),
+    ];
+    match one_of(word, KNOWN) {
+        Some(Command::Apply) => match Options::read(&mut arguments, APPLY) {
+            Ok(options) => work::apply(options.with, options.within, &|write| write()),
+            Err(misuse) => refuse(&misuse),
+        },
+        Some(Command::GiveBack) => work::give_back(),
+        Some(Command::Init) => refuse(&Misuse::NotFirst),
+        Some(Command::Plan) => match Options::read(&mut arguments, PLAN) {
+            Ok(options) => plan(&options),
+            Err(misuse) => refuse(&misuse),
+        },
+        Some(Command::Help) => print(USAGE),
+        Some(Command::Version) => {
+            print(concat!("vfio-bind-agent ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        None => refuse(&Misuse::Unknown(word)),
+    }
+}
+
+fn plan(options: &Options<'_>) -> u8 {
+    let root = match Tree::open(options.root) {
+        Ok(root) => root,
+        Err(errno) => {
+            logger::send_to(Place::StandardError);
+            let root = Text(options.root.to_bytes());
+            error!("open({root}): {}; --root wants a directory", Answer(errno));
+            return EXIT_NOT_BOUND;
+        }
+    };
+    let mut buffer = [0; MAX_LEN];
+    let line = match options.line {
+        Some(line) => line,
+        None => match root.read("proc/cmdline", &mut buffer) {
+            Ok(line) => line,
+            Err(errno) => {
+                logger::send_to(Place::StandardError);
+                let answer = Answer(errno);
+                error!("read(proc/cmdline): {answer}; give the line with --cmdline");
+                return EXIT_NOT_BOUND;
+            }
+        },
+    };
+    // The messages of a plan for people are part of what they asked for.
+    let (people, tools) = (Place::StandardOutput, Place::StandardError);
+    logger::send_to(if options.json { tools } else { people });
+    if options.root == c"/" && !stage::is_initramfs(&root) {
+        warn!("what this system boots from is not looked at here; `vfio-bind plan` knows it");
+    }
+    run::rehearse(&root, line, run::Extent::Needed, &mut |record| {
+        if !options.json {
+            lines::tell(record, &root);
+            return record.exit();
+        }
+        let status = write_out(&|output| {
+            let uname = rustix::system::uname();
+            report::write(record, &root, uname.release().to_bytes(), output);
+            Ok(())
+        });
+        if status == EXIT_DONE {
+            record.exit()
+        } else {
+            status
+        }
+    })
+}
+
+fn refuse(misuse: &Misuse<'_>) -> u8 {
+    logger::send_to(Place::StandardError);
+    match misuse {
+        Misuse::Unknown(argument) => {
+            error!("unknown argument `{}`; see --help", Text(argument));
+        }
+        Misuse::NotFirst => error!("init is for the first process of an image; use rdinit="),
+        Misuse::NoValue(option) => error!("{} wants a value; see --help", Text(option)),
+        Misuse::NoSeconds => error!("--within wants a number of seconds, 1 to 9999"),
+    }
+    EXIT_POLICY
+}
+
+fn print(text: &str) -> u8 {
+    write_out(&|output| output.write_str(text))
+}
+
+fn write_out(content: &dyn Fn(&mut Output<'_>) -> fmt::Result) -> u8 {
+    let mut output = Output::new(sys::stdout());
+    let formatted = content(&mut output);
+    match (output.finish(), formatted) {
+        (Ok(()), Ok(())) => EXIT_DONE,
+        (Err(errno), _) => {
+            error!("write(standard output): {}", Answer(errno));
+            EXIT_NOT_BOUND
+        }
+        (Ok(()), Err(_)) => EXIT_NOT_BOUND,
+    }
+}

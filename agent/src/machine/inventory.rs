@@ -1,0 +1,244 @@
+//! The PCI functions of a machine.
+
+use heapless::Vec;
+
+use crate::pci::address::Address;
+use crate::pci::id::DeviceId;
+use crate::text::DriverName;
+
+/// The most functions that are looked at. A large two-socket server has 300 of its own, which
+/// leaves room for 1700 virtual ones; what is beyond is counted in [`Inventory::beyond_limit`].
+pub const MAX_FUNCTIONS: usize = 2048;
+
+/// One PCI function as the kernel showed it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Function {
+    /// Where it sits.
+    pub address: Address,
+    /// What it is.
+    pub id: DeviceId,
+    /// Its IOMMU group; `None` if the kernel gave it none.
+    pub group: Option<u32>,
+    /// Whether its header type is not 0. vfio-pci refuses those (`vfio_pci_probe`).
+    pub bridge: bool,
+    /// The first and the last bus behind a bridge; 0 and 0 where it leads nowhere.
+    pub buses: (u8, u8),
+    /// Whether the machine boots on this display, as [`crate::machine::boot_display`] finds out.
+    pub boot_display: bool,
+    /// The driver it is bound to.
+    pub driver: Option<DriverName>,
+}
+
+impl Function {
+    /// Whether it can be lent to a virtual machine at all.
+    #[must_use]
+    pub fn is_endpoint(&self) -> bool {
+        !self.bridge
+    }
+
+    /// Whether this is a bridge that the function at `address` is behind, at any depth.
+    #[must_use]
+    pub fn leads_to(&self, address: Address) -> bool {
+        let (first, last) = self.buses;
+        // Bus 0 is behind nothing: a bridge that nobody has set up says so of itself.
+        first > 0 && self.address.domain == address.domain && (first..=last).contains(&address.bus)
+    }
+}
+
+/// Where a function stands in [`Inventory::functions`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Index(u16);
+
+impl Index {
+    /// The place in a list that runs beside the inventory.
+    pub(crate) fn position(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// When the kernel makes IOMMU groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GroupTiming {
+    /// It made them all when the IOMMU started, as far as it makes any.
+    #[default]
+    AtStart,
+    /// It may: what has neither group nor driver may still get a group.
+    AtFirstProbe,
+    /// It may, and was made to: what has no group now gets none.
+    Tried,
+}
+
+/// The functions that were looked at, in the order of their addresses.
+#[derive(Default)]
+pub struct Inventory {
+    functions: Vec<Function, MAX_FUNCTIONS>,
+    /// So many of them stand in order.
+    sorted: usize,
+    /// Whether these are all functions of the machine, and not only those that a policy is about.
+    pub whole: bool,
+    /// How many functions the bus has, where they were listed.
+    pub listed: Option<usize>,
+    /// When IOMMU groups come on this machine.
+    pub timing: GroupTiming,
+    /// Functions beyond [`MAX_FUNCTIONS`], which were not looked at.
+    pub beyond_limit: usize,
+    /// Entries that could not be read, and functions that could not be made to get their group.
+    pub unreadable: usize,
+    /// The first of the functions that could not be read.
+    unread: Vec<Address, MAX_UNREAD>,
+}
+
+/// How many of the functions that could not be read are known by their addresses.
+const MAX_UNREAD: usize = 32;
+
+/// Why a function of the machine is not in the inventory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unseen {
+    /// It could not be read.
+    Unread,
+    /// It lies beyond [`MAX_FUNCTIONS`].
+    Beyond,
+    /// It came later.
+    Late,
+}
+
+impl Inventory {
+    /// Forgets all functions.
+    pub fn clear(&mut self) {
+        self.functions.clear();
+        self.unread.clear();
+        (self.sorted, self.whole, self.listed) = (0, false, None);
+        (self.beyond_limit, self.unreadable) = (0, 0);
+    }
+
+    /// Adds a function that is not here, or counts it if there is no room. Its place comes with
+    /// [`Inventory::sort`].
+    pub fn add(&mut self, function: Function) {
+        if self.functions.push(function).is_err() {
+            self.beyond_limit = self.beyond_limit.saturating_add(1);
+        }
+    }
+
+    /// Puts the functions in the order of their addresses: sysfs lists them in none.
+    ///
+    /// Shell's way: core's `sort_unstable` is 3 KiB of the executable.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn sort(&mut self) {
+        let mut gap = self.functions.len();
+        while gap > 1 {
+            gap = (gap >> 1) | 1;
+            for start in gap..self.functions.len() {
+                self.sink(start, gap);
+            }
+            gap = gap.saturating_sub(1);
+        }
+        self.sorted = self.functions.len();
+    }
+
+    /// Swaps a function with the one that stands `gap` before it, as long as that one is later.
+    fn sink(&mut self, start: usize, gap: usize) {
+        let mut at = start;
+        while let Some(before) = at.checked_sub(gap)
+            && let Some((head, [last, ..])) = self.functions.split_at_mut_checked(at)
+            && let Some(first) = head.get_mut(before)
+            && first.address > last.address
+        {
+            core::mem::swap(first, last);
+            at = before;
+        }
+    }
+
+    /// Whether the function at `address` is here.
+    #[must_use]
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn has(&self, address: Address) -> bool {
+        let (sorted, rest) = self
+            .functions
+            .split_at_checked(self.sorted)
+            .unwrap_or((&self.functions, &[]));
+        let found = sorted.binary_search_by_key(&address, |function| function.address);
+        found.is_ok() || rest.iter().any(|function| function.address == address)
+    }
+
+    /// Counts an entry that could not be read.
+    pub(crate) fn add_unread(&mut self, address: Option<Address>) {
+        self.unreadable = self.unreadable.saturating_add(1);
+        if let Some(address) = address {
+            // Where there is no room, whatever is missing may be one of them.
+            let _ = self.unread.push(address);
+        }
+    }
+
+    /// Why the function at `address` is not here.
+    #[must_use]
+    pub fn unseen(&self, address: Address) -> Unseen {
+        if self.unread.is_full() || self.unread.contains(&address) {
+            Unseen::Unread
+        } else if self.beyond_limit > 0 {
+            Unseen::Beyond
+        } else {
+            Unseen::Late
+        }
+    }
+
+    /// Every function with its index.
+    pub fn iter(&self) -> impl Iterator<Item = (Index, &Function)> + Clone {
+        // MAX_FUNCTIONS is below the range of u16.
+        (0..).map(Index).zip(&self.functions)
+    }
+
+    /// The function at an index of this inventory.
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<&Function> {
+        self.functions.get(index.position())
+    }
+
+    /// All functions, where their places do not matter.
+    #[must_use]
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// The same, to add what was found out about them; their addresses must stay.
+    pub(crate) fn functions_mut(&mut self) -> &mut [Function] {
+        &mut self.functions
+    }
+
+    /// The members of an IOMMU group.
+    pub fn members(&self, group: u32) -> impl Iterator<Item = &Function> {
+        self.functions
+            .iter()
+            .filter(move |function| function.group == Some(group))
+    }
+
+    /// Whether the kernel put any function into an IOMMU group, or may do so late.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        let mut all = self.functions.iter();
+        all.any(|function| function.group.is_some() || self.awaits_group(function))
+    }
+
+    /// Whether a function may get its IOMMU group when a driver is first probed for it.
+    #[must_use]
+    pub fn awaits_group(&self, function: &Function) -> bool {
+        let Function {
+            group,
+            bridge,
+            driver,
+            ..
+        } = function;
+        self.timing == GroupTiming::AtFirstProbe && !bridge && group.is_none() && driver.is_none()
+    }
+
+    /// How many functions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// Whether the machine has no PCI function.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+}

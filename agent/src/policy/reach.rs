@@ -1,0 +1,202 @@
+//! What a policy needs looked at: not every function of a large machine, where it names a few.
+//!
+//! An address, a slot or a path leads to its functions; only IDs and classes, and the lists that vfio-pci
+//! is handed, need the bus listed, and one attribute of each function read. What may be taken brings the
+//! rest of its IOMMU group. A plan that is made of this is the plan that is made of the whole machine:
+//! where that is not sure, the whole machine is looked at.
+
+use rustix::io::Errno;
+
+use crate::machine::inventory::{Function, GroupTiming, Inventory};
+use crate::machine::sysfs::{DEVICES, DRIVERS, driver_directory, is_vfio, path};
+use crate::machine::{Root, survey};
+use crate::pci::address::{Address, Slot};
+use crate::pci::id::DeviceId;
+use crate::policy::Policy;
+use crate::policy::resolve::direct;
+use crate::policy::selector::{Selector, StableName, Target};
+use crate::text::{Dec, name};
+
+/// Looks at what `policy` is about, or at everything.
+///
+/// # Errors
+/// What listing the devices answered.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn look(
+    root: &dyn Root,
+    policy: &mut Policy<'_>,
+    inventory: &mut Inventory,
+) -> Result<(), Errno> {
+    if inventory.timing == GroupTiming::AtStart && is_direct(policy) {
+        for selector in &mut policy.selectors {
+            if let Target::Named(name, slot) = &mut selector.target {
+                *slot = direct(name, root);
+            }
+        }
+        let wanted = Wanted { root, policy };
+        if wanted.find(inventory).is_some() {
+            return Ok(());
+        }
+        // What is asked about stays, and so is not beyond any limit.
+        inventory.beyond_limit = 0;
+    }
+    survey::scan(root, inventory)
+}
+
+/// Whether no name has to be looked for in every function.
+fn is_direct(policy: &Policy<'_>) -> bool {
+    let mut all = policy.selectors.iter();
+    all.all(|selector| match selector.target {
+        Target::Named(name, _) => matches!(name, StableName::Path(_) | StableName::Slot(_)),
+        _ => true,
+    })
+}
+
+/// Whether what a selector describes is where it was said to be: what it may mean otherwise, only a
+/// look at everything tells.
+fn is_answered(selector: &Selector<'_>, inventory: &Inventory) -> bool {
+    let mut all = inventory.functions().iter();
+    all.any(|f| selector.points_at(f.address, &f.id) && selector.expects(&f.id))
+}
+
+struct Wanted<'a> {
+    root: &'a dyn Root,
+    policy: &'a Policy<'a>,
+}
+
+impl Wanted<'_> {
+    /// Fills the inventory; `None` where what is in it then is not enough.
+    fn find(&self, inventory: &mut Inventory) -> Option<()> {
+        let Self { root, policy } = *self;
+        for selector in &policy.selectors {
+            if let Some(slot) = selector.slot() {
+                self.add_slot(inventory, slot)?;
+            }
+        }
+        self.add_vfio(inventory)?;
+        inventory.sort();
+        let by_id = |selector: &Selector<'_>| matches!(selector.target, Target::Id(_));
+        if policy.handed.any() || policy.selectors.iter().any(by_id) {
+            self.add_listed(inventory)?;
+            inventory.sort();
+        }
+        self.add_groups(inventory)?;
+        survey::finish(root, inventory);
+        let enough = inventory.beyond_limit == 0
+            && inventory.has_groups()
+            && policy.selectors.iter().all(|s| is_answered(s, inventory));
+        enough.then_some(())
+    }
+
+    fn add(&self, inventory: &mut Inventory, address: Address) -> Option<()> {
+        survey::add(self.root, inventory, address).ok()
+    }
+
+    fn add_slot(&self, inventory: &mut Inventory, slot: Slot) -> Option<()> {
+        if let Some(address) = slot.address() {
+            return self.add(inventory, address);
+        }
+        for function in 0..8 {
+            let function = Some(function);
+            self.add(inventory, Slot { function, ..slot }.address()?)?;
+        }
+        Some(())
+    }
+
+    /// What a vfio driver has before the work: what has come to it afterwards is known by that.
+    fn add_vfio(&self, inventory: &mut Inventory) -> Option<()> {
+        self.list(DRIVERS, &mut |driver| {
+            if !is_vfio(driver) {
+                return Some(());
+            }
+            self.list(
+                &driver_directory(&name(driver)),
+                &mut |entry| match Address::parse(entry) {
+                    Some(address) => self.add(inventory, address),
+                    None => Some(()),
+                },
+            )
+        })
+    }
+
+    /// What has a wanted ID.
+    fn add_listed(&self, inventory: &mut Inventory) -> Option<()> {
+        let mut listed = 0usize;
+        self.list(DEVICES, &mut |entry| {
+            listed = listed.saturating_add(1);
+            let address = Address::parse(entry)?;
+            if inventory.has(address) {
+                return Some(());
+            }
+            match survey::id(self.root, address) {
+                Ok(id) if self.names(&id) => self.add(inventory, address),
+                Ok(_) | Err(Errno::NOENT | Errno::NODEV) => Some(()),
+                Err(_) => None,
+            }
+        })?;
+        inventory.listed = Some(listed);
+        Some(())
+    }
+
+    /// Whether an ID is asked about.
+    fn names(&self, id: &DeviceId) -> bool {
+        let mut all = self.policy.selectors.iter();
+        let by_id = |selector: &Selector<'_>| match &selector.target {
+            Target::Id(pattern) => pattern.matches(id),
+            _ => false,
+        };
+        self.policy.handed.takes(id) || all.any(by_id)
+    }
+
+    /// The other members of the groups of what may be taken.
+    fn add_groups(&self, inventory: &mut Inventory) -> Option<()> {
+        let found = inventory.len();
+        for at in 0..found {
+            let (earlier, function) = match inventory.functions().split_at_checked(at) {
+                Some((earlier, [function, ..])) => (earlier, function),
+                _ => return None,
+            };
+            if !self.is_asked_for(function) {
+                continue;
+            }
+            let group = function.group?;
+            let known = |other: &Function| other.group == Some(group) && self.is_asked_for(other);
+            if earlier.iter().any(known) {
+                continue;
+            }
+            let members = path(format_args!(
+                "sys/kernel/iommu_groups/{}/devices",
+                Dec(group.into())
+            ));
+            let mut itself = false;
+            let address = function.address;
+            self.list(&members, &mut |entry| {
+                let member = Address::parse(entry)?;
+                itself |= member == address;
+                self.add(inventory, member)
+            })?;
+            if !itself {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Whether a selector that takes names a function, or its place.
+    fn is_asked_for(&self, function: &Function) -> bool {
+        let mut all = self.policy.selectors.iter();
+        all.any(|s| !s.excludes && s.points_at(function.address, &function.id))
+    }
+
+    /// Lists a directory until `each` has enough; one that is not there is empty.
+    fn list(&self, path: &str, each: &mut dyn FnMut(&[u8]) -> Option<()>) -> Option<()> {
+        let mut good = Some(());
+        let listed = self.root.list(path, &mut |entry| {
+            good = good.and_then(|()| each(entry));
+        });
+        match listed {
+            Ok(()) | Err(Errno::NOENT) => good,
+            Err(_) => None,
+        }
+    }
+}

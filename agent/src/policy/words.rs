@@ -1,0 +1,194 @@
+//! The words behind `vfio.` and `rd.vfio.`, and what each does to a policy.
+
+use crate::policy::problem::{Instead, Problem};
+use crate::policy::selector::{Selector, Source};
+use crate::policy::{GroupPolicy, OnFailure, Policy, VFIO_PCI, grammar};
+use crate::text::cmdline::{Parameter, switch};
+use crate::text::misread::split;
+use crate::text::{DriverName, NAME_LEN, name, one_of};
+
+#[derive(Clone, Copy)]
+pub(super) enum Word {
+    /// What names functions.
+    List(Source),
+    Group,
+    Driver,
+    OnFail,
+    DryRun,
+    Force,
+    /// Of a list that `vfio-bind protected` made: what it left open, in words.
+    Unprotected,
+    Unknown,
+}
+
+const KNOWN: &[(&str, Word)] = &[
+    ("bind", Word::List(Source::Bind)),
+    ("group", Word::Group),
+    ("driver", Word::Driver),
+    ("onfail", Word::OnFail),
+    ("dry_run", Word::DryRun),
+    ("protect", Word::List(Source::Protect)),
+    ("force", Word::Force),
+    ("unprotected", Word::Unprotected),
+];
+
+/// Which word of ours a parameter is; `None` if it is somebody else's.
+pub(super) fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
+    let in_initrd = parameter.strip("rd.vfio.");
+    let word = in_initrd.or_else(|| parameter.strip("vfio."))?;
+    let word = Parameter {
+        name: word,
+        ..*parameter
+    };
+    if let Some((_, word)) = KNOWN.iter().find(|(name, _)| word.is(name)) {
+        return Some(*word);
+    }
+    // The one parameter of the kernel's own module vfio (drivers/vfio/container.c).
+    let kernels = word.is("enable_unsafe_noiommu_mode") && in_initrd.is_none();
+    (!kernels).then_some(Word::Unknown)
+}
+
+impl<'a> Policy<'a> {
+    pub(super) fn word(&mut self, parameter: Parameter<'a>, word: Word) {
+        let value = parameter.value;
+        let bad = |policy: &mut Self, expected, instead| {
+            policy.bad_value(parameter, expected, instead);
+        };
+        match word {
+            Word::List(source) => self.list(parameter, source),
+            Word::Group => {
+                const KNOWN: &[(&str, GroupPolicy)] = &[
+                    ("endpoints", GroupPolicy::Endpoints),
+                    ("strict", GroupPolicy::Strict),
+                    ("listed", GroupPolicy::Listed),
+                ];
+                let group = value.and_then(|value| one_of(value, KNOWN));
+                // The narrowest one: whoever wrote a word wanted something to be left alone.
+                self.group = group.unwrap_or(GroupPolicy::Strict);
+                if group.is_none() {
+                    bad(self, "endpoints, strict or listed", Instead::Uses("strict"));
+                }
+            }
+            Word::Driver => match value {
+                Some(b"auto") => {
+                    (self.auto, self.driver) = (true, driver_name(VFIO_PCI.as_bytes()))
+                }
+                Some(driver) if is_driver_name(driver) => {
+                    (self.auto, self.driver) = (false, driver_name(driver));
+                }
+                _ => bad(self, "the name of a driver", Instead::BindsNothing),
+            },
+            Word::OnFail => {
+                const KNOWN: &[(&str, OnFailure)] =
+                    &[("native", OnFailure::Native), ("hold", OnFailure::Hold)];
+                let on_failure = value.and_then(|value| one_of(value, KNOWN));
+                self.on_failure = on_failure.unwrap_or(OnFailure::Native);
+                if on_failure.is_none() {
+                    bad(self, "native or hold", Instead::Uses("native"));
+                }
+            }
+            Word::DryRun => match switch(value) {
+                Ok(on) => self.dry_run = on,
+                Err(_) => {
+                    self.dry_run = true;
+                    bad(self, "1 or 0", Instead::Uses("1"));
+                }
+            },
+            Word::Force => match switch(value) {
+                Ok(on) => self.force = on,
+                Err(_) => {
+                    self.force = false;
+                    bad(self, "1 or 0", Instead::Uses("0"));
+                }
+            },
+            Word::Unprotected => {
+                self.listed = false;
+                self.problem(Problem::Unprotected(value.unwrap_or_default()));
+            }
+            Word::Unknown => self.unknown(parameter),
+        }
+    }
+
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn bad_value(&mut self, parameter: Parameter<'a>, expected: &'static str, instead: Instead) {
+        let Parameter { name, value, .. } = parameter;
+        self.problem(Problem::BadValue {
+            name,
+            value,
+            expected,
+            instead,
+        });
+    }
+
+    fn list(&mut self, parameter: Parameter<'a>, source: Source) {
+        let items = split(parameter.value.unwrap_or_default(), b',');
+        let mut empty = true;
+        for text in items.filter(|text| !text.is_empty()) {
+            empty = false;
+            if text == b"off" && source == Source::Bind {
+                self.off = true;
+                continue;
+            }
+            match grammar::parse(text) {
+                Ok(selector) => self.select(Selector {
+                    source,
+                    // `!` in front of what is protected: there is no more than leaving it alone.
+                    excludes: selector.excludes || source == Source::Protect,
+                    ..selector
+                }),
+                Err(misread) => self.problem(Problem::Selector {
+                    source,
+                    text,
+                    misread,
+                }),
+            }
+        }
+        if empty {
+            self.problem(Problem::NamesNothing(source));
+        }
+    }
+}
+
+fn is_driver_name(text: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !text.is_empty() && text.len() <= NAME_LEN && text.iter().all(fits)
+}
+
+/// The module is vfio_pci and the driver vfio-pci: people write either, an override takes one.
+fn driver_name(text: &[u8]) -> DriverName {
+    name(if text == b"vfio_pci" {
+        VFIO_PCI.as_bytes()
+    } else {
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::{policy, problems, read};
+
+    #[test]
+    fn every_word_is_read() {
+        let policy = policy(
+            "vfio.group=listed vfio.driver=mlx5_vfio_pci vfio.onfail=hold vfio.dry-run \
+             vfio.bind=off",
+        );
+        assert_eq!(policy.group, GroupPolicy::Listed);
+        assert_eq!(policy.driver, "mlx5_vfio_pci");
+        assert_eq!(policy.on_failure, OnFailure::Hold);
+        assert!(policy.dry_run && policy.off && problems(&policy).is_empty());
+        assert!(!policy.auto);
+        assert_eq!(read(b"vfio.driver=vfio_pci").driver, "vfio-pci");
+        assert!(!read(b"vfio.driver=vfio_pci").auto && read(b"").auto);
+        let last = read(b"vfio.driver=mlx5_vfio_pci vfio.driver=auto");
+        assert!(last.auto && last.driver == "vfio-pci");
+        let last = read(
+            b"vfio.onfail=hold vfio.group=listed vfio.force vfio.dry_run \
+             vfio.onfail=native vfio.group=endpoints vfio.force=0 vfio.dry_run=0",
+        );
+        assert_eq!(last.on_failure, OnFailure::Native);
+        assert_eq!(last.group, GroupPolicy::Endpoints);
+        assert!(!last.force && !last.dry_run && last.problems.is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+//! A machine in a directory: the tree that sysfs would show, and a kernel that reacts to writes.
+
+mod calls;
+mod card;
+mod fake_machine;
+mod kernel;
+mod record;
+mod trouble;
+
+pub use card::{Card, topology};
+pub use fake_machine::{FakeMachine, open, write};
+pub use record::{address, bound, problems, unmatched};
+pub use trouble::Trouble;

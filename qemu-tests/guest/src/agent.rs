@@ -1,0 +1,134 @@
+//! The agent, run as an initramfs hook runs it and watched from outside.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use qemu_tests::protocol::{AgentOrder, AgentRun};
+
+use crate::files;
+use crate::places;
+use crate::program::{self, AGENT};
+use crate::watch::Watch;
+
+/// Where it leaves its record.
+const REPORT: &str = "/run/vfio-bind/report.json";
+/// How its lines in the kernel log start.
+const LOG_PREFIX: &str = "vfio-bind: ";
+
+/// Runs the agent.
+pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
+    let cmdline = order
+        .cmdline
+        .as_deref()
+        .map(CmdlineMount::mount)
+        .transpose()?;
+    files::remove(REPORT)?;
+    let log = KernelLog::from_now()?;
+    let watch = Watch::start()?;
+    let started = Instant::now();
+    let mut command = match order.place {
+        Some(place) => places::command(place)?,
+        None => Command::new(AGENT),
+    };
+    let (ending, output) = program::outcome(command.args(&order.arguments), program::LIMIT)?;
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let writes = watch.finish()?;
+    drop(cmdline);
+    let report = report()?;
+    Ok(AgentRun {
+        label: order.label.clone(),
+        ending,
+        elapsed_ms,
+        report,
+        log: log.lines()?,
+        output,
+        writes,
+    })
+}
+
+/// The agent's record, if there is one.
+pub(crate) fn report() -> Result<Option<String>> {
+    match fs::read(REPORT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(format!("read({REPORT})")),
+    }
+}
+
+/// Another command line over the kernel's own, until dropped.
+pub(crate) struct CmdlineMount;
+
+impl CmdlineMount {
+    const TARGET: &str = "/proc/cmdline";
+    const SOURCE: &str = "/run/cmdline";
+
+    pub(crate) fn mount(text: &str) -> Result<Self> {
+        // The kernel's own ends with a newline.
+        files::write(Self::SOURCE, &format!("{text}\n"))?;
+        let flags = MsFlags::MS_BIND;
+        mount(
+            Some(Self::SOURCE),
+            Self::TARGET,
+            None::<&str>,
+            flags,
+            None::<&str>,
+        )
+        .with_context(|| format!("mount(bind, {})", Self::TARGET))?;
+        Ok(Self)
+    }
+}
+
+impl Drop for CmdlineMount {
+    fn drop(&mut self) {
+        if let Err(error) = umount2(Self::TARGET, MntFlags::MNT_DETACH) {
+            eprintln!("guest-init: umount({}): {error}", Self::TARGET);
+        }
+    }
+}
+
+/// The kernel log from one moment on.
+pub(crate) struct KernelLog(fs::File);
+
+impl KernelLog {
+    fn from_now() -> Result<Self> {
+        use std::io::{Seek, SeekFrom};
+        let Self(mut file) = Self::from_start()?;
+        file.seek(SeekFrom::End(0)).context("seek(/dev/kmsg)")?;
+        Ok(Self(file))
+    }
+
+    /// From the oldest line that the kernel still has.
+    pub(crate) fn from_start() -> Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .context("open(/dev/kmsg)")?;
+        Ok(Self(file))
+    }
+
+    /// The agent's lines since then. A read gives one line: `LEVEL,NUMBER,TIME,FLAGS;TEXT`.
+    pub(crate) fn lines(mut self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            match self.0.read(&mut buffer) {
+                Ok(length) => {
+                    let entry = String::from_utf8_lossy(&buffer[..length]);
+                    let text = entry.split_once(';').map_or("", |(_, text)| text);
+                    let line = text.lines().next().unwrap_or_default();
+                    if line.starts_with(LOG_PREFIX) {
+                        lines.push(line.to_owned());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(lines),
+                Err(error) => return Err(error).context("read(/dev/kmsg)"),
+            }
+        }
+    }
+}
