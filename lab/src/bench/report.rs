@@ -252,6 +252,6 @@ mod tests {
         }
         assert!(!text.contains("## Bound"));
         assert!(!page(&[row(1, 100, 4)], &setting).contains("## Not reached"));
-        assert!(terminal(&rows).contains("plan by address"));
+        assert!(terminal(&rows).contains("plan by"));
     }
 }
