@@ -33,7 +33,9 @@ fn report_after(machine: &FakeMachine, line: &[u8], then: &dyn Fn(&Record<'_>)) 
         record.exit()
     });
     let text = fs::read_to_string(machine.path("run/vfio-bind/report.json")).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    assert_eq!(crate::schema::faults(&report), [""; 0]);
+    report
 }
 
 #[test]
