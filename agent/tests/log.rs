@@ -60,7 +60,7 @@ fn lines(machine: &FakeMachine, line: &str) -> Vec<String> {
 
 fn all_lines(machine: &FakeMachine, line: &str) -> Vec<String> {
     run::perform(machine, line.as_bytes(), &|| 7_345, &mut |record| {
-        lines::tell(record, machine);
+        lines::tell(record);
         record.exit()
     });
     std::mem::take(&mut *LINES.0.lock().unwrap())

@@ -14,9 +14,10 @@ pub mod judge;
 pub mod machine;
 pub mod matrix;
 pub mod protocol;
-pub mod report;
 pub mod rerun;
 pub mod scenario;
 pub mod scenarios;
 pub mod storage;
 pub mod wire;
+
+pub use vfio_bind_report as report;

@@ -81,8 +81,24 @@ pub struct GroupStatus {
     /// A member that is not in the inventory, for the reason that [`Inventory::unseen`] gives: a native
     /// driver may take it, and nothing of this plan keeps it off.
     pub newcomer: Option<Address>,
-    /// Whether there is none although the kernel offers a way to ask.
-    pub refused: bool,
+    /// Why there is none although the kernel offers a way to ask.
+    pub unanswered: Option<Errno>,
+}
+
+/// The most blockers that are kept; those beyond are counted.
+pub const MAX_BLOCKERS: usize = 64;
+
+/// What keeps a group from being viable: a member with a driver that VFIO does not accept.
+#[derive(Clone, Debug)]
+pub struct Blocker {
+    /// The IOMMU group.
+    pub group: u32,
+    /// The function.
+    pub address: Address,
+    /// Whether it is a bridge, which nobody can select.
+    pub bridge: bool,
+    /// The driver that has it.
+    pub driver: DriverName,
 }
 
 /// The most such functions that are kept; that there are more is told.
@@ -98,6 +114,8 @@ pub struct Unasked {
     /// Returned, failed, or left: where it is not known, has an override that asks for this, or
     /// `vfio.onfail=hold` keeps native drivers off.
     pub fate: Fate,
+    /// The driver that it has in the end.
+    pub now: Option<DriverName>,
 }
 
 /// What became of a plan.
@@ -109,6 +127,10 @@ pub struct Outcomes {
     pub groups: Vec<GroupStatus, MAX_GROUPS>,
     /// Groups beyond [`MAX_GROUPS`], which were not asked for.
     pub more_groups: usize,
+    /// What blocks those that are not viable.
+    pub blockers: Vec<Blocker, MAX_BLOCKERS>,
+    /// Blockers beyond [`MAX_BLOCKERS`].
+    pub more_blockers: usize,
     /// What a vfio driver took although the plan does not have it.
     pub unasked: Vec<Unasked, MAX_UNASKED>,
     /// Why nobody knows what else vfio drivers took; `E2BIG` where there were more than

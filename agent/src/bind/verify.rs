@@ -6,15 +6,14 @@
 use rustix::io::Errno;
 
 use crate::bind::controls::{DRIVER_LIMIT, QUEUE_LIMIT, current_override, unbind};
-use crate::bind::outcome::{Fate, GroupStatus, Outcomes, Unasked};
-use crate::machine::inventory::{Function, Inventory};
+use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcomes, Unasked};
+use crate::machine::inventory::Inventory;
 use crate::machine::sysfs::{DRIVERS, driver_directory, driver_of, is_harmless, is_vfio, path};
 use crate::machine::{Machine, Root, survey};
 use crate::pci::address::Address;
 use crate::plan::decision::Plan;
 use crate::policy::{OnFailure, Policy};
-use crate::text::errno::Answer;
-use crate::text::{Dec, DriverName, name};
+use crate::text::{Dec, name};
 
 /// Finds them, and gives them back. What a vfio driver had before the agent came is none of them.
 #[inline(never)] // Inlined, it makes the executable larger.
@@ -35,16 +34,18 @@ pub(crate) fn give_back(
         let wanted = || current_override(host, *address).is_ok_and(|value| value == *driver);
         if unasked.fate == Fate::Left || policy.on_failure == OnFailure::Hold || wanted() {
             unasked.fate = Fate::Left;
-            continue;
+        } else if unbind(host, *address, limit) == Err(Errno::TIMEDOUT) {
+            limit = QUEUE_LIMIT;
         }
         // It had no driver before, or vfio-pci could not have taken it: its native one takes it when it
         // comes. Nobody is asked to probe it, for that might be vfio-pci again.
-        if unbind(host, *address, limit) == Err(Errno::TIMEDOUT) {
-            limit = QUEUE_LIMIT;
-        }
-        if driver_of(host, *address).is_ok_and(|now| now.as_ref() != Some(driver)) {
+        let now = driver_of(host, *address);
+        if unasked.fate == Fate::Failed
+            && now.as_ref().is_ok_and(|now| now.as_ref() != Some(driver))
+        {
             unasked.fate = Fate::Returned;
         }
+        unasked.now = now.ok().flatten();
     }
 }
 
@@ -86,6 +87,7 @@ fn find(
                 address,
                 driver,
                 fate,
+                now: None,
             };
             full = full.or(unasked.push(new).err().map(|_| Errno::TOOBIG));
         });
@@ -118,6 +120,8 @@ pub(crate) fn ask_groups(
         steps,
         groups,
         more_groups,
+        blockers,
+        more_blockers,
         ..
     } = outcomes;
     for (step, outcome) in plan.steps.iter().zip(steps.iter()) {
@@ -132,25 +136,25 @@ pub(crate) fn ask_groups(
         if groups.iter().any(|status| status.group == group) {
             continue;
         }
-        let (viable, refused) = match host.group_viable(group) {
-            Ok(viable) => (Some(viable), false),
+        let (viable, unanswered) = match host.group_viable(group) {
+            Ok(viable) => (Some(viable), None),
             // CONFIG_VFIO_GROUP is optional since 6.6: no node is no answer. A group has one user
             // at a time: it is busy because somebody uses it.
-            Err(Errno::NOENT | Errno::BUSY) => (None, false),
-            Err(errno) => {
-                error!(
-                    "ioctl(vfio/{}, VFIO_GROUP_GET_STATUS): {}",
-                    Dec(group.into()),
-                    Answer(errno)
-                );
-                (None, true)
-            }
+            Err(Errno::NOENT | Errno::BUSY) => (None, None),
+            Err(errno) => (None, Some(errno)),
         };
+        if viable == Some(false) {
+            find_blockers(host, inventory, group, &mut |blocker| {
+                if blockers.push(blocker).is_err() {
+                    *more_blockers = more_blockers.saturating_add(1);
+                }
+            });
+        }
         let newcomer = newcomer(host, inventory, group);
         let status = GroupStatus {
             group,
             viable,
-            refused,
+            unanswered,
             newcomer,
         };
         if groups.push(status).is_err() {
@@ -174,22 +178,26 @@ fn newcomer(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Addres
     found
 }
 
-/// What keeps a group from being viable: its members with a driver that VFIO does not accept.
+/// Finds the members of a group that keep it from being viable.
 ///
-/// Since 5.19 that is any driver without `driver_managed_dma`; before, any but vfio drivers and
-/// pci-stub on an endpoint (`vfio_dev_viable` in drivers/vfio/vfio.c).
-pub fn blockers(
+/// Since 5.19 those are all with a driver without `driver_managed_dma`; before, all with any but vfio
+/// drivers and pci-stub on an endpoint (`vfio_dev_viable` in drivers/vfio/vfio.c).
+fn find_blockers(
     root: &dyn Root,
     inventory: &Inventory,
     group: u32,
-    each: &mut dyn FnMut(&Function, &DriverName),
+    each: &mut dyn FnMut(Blocker),
 ) {
     for function in inventory.members(group) {
-        let Ok(Some(driver)) = driver_of(root, function.address) else {
-            continue;
-        };
-        if !is_harmless(&driver) {
-            each(function, &driver);
+        let address = function.address;
+        match driver_of(root, address) {
+            Ok(Some(driver)) if !is_harmless(&driver) => each(Blocker {
+                group,
+                address,
+                bridge: function.bridge,
+                driver,
+            }),
+            _ => {}
         }
     }
 }

@@ -114,7 +114,7 @@ fn plan(options: &Options<'_>) -> u8 {
     }
     run::rehearse(&root, line, run::Extent::Needed, &mut |record| {
         if !options.json {
-            lines::tell(record, &root);
+            lines::tell(record);
             return record.exit();
         }
         let status = write_out(&|output| {

@@ -106,7 +106,7 @@ fn finish(machine: &Running, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
     {
         return EXIT_DONE;
     }
-    lines::tell(record, machine);
+    lines::tell(record);
     let uname = rustix::system::uname();
     let kernel = uname.release().to_bytes();
     // A later run has a directory of its own: the record of the boot stays.

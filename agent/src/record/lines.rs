@@ -2,11 +2,8 @@
 
 use core::fmt;
 
-use crate::bind::outcome::{Fate, GroupStatus, Outcome, Unasked};
-use crate::bind::verify::blockers;
-use crate::machine::Root;
+use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcome, Unasked};
 use crate::machine::inventory::{Function, Unseen};
-use crate::machine::sysfs::driver_of;
 use crate::plan::decision::Decision;
 use crate::plan::overreach;
 use crate::policy::problem::{Problem, Severity};
@@ -17,13 +14,13 @@ use crate::text::errno::Answer;
 use crate::text::{Counted, Dec, DriverName, Plain};
 
 /// Logs the whole record, with a line for each step.
-pub fn tell(record: &Record<'_>, root: &dyn Root) {
+pub fn tell(record: &Record<'_>) {
     if matches!(record.state, State::Applied | State::DryRun) {
         tell_steps(record);
         for status in &record.outcomes.groups {
-            tell_group(record, root, *status);
+            tell_group(record, *status);
         }
-        tell_unasked(record, root);
+        tell_unasked(record);
         tell_protected(record);
     }
     if record.state == State::Applied && record.policy.heard {
@@ -162,7 +159,7 @@ fn driver(name: Option<&DriverName>) -> Plain<'_> {
     Plain(name.map_or("(none)", |name| name))
 }
 
-fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
+fn tell_group(record: &Record<'_>, status: GroupStatus) {
     let group = Dec(status.group.into());
     if let Some(address) = status.newcomer {
         let why = Plain(match record.inventory.unseen(address) {
@@ -176,14 +173,22 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
     }
     match status.viable {
         Some(true) => info!("group {group} is viable, says VFIO"),
-        None => info!("group {group}: VFIO does not say whether it is viable"),
+        None => match status.unanswered {
+            Some(errno) => error!(
+                "ioctl(vfio/{group}, VFIO_GROUP_GET_STATUS): {}",
+                Answer(errno)
+            ),
+            None => info!("group {group}: VFIO does not say whether it is viable"),
+        },
         Some(false) => {
             let mut named = false;
-            let (inventory, number) = (record.inventory, status.group);
-            blockers(root, inventory, number, &mut |function, driver| {
+            let all = record.outcomes.blockers.iter();
+            for blocker in all.filter(|blocker| blocker.group == status.group) {
                 named = true;
-                let address = function.address;
-                let instead = Plain(if function.bridge {
+                let Blocker {
+                    address, driver, ..
+                } = blocker;
+                let instead = Plain(if blocker.bridge {
                     "it is a bridge, so"
                 } else {
                     "select it too, or"
@@ -192,8 +197,8 @@ fn tell_group(record: &Record<'_>, root: &dyn Root, status: GroupStatus) {
                     "group {group} is not usable: {driver} has {address}; {instead} keep that \
                      driver from loading"
                 );
-            });
-            if !named {
+            }
+            if !named && record.outcomes.more_blockers == 0 {
                 error!("group {group} is not viable, says VFIO; no driver in it explains why");
             }
         }
@@ -227,14 +232,14 @@ fn tell_empty_list(record: &Record<'_>) {
 }
 
 /// What vfio drivers took although nobody asked for it.
-fn tell_unasked(record: &Record<'_>, root: &dyn Root) {
+fn tell_unasked(record: &Record<'_>) {
     for Unasked {
         address,
         driver: taker,
         fate,
+        now,
     } in &record.outcomes.unasked
     {
-        let now = driver_of(root, *address).ok().flatten();
         let now = driver(now.as_ref());
         error!("{address}: {taker} took it, and nobody asks for that: {fate}, now {now}");
     }
@@ -256,6 +261,13 @@ fn tell_limits(record: &Record<'_>) {
     let groups = record.outcomes.more_groups;
     if groups > 0 {
         warn!("VFIO was not asked about {}", Counted(groups, "more group"));
+    }
+    let blockers = record.outcomes.more_blockers;
+    if blockers > 0 {
+        error!(
+            "{} of groups that are not usable",
+            Counted(blockers, "more blocker")
+        );
     }
 }
 

@@ -108,7 +108,7 @@ impl Record<'_> {
             wanted && !there
         });
         let unusable = self.outcomes.groups.iter().any(|status| {
-            status.viable == Some(false) || status.refused || status.newcomer.is_some()
+            status.viable == Some(false) || status.unanswered.is_some() || status.newcomer.is_some()
         });
         // Where nothing is asked for, nobody has looked.
         let unmatched = self.state != State::NothingAsked

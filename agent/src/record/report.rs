@@ -5,7 +5,6 @@
 use core::fmt;
 
 use crate::bind::outcome::{Outcome, Unasked};
-use crate::bind::verify::blockers;
 use crate::machine::inventory::{Function, Inventory, Unseen};
 use crate::machine::{Root, way};
 use crate::pci::address::Address;
@@ -15,6 +14,7 @@ use crate::policy::nearest::nearest;
 use crate::policy::problem::Severity;
 use crate::policy::selector::Selector;
 use crate::record::Record;
+use crate::text::errno::Answer;
 use crate::text::json::Json;
 use crate::text::output::Output;
 use crate::text::{Hex, Plain, Text};
@@ -45,7 +45,7 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
     json.key("functions");
     write_functions(record, root, &mut json);
     json.key("groups");
-    write_groups(record, root, &mut json);
+    write_groups(record, &mut json);
     json.key("unasked");
     json.open(b'[');
     for unasked in &record.outcomes.unasked {
@@ -53,6 +53,7 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
             address,
             driver,
             fate,
+            ..
         } = unasked;
         json.element(&format_args!("{address} {driver} {fate}"));
     }
@@ -64,6 +65,7 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
     json.count("functions_beyond_limit", record.inventory.beyond_limit);
     json.count("functions_unreadable", record.inventory.unreadable);
     json.count("groups_beyond_limit", record.outcomes.more_groups);
+    json.count("blockers_beyond_limit", record.outcomes.more_blockers);
     json.number("exit", record.exit().into());
     json.number("elapsed_us", record.elapsed_us);
     json.close(b'}');
@@ -186,7 +188,7 @@ fn shown<T: fmt::Display>(thing: &Option<T>) -> Option<&dyn fmt::Display> {
     thing.as_ref().map(|thing| thing as &dyn fmt::Display)
 }
 
-fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
+fn write_groups(record: &Record<'_>, json: &mut Json<'_, '_>) {
     json.open(b'[');
     for status in &record.outcomes.groups {
         json.next();
@@ -197,19 +199,14 @@ fn write_groups(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
             None => json.optional("viable", None),
         }
         let came_late = |address: &Address| record.inventory.unseen(*address) == Unseen::Late;
+        json.optional("unanswered", shown(&status.unanswered.map(Answer)));
         json.optional("late", shown(&status.newcomer.filter(came_late)));
         json.optional("unseen", shown(&status.newcomer.filter(|a| !came_late(a))));
         json.key("blockers");
         json.open(b'[');
-        if status.viable == Some(false) {
-            blockers(
-                root,
-                record.inventory,
-                status.group,
-                &mut |function, driver| {
-                    json.element(&format_args!("{} {driver}", function.address));
-                },
-            );
+        let all = record.outcomes.blockers.iter();
+        for blocker in all.filter(|blocker| blocker.group == status.group) {
+            json.element(&format_args!("{} {}", blocker.address, blocker.driver));
         }
         json.close(b']');
         json.close(b'}');

@@ -23,7 +23,7 @@ use vfio_bind_agent::run;
 type Cache = RefCell<BTreeMap<String, Result<Vec<u8>, Errno>>>;
 
 /// A machine with every kind of name.
-struct Real {
+pub struct Real {
     machine: FakeMachine,
     nodes: Vec<Node>,
     /// Nothing changes in it.
@@ -104,7 +104,7 @@ fn name_it(machine: &FakeMachine, at: usize, address: &str) {
 }
 
 /// A machine's tree with other files in some places.
-struct Image<'m> {
+pub struct Image<'m> {
     real: &'m Real,
     display: Option<String>,
     files: BTreeMap<String, String>,
@@ -276,7 +276,8 @@ fn compare(image: &Image<'_>, policy: &Policy) -> Result<usize, String> {
     }
 }
 
-fn cases() -> u32 {
+/// How many cases are compared.
+pub fn compared_cases() -> u32 {
     std::env::var("VFIO_BIND_CASES").map_or(2000, |text| text.parse().unwrap())
 }
 
@@ -285,13 +286,13 @@ thread_local! {
 }
 
 /// A machine, which of its displays it boots on, whether that has the firmware's framebuffer, and a policy.
-fn case() -> impl Strategy<Value = (usize, Option<Index>, bool, Drafted)> {
+pub fn case() -> impl Strategy<Value = (usize, Option<Index>, bool, Drafted)> {
     let display = prop::option::weighted(0.7, any::<Index>());
     (0..MACHINES.len(), display, any::<bool>(), drafted())
 }
 
 /// Does `then` with a case, made real.
-fn with_case<T>(
+pub fn with_case<T>(
     (machine, display, framebuffer, drafted): (usize, Option<Index>, bool, Drafted),
     then: impl FnOnce(&Image<'_>, &Policy) -> Result<T, String>,
 ) -> Result<T, TestCaseError> {
@@ -308,7 +309,7 @@ fn with_case<T>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(ProptestConfig::with_cases(compared_cases()))]
     #[test]
     fn what_is_taken_is_what_readme_says(case in case()) {
         with_case(case, compare)?;
@@ -317,7 +318,7 @@ proptest! {
 
 #[test]
 fn a_look_at_what_is_needed_gives_the_same_plan() {
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(cases()));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(compared_cases()));
     let (less, all) = (Cell::new(0), Cell::new(0));
     let ran = runner.run(&case(), |case| {
         let is_less = with_case(case, |image, policy| compare_extents(image, &policy.line()))?;

@@ -31,7 +31,7 @@ fn a_crash_kernel_is_left_alone() {
                 (EXIT_DONE, State::CrashKernel),
                 "{line}"
             );
-            log = messages(|| lines::tell(record, &machine));
+            log = messages(|| lines::tell(record));
             record.exit()
         });
         let expected = "this kernel saves the memory of one that crashed: nothing is done\n";

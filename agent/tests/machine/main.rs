@@ -23,6 +23,7 @@ mod real;
 mod recorded;
 mod report;
 mod rescue;
+mod schema;
 mod selection;
 mod snapshots;
 mod sources;

@@ -1,10 +1,12 @@
 //! The record as JSON, read back as a stranger would.
 
+use std::cell::RefCell;
 use std::fs;
 
+use crate::snapshots::messages;
 use crate::support::{Card, FakeMachine, Trouble};
 use serde_json::{Value, json};
-use vfio_bind_agent::record::report;
+use vfio_bind_agent::record::{Record, lines, report};
 use vfio_bind_agent::run;
 
 fn machine() -> FakeMachine {
@@ -16,7 +18,13 @@ fn machine() -> FakeMachine {
 }
 
 fn report(machine: &FakeMachine, line: &[u8]) -> Value {
+    report_after(machine, line, &|_| {})
+}
+
+/// The report of a run, written when `then` is done.
+fn report_after(machine: &FakeMachine, line: &[u8], then: &dyn Fn(&Record<'_>)) -> Value {
     run::perform(machine, line, &|| 1234, &mut |record| {
+        then(record);
         let tree = crate::support::open(machine.root());
         let written = tree.replace(report::DIRECTORY, report::FILE, &|output| {
             report::write(record, machine, b"6.1.0-test", output);
@@ -25,7 +33,9 @@ fn report(machine: &FakeMachine, line: &[u8]) -> Value {
         record.exit()
     });
     let text = fs::read_to_string(machine.path("run/vfio-bind/report.json")).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    assert_eq!(crate::schema::faults(&report), [""; 0]);
+    report
 }
 
 #[test]
@@ -89,16 +99,53 @@ fn everything_that_was_done_is_in_it() {
                     "outcome": "bound", "reason": "",
                 },
             ],
-            "groups": [{"group": 15, "viable": false, "late": null, "unseen": null, "blockers": ["0000:00:1f.4 i801_smbus"]}],
+            "groups": [{"group": 15, "viable": false, "unanswered": null, "late": null, "unseen": null, "blockers": ["0000:00:1f.4 i801_smbus"]}],
             "unasked": [],
             "functions_seen": null,
             "functions_beyond_limit": 0,
             "functions_unreadable": 0,
             "groups_beyond_limit": 0,
+            "blockers_beyond_limit": 0,
             "exit": 1,
             "elapsed_us": 1234,
         })
     );
+}
+
+/// What sysfs shows later is another story: the messages and the report tell the same one.
+#[test]
+fn what_changes_between_the_messages_and_the_report_changes_neither() {
+    let trouble = Trouble {
+        not_viable: vec![15],
+        deaf_to_options: true,
+        by_ids: vec!["0000:43:00.0".to_owned()],
+        ..Trouble::default()
+    };
+    let machine = machine().with(trouble);
+    machine.insert(&Card::new("0000:43:00.0", 0x1234, 0x1111, 0x03_0000, 16));
+    let said = RefCell::default();
+    let line = b"vfio.bind=42:00.0 vfio.onfail=hold";
+    let report = report_after(&machine, line, &|record| {
+        said.replace(messages(|| lines::tell(record)));
+        for address in ["0000:00:1f.4", "0000:43:00.0", "0000:42:00.0"] {
+            let driver = machine.path(&format!("sys/bus/pci/devices/{address}/driver"));
+            fs::remove_file(driver).unwrap();
+        }
+    });
+    let said = said.into_inner();
+    for piece in [
+        "group 15 is not usable: i801_smbus has 0000:00:1f.4",
+        "0000:42:00.0: (none) -> vfio-pci",
+        "0000:43:00.0: vfio-pci took it, and nobody asks for that: left, now vfio-pci",
+    ] {
+        assert!(said.contains(piece), "{said}");
+    }
+    assert_eq!(
+        report["groups"][0]["blockers"],
+        json!(["0000:00:1f.4 i801_smbus"])
+    );
+    assert_eq!(report["functions"][1]["driver_now"], "vfio-pci");
+    assert_eq!(report["unasked"], json!(["0000:43:00.0 vfio-pci left"]));
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub fn take(machine: &FakeMachine, line: &str) -> Taken {
     let said = leveled(|| {
         taken.exit = run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
             taken.bound = bound(record);
-            lines::tell(record, machine);
+            lines::tell(record);
             record.exit()
         });
     });

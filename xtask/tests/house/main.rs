@@ -11,7 +11,7 @@ use circles::circles;
 use modules::imports;
 
 /// The sources of each crate, and its root files.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("agent/src", &["lib.rs"]),
     // The executable, a crate around the library.
     ("agent/src/boot", &["main.rs"]),
@@ -22,6 +22,7 @@ const CRATES: [(&str, &[&str]); 7] = [
         "qemu-tests/guest/src",
         &["main.rs", "bin/crash.rs", "bin/do-nothing.rs"],
     ),
+    ("report/src", &["lib.rs"]),
     ("xtask/src", &["main.rs"]),
 ];
 

@@ -1,76 +1,136 @@
-//! The agent's record, `/run/vfio-bind/report.json`, as far as the tests look into it.
+//! The record of a run of vfio-bind, `/run/vfio-bind/report.json`, for other programs.
 //!
-//! Fields that the tests do not use are not listed, and unknown ones are passed over, so that the
-//! record can grow without breaking an older test.
+//! `docs/report.schema.json` says the same in JSON Schema. Fields that this version does not know are
+//! passed over, so that the record can grow; [`SCHEMA`] grows when one changes its meaning.
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+/// The version of the schema that this crate reads.
+pub const SCHEMA: u32 = 1;
 
 /// The whole record.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Grows when a field changes its meaning.
+    /// [`SCHEMA`].
     pub schema: u32,
+    /// The agent's version.
+    #[serde(default)]
+    pub agent: String,
     /// The kernel's release.
     pub kernel: String,
-    /// `applied`, `off`, `dry-run`, `no-iommu` or `nothing-asked`.
+    /// `applied`, `off`, `crash-kernel`, `dry-run`, `no-iommu`, `no-pci` or `nothing-asked`.
     pub state: String,
     /// What the kernel says of IOMMUs.
     pub iommu: Iommu,
-    /// The command line as understood.
+    /// What was asked for, as understood.
     pub policy: Policy,
     /// Every function that was selected or shares a group with one that was.
     #[serde(default)]
     pub functions: Vec<Function>,
-    /// The groups of those functions.
+    /// The groups in which a function is bound.
     #[serde(default)]
     pub groups: Vec<Group>,
-    /// `ADDRESS DRIVER` of what went back because the root file system did not appear.
+    /// `ADDRESS DRIVER FATE` of what a vfio driver took although nobody asked for it.
     #[serde(default)]
+    pub unasked: Vec<String>,
+    /// `ADDRESS DRIVER` of what went back because the root file system did not appear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_back: Vec<String>,
+    /// How many functions the bus has; none where nobody had to list them.
+    #[serde(default)]
+    pub functions_seen: Option<usize>,
+    /// Functions for which there was no room.
+    #[serde(default)]
+    pub functions_beyond_limit: usize,
+    /// Functions that could not be read.
+    #[serde(default)]
+    pub functions_unreadable: usize,
+    /// Groups that VFIO was not asked about.
+    #[serde(default)]
+    pub groups_beyond_limit: usize,
+    /// Blockers of groups that are not listed.
+    #[serde(default)]
+    pub blockers_beyond_limit: usize,
     /// The exit status that went with it.
     pub exit: i32,
     /// From start to the writing of the record, in microseconds.
     pub elapsed_us: u64,
 }
 
-/// The IOMMU that the agent found.
-#[derive(Clone, Debug, Deserialize)]
+/// The IOMMU that the kernel uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Iommu {
-    /// `intel`, `amd`, ..., or `none`.
+    /// `intel`, `amd`, `smmuv3`, `smmu`, `virtio`, `s390`, `other` or `none`.
     pub kind: String,
+    /// How many groups there are.
+    #[serde(default)]
+    pub groups: u32,
+    /// What would turn one on, where there is none.
+    #[serde(default)]
+    pub advice: Option<String>,
 }
 
-/// The policy as understood.
-#[derive(Clone, Debug, Deserialize)]
+/// What was asked for, as understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// In the order of the command line.
+    /// `vfio.driver=`.
+    #[serde(default)]
+    pub driver: String,
+    /// `vfio.group=`.
+    #[serde(default)]
+    pub group: String,
+    /// `vfio.onfail=`.
+    #[serde(default)]
+    pub onfail: String,
+    /// `vfio.dry_run`.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Whether all that the system boots from is known.
+    #[serde(default)]
+    pub listed: bool,
+    /// In the order in which they were written.
     #[serde(default)]
     pub selectors: Vec<Selector>,
-    /// What could not be understood.
+    /// What has no effect.
     #[serde(default)]
     pub errors: Vec<String>,
-    /// What was understood but is likely not what was meant.
+    /// What has one that may not be meant.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Errors and warnings for which there was no room.
+    #[serde(default)]
+    pub problems_beyond_limit: usize,
 }
 
 /// One selector and what it matched.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selector {
-    /// The parameter that it came from.
+    /// As written.
+    #[serde(default)]
+    pub text: String,
+    /// The parameter or the file that it came from.
     pub source: String,
+    /// Whether it says what is to be left alone.
+    #[serde(default)]
+    pub excludes: bool,
     /// Addresses.
     #[serde(default)]
     pub matches: Vec<String>,
+    /// The address of what may have been meant, where it matches nothing.
+    #[serde(default)]
+    pub nearest: Option<String>,
 }
 
 /// One function.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// `0000:42:00.0`.
     pub address: String,
+    /// The way through the bridges above it, as the kernel's parameters spell it.
+    #[serde(default)]
+    pub path: Option<String>,
     /// Four hexadecimal digits, as the following three.
     pub vendor: String,
     /// Of the device itself.
@@ -83,6 +143,9 @@ pub struct Function {
     pub class: String,
     /// The IOMMU group, where there is one.
     pub group: Option<u32>,
+    /// `selected`, or `sibling` of one that is.
+    #[serde(default)]
+    pub role: String,
     /// Why it is in the record.
     #[serde(default)]
     pub why: String,
@@ -98,19 +161,28 @@ pub struct Function {
 }
 
 /// One IOMMU group.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// Its number.
     pub group: u32,
-    /// What VFIO says of it; none where it was not asked.
+    /// What VFIO says of it; none where there is no answer.
     pub viable: Option<bool>,
+    /// What the kernel answered in place of that.
+    #[serde(default)]
+    pub unanswered: Option<String>,
+    /// A member that appeared while the others were bound, and is not.
+    #[serde(default)]
+    pub late: Option<String>,
+    /// A member that could not be read or lies beyond the limit, and is not bound.
+    #[serde(default)]
+    pub unseen: Option<String>,
     /// `ADDRESS DRIVER` of what makes it not viable.
     #[serde(default)]
     pub blockers: Vec<String>,
 }
 
 /// What became of a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
     /// It went to VFIO in this run.
