@@ -120,8 +120,6 @@ pub(crate) fn ask_groups(
         steps,
         groups,
         more_groups,
-        blockers,
-        more_blockers,
         ..
     } = outcomes;
     for (step, outcome) in plan.steps.iter().zip(steps.iter()) {
@@ -143,13 +141,6 @@ pub(crate) fn ask_groups(
             Err(Errno::NOENT | Errno::BUSY) => (None, None),
             Err(errno) => (None, Some(errno)),
         };
-        if viable == Some(false) {
-            find_blockers(host, inventory, group, &mut |blocker| {
-                if blockers.push(blocker).is_err() {
-                    *more_blockers = more_blockers.saturating_add(1);
-                }
-            });
-        }
         let newcomer = newcomer(host, inventory, group);
         let status = GroupStatus {
             group,
@@ -161,6 +152,7 @@ pub(crate) fn ask_groups(
             *more_groups = more_groups.saturating_add(1);
         }
     }
+    find_blockers(host, inventory, plan, outcomes);
 }
 
 /// A member of a group that is not in the inventory.
@@ -178,26 +170,46 @@ fn newcomer(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Addres
     found
 }
 
-/// Finds the members of a group that keep it from being viable.
+/// Finds the members of groups that keep them from being viable.
 ///
 /// Since 5.19 those are all with a driver without `driver_managed_dma`; before, all with any but vfio
 /// drivers and pci-stub on an endpoint (`vfio_dev_viable` in drivers/vfio/vfio.c).
-fn find_blockers(
-    root: &dyn Root,
-    inventory: &Inventory,
-    group: u32,
-    each: &mut dyn FnMut(Blocker),
-) {
-    for function in inventory.members(group) {
-        let address = function.address;
-        match driver_of(root, address) {
-            Ok(Some(driver)) if !is_harmless(&driver) => each(Blocker {
+fn find_blockers(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: &mut Outcomes) {
+    let Outcomes {
+        steps,
+        groups,
+        blockers,
+        more_blockers,
+        ..
+    } = outcomes;
+    for status in groups.iter().filter(|status| status.viable == Some(false)) {
+        let group = status.group;
+        for (index, function) in inventory.iter().filter(|(_, f)| f.group == Some(group)) {
+            let (address, bridge) = (function.address, function.bridge);
+            let Ok(driver) = driver_of(root, address) else {
+                continue;
+            };
+            // What stays may have got one meanwhile.
+            let step = plan
+                .steps
+                .binary_search_by_key(&index, |step| step.function);
+            if let Some(outcome) = step.ok().and_then(|at| steps.get_mut(at))
+                && outcome.fate == Fate::Left
+            {
+                outcome.driver.clone_from(&driver);
+            }
+            let Some(driver) = driver.filter(|driver| !is_harmless(driver)) else {
+                continue;
+            };
+            let blocker = Blocker {
                 group,
                 address,
-                bridge: function.bridge,
+                bridge,
                 driver,
-            }),
-            _ => {}
+            };
+            if blockers.push(blocker).is_err() {
+                *more_blockers = more_blockers.saturating_add(1);
+            }
         }
     }
 }
