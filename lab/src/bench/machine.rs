@@ -60,11 +60,11 @@ pub fn real() -> Machine {
     let mut machine = counting("1G");
     machine.arguments.extend([
         "-device",
-        "pcie-root-port,id=port,bus=pcie.0,addr=03.0,chassis=2,slot=2,mem-reserve=32M,pref64-reserve=64M",
+        "pcie-root-port,id=disk,bus=pcie.0,addr=03.0,chassis=2,slot=2,mem-reserve=32M,pref64-reserve=64M",
         "-device",
         "nvme-subsys,id=set",
         "-device",
-        "nvme,serial=0,subsys=set,bus=port,sriov_max_vfs=127,sriov_vq_flexible=254,\
+        "nvme,serial=0,subsys=set,bus=disk,sriov_max_vfs=127,sriov_vq_flexible=254,\
          sriov_vi_flexible=127,max_ioqpairs=256,msix_qsize=129",
     ]);
     machine
