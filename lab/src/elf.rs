@@ -14,8 +14,8 @@ use qemu_tests::architecture::Architecture;
 pub const fn agent_limit(architecture: Architecture) -> usize {
     let kibibytes = match architecture {
         // An outliner takes back most of what four bytes an instruction cost on Arm. Four of them find out
-        // what need not be looked at: they save an address on a machine of a thousand functions some 8,000
-        // system calls.
+        // what need not be looked at: of the system calls of a plan by address they save five in six on a
+        // machine of 64 functions.
         Architecture::X86_64 | Architecture::Aarch64 => 100,
         // Most instructions have six bytes, and LLVM has no outliner for it.
         Architecture::S390x => 116,
