@@ -8,12 +8,14 @@ use rustix::io::Errno;
 use crate::bind::controls::{DRIVER_LIMIT, QUEUE_LIMIT, current_override, unbind};
 use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcomes, Unasked};
 use crate::machine::inventory::Inventory;
-use crate::machine::sysfs::{DRIVERS, driver_directory, driver_of, is_harmless, is_vfio, path};
+use crate::machine::sysfs::{
+    DRIVERS, driver_directory, driver_of, group_members, is_harmless, is_vfio,
+};
 use crate::machine::{Machine, Root, survey};
 use crate::pci::address::Address;
 use crate::plan::decision::Plan;
 use crate::policy::{OnFailure, Policy};
-use crate::text::{Dec, name};
+use crate::text::name;
 
 /// Finds them, and gives them back. What a vfio driver had before the agent came is none of them.
 #[inline(never)] // Inlined, it makes the executable larger.
@@ -32,13 +34,13 @@ pub(crate) fn give_back(
         } = unasked;
         // An override asks for it: somebody else's, for the plan does not have it.
         let wanted = || current_override(host, *address).is_ok_and(|value| value == *driver);
+        // It had no driver before, or vfio-pci could not have taken it: its native one takes it when it
+        // comes. Nobody is asked to probe it, for that might be vfio-pci again.
         if unasked.fate == Fate::Left || policy.on_failure == OnFailure::Hold || wanted() {
             unasked.fate = Fate::Left;
         } else if unbind(host, *address, limit) == Err(Errno::TIMEDOUT) {
             limit = QUEUE_LIMIT;
         }
-        // It had no driver before, or vfio-pci could not have taken it: its native one takes it when it
-        // comes. Nobody is asked to probe it, for that might be vfio-pci again.
         let now = driver_of(host, *address);
         if unasked.fate == Fate::Failed
             && now.as_ref().is_ok_and(|now| now.as_ref() != Some(driver))
@@ -49,7 +51,8 @@ pub(crate) fn give_back(
     }
 }
 
-/// Finds them. Of a function that came later nobody knows what had it before: it is left.
+/// Finds them. Of a function that came later nobody knows what had it before: it is left, unless only a part
+/// of the machine was looked at and nothing asks for it.
 fn find(
     root: &dyn Root,
     policy: &Policy<'_>,
@@ -78,8 +81,10 @@ fn find(
                     return;
                 }
                 fate = Fate::Failed;
-            } else if !inventory.whole && is_none_of(policy, root, address) {
-                // What a vfio driver had before is in every inventory.
+            } else if !inventory.whole
+                && survey::id(root, address).is_ok_and(|id| !policy.asks_for(address, &id))
+            {
+                // Nobody asks for it, and what a vfio driver had before is in every inventory.
                 fate = Fate::Failed;
             }
             let driver = driver.clone();
@@ -97,16 +102,6 @@ fn find(
         .or(listed.err())
         .filter(|errno| *errno != Errno::NOENT);
     outcomes.vfio_unseen = full.or(unseen);
-}
-
-/// Whether no selector that takes is about a function.
-#[inline(never)] // Inlined, it makes the executable larger.
-fn is_none_of(policy: &Policy<'_>, root: &dyn Root, address: Address) -> bool {
-    let Ok(id) = survey::id(root, address) else {
-        return false;
-    };
-    let mut takes = policy.selectors.iter().filter(|s| !s.excludes);
-    !takes.any(|selector| selector.points_at(address, &id))
 }
 
 /// Asks VFIO about every group in which a function is bound.
@@ -158,12 +153,8 @@ pub(crate) fn ask_groups(
 /// A member of a group that is not in the inventory.
 fn newcomer(root: &dyn Root, inventory: &Inventory, group: u32) -> Option<Address> {
     let mut found = None;
-    let devices = path(format_args!(
-        "sys/kernel/iommu_groups/{}/devices",
-        Dec(group.into())
-    ));
     // Without the list nothing is known of it, as before.
-    let _ = root.list(&devices, &mut |entry| {
+    let _ = root.list(&group_members(group), &mut |entry| {
         let member = Address::parse(entry);
         found = found.or(member.filter(|address| !inventory.has(*address)));
     });

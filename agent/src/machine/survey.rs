@@ -74,11 +74,7 @@ pub fn id(root: &dyn Root, address: Address) -> Result<DeviceId, Errno> {
     DeviceId::from_modalias(modalias).ok_or(Errno::INVAL)
 }
 
-/// Reads one function.
-///
-/// # Errors
-/// Why it cannot be read; `ENOENT` and `ENODEV` where it is not there.
-pub fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
+fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
     let id = id(root, address)?;
     // The kernel shows this attribute for header types 1 and 2 only (pci_dev_bridge_attrs_are_visible
     // in drivers/pci/pci-sysfs.c, since 4.13). Unlike reading `config` it never wakes the hardware.

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::machine::Root;
 use crate::pci::address::Address;
-use crate::text::{Bounded, DriverName, Plain, clip, contains};
+use crate::text::{Bounded, Dec, DriverName, Plain, clip, contains};
 
 /// A path below the root.
 pub type Path = Bounded<192>;
@@ -43,6 +43,15 @@ pub fn attribute(address: Address, name: &str) -> Path {
 #[must_use]
 pub fn driver_directory(driver: &str) -> Path {
     path(format_args!("sys/bus/pci/drivers/{}", Plain(driver)))
+}
+
+/// The directory with the members of an IOMMU group.
+#[must_use]
+pub fn group_members(group: u32) -> Path {
+    path(format_args!(
+        "sys/kernel/iommu_groups/{}/devices",
+        Dec(group.into())
+    ))
 }
 
 /// A path from its parts. All of them are bounded (an address, an attribute's or a driver's name),

@@ -16,6 +16,8 @@ mod words;
 
 use core::fmt;
 
+use crate::pci::address::Address;
+use crate::pci::id::DeviceId;
 use crate::policy::handed::Handed;
 use crate::policy::modprobe_conf::Line;
 use crate::policy::problem::{Problem, Severity};
@@ -142,6 +144,13 @@ impl<'a> Policy<'a> {
         self.selectors
             .iter()
             .any(|selector| !selector.source.protects())
+    }
+
+    /// Whether a selector that takes names a function, or its place.
+    #[must_use]
+    pub fn asks_for(&self, address: Address, id: &DeviceId) -> bool {
+        let mut takes = self.selectors.iter().filter(|s| !s.excludes);
+        takes.any(|selector| selector.points_at(address, id))
     }
 
     /// Whether a mistake may hide what must be left alone, so that nothing may be bound.

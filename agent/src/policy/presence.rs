@@ -24,7 +24,7 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
         };
         let all = || inventory.functions().iter();
         let here = || all().filter(|f| selector.points_at(f.address, &f.id));
-        let right = here().any(|f| selector.expects(&f.id));
+        let right = is_there(selector, inventory);
         if !selector.excludes {
             selector.confirmed = right && selector.names_one();
             continue;
@@ -54,6 +54,12 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
             policy.problem(Problem::ExcludesNothing(text, near));
         }
     }
+}
+
+/// Whether what a selector describes is where it was said to be.
+pub(crate) fn is_there(selector: &Selector<'_>, inventory: &Inventory) -> bool {
+    let mut all = inventory.functions().iter();
+    all.any(|f| selector.points_at(f.address, &f.id) && selector.expects(&f.id))
 }
 
 /// Whether what a selector names cannot be there yet, and that is no news: the inside of a slot without

@@ -8,14 +8,15 @@
 use rustix::io::Errno;
 
 use crate::machine::inventory::{Function, GroupTiming, Inventory};
-use crate::machine::sysfs::{DEVICES, DRIVERS, driver_directory, is_vfio, path};
+use crate::machine::sysfs::{DEVICES, DRIVERS, driver_directory, group_members, is_vfio};
 use crate::machine::{Root, survey};
 use crate::pci::address::{Address, Slot};
 use crate::pci::id::DeviceId;
 use crate::policy::Policy;
+use crate::policy::presence::is_there;
 use crate::policy::resolve::direct;
 use crate::policy::selector::{Selector, StableName, Target};
-use crate::text::{Dec, name};
+use crate::text::name;
 
 /// Looks at what `policy` is about, or at everything.
 ///
@@ -52,13 +53,6 @@ fn is_direct(policy: &Policy<'_>) -> bool {
     })
 }
 
-/// Whether what a selector describes is where it was said to be: what it may mean otherwise, only a
-/// look at everything tells.
-fn is_answered(selector: &Selector<'_>, inventory: &Inventory) -> bool {
-    let mut all = inventory.functions().iter();
-    all.any(|f| selector.points_at(f.address, &f.id) && selector.expects(&f.id))
-}
-
 struct Wanted<'a> {
     root: &'a dyn Root,
     policy: &'a Policy<'a>,
@@ -82,9 +76,10 @@ impl Wanted<'_> {
         }
         self.add_groups(inventory)?;
         survey::finish(root, inventory);
+        // What a selector may mean that describes nothing here, only a look at everything tells.
         let enough = inventory.beyond_limit == 0
             && inventory.has_groups()
-            && policy.selectors.iter().all(|s| is_answered(s, inventory));
+            && policy.selectors.iter().all(|s| is_there(s, inventory));
         enough.then_some(())
     }
 
@@ -156,21 +151,18 @@ impl Wanted<'_> {
                 Some((earlier, [function, ..])) => (earlier, function),
                 _ => return None,
             };
-            if !self.is_asked_for(function) {
+            let is_asked_for = |f: &Function| self.policy.asks_for(f.address, &f.id);
+            if !is_asked_for(function) {
                 continue;
             }
             let group = function.group?;
-            let known = |other: &Function| other.group == Some(group) && self.is_asked_for(other);
+            let known = |other: &Function| other.group == Some(group) && is_asked_for(other);
             if earlier.iter().any(known) {
                 continue;
             }
-            let members = path(format_args!(
-                "sys/kernel/iommu_groups/{}/devices",
-                Dec(group.into())
-            ));
             let mut itself = false;
             let address = function.address;
-            self.list(&members, &mut |entry| {
+            self.list(&group_members(group), &mut |entry| {
                 let member = Address::parse(entry)?;
                 itself |= member == address;
                 self.add(inventory, member)
@@ -180,12 +172,6 @@ impl Wanted<'_> {
             }
         }
         Some(())
-    }
-
-    /// Whether a selector that takes names a function, or its place.
-    fn is_asked_for(&self, function: &Function) -> bool {
-        let mut all = self.policy.selectors.iter();
-        all.any(|s| !s.excludes && s.points_at(function.address, &function.id))
     }
 
     /// Lists a directory until `each` has enough; one that is not there is empty.

@@ -11,7 +11,8 @@ use crate::policy::problem::Problem;
 use crate::policy::selector::{StableName, Target};
 use crate::text::{Plain, Text};
 
-/// Finds out which place each named selector means. A name that several devices have means none.
+/// Finds out which place each named selector means, where that is not known yet. A name that several devices
+/// have means none.
 pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) {
     for at in 0..policy.selectors.len() {
         let Some(selector) = policy.selectors.get_mut(at) else {
@@ -20,7 +21,11 @@ pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) 
         let (text, excludes) = (selector.text, selector.excludes);
         if let Target::Named(name, slot) = &mut selector.target {
             let name = *name;
-            match find(&name, root, inventory) {
+            let found = match *slot {
+                Some(known) => Ok(Some(known)),
+                None => find(&name, root, inventory),
+            };
+            match found {
                 Ok(found) => {
                     *slot = found;
                     if let StableName::Slot(name) = name
@@ -43,13 +48,9 @@ fn find(
     root: &dyn Root,
     inventory: &Inventory,
 ) -> Result<Option<Slot>, Several> {
-    if let StableName::Slot(name) = name {
-        return Ok(slot(root, name));
-    }
-    if let StableName::Path(path) = name
-        && let Some(address) = way::descend(path, root)
-    {
-        return Ok(Some(address.into()));
+    let place = direct(name, root);
+    if place.is_some() || matches!(name, StableName::Slot(_)) {
+        return Ok(place);
     }
     // Every function of a device may have its serial number; all else names a single function.
     let whole = matches!(name, StableName::Serial(_));

@@ -1,6 +1,8 @@
 //! Numbers that a change must not make much worse.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -35,11 +37,16 @@ impl Limits {
         Self(all.collect())
     }
 
-    /// Reads them.
+    /// Reads them from a file.
     ///
     /// # Errors
-    /// Where the text is not what [`Limits::text`] writes.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// Where it cannot be read, or is not what [`Limits::text`] writes.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file).with_context(|| format!("read({})", file.display()))?;
+        Self::parse(&text).with_context(|| file.display().to_string())
+    }
+
+    fn parse(text: &str) -> Result<Self> {
         serde_json::from_str(text).map(Self).context("no limits")
     }
 

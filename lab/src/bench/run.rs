@@ -1,10 +1,9 @@
 //! Guests, two at a time; and those of each long test run.
 
-use std::fs;
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::guest::{ARCHITECTURE, Outcome, measure};
 use super::limits::Limits;
@@ -63,9 +62,7 @@ pub fn task<'a>(rig: &'a Rig<'a>, limits: &'a Path) -> Task<'a> {
                     "its limits are for Linux 6.1: omit --kernel",
                 ));
             }
-            let text = fs::read_to_string(limits);
-            let text = text.with_context(|| format!("read({})", limits.display()))?;
-            let limits = Limits::parse(&text).with_context(|| limits.display().to_string())?;
+            let limits = Limits::read(limits)?;
             let mut row = Row::passed(NAME);
             for guest in short() {
                 let outcome = measure(&guest, rig)?;

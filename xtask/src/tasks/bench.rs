@@ -1,10 +1,9 @@
 //! What the agent costs, shown and kept.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use lab::bench::{self, ARCHITECTURE, Limits, Setting};
+use lab::bench::{self, ARCHITECTURE, Limits, Row, Setting};
 use lab::command;
 use lab::debian::Debian;
 use lab::files::write;
@@ -21,7 +20,7 @@ use crate::workspace;
 /// In guests whose clock counts instructions, so that the numbers do not depend on this machine.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Bench {
-    /// Only what `test --all` looks at: a minute or two.
+    /// Only what `test --all` looks at: half a minute.
     #[arg(long)]
     short: bool,
     /// Write what was measured to docs/measurements: a page, its picture, and the limits of `test --all`;
@@ -89,9 +88,6 @@ pub fn run(options: &Bench, debian: &Debian) -> Result<bool> {
             println!("  {line}");
         }
     }
-    let watched = bench::short().into_iter().flat_map(|guest| guest.pairs);
-    let watched: Vec<_> = watched.collect();
-    let is_watched = |row: &bench::Row| watched.contains(&row.pair);
     let mut worse = Vec::new();
     if options.write {
         if !options.short {
@@ -99,20 +95,26 @@ pub fn run(options: &Bench, debian: &Debian) -> Result<bool> {
             keep("cost.md", &bench::page(&rows, &setting))?;
             keep("cost.svg", &bench::svg(&rows))?;
         }
-        let kept: Vec<_> = rows.into_iter().filter(is_watched).collect();
-        keep("limits.json", &Limits::of(&kept).text()?)?;
+        keep("limits.json", &Limits::of(&watched(rows)).text()?)?;
     } else if options.kernel.is_none() {
-        let file = limits();
-        let text = fs::read_to_string(&file);
-        let text = text.with_context(|| format!("read({})", file.display()))?;
-        let kept: Vec<_> = rows.into_iter().filter(is_watched).collect();
-        worse = Limits::parse(&text)?.exceeded(&kept);
+        worse = Limits::read(&limits())?.exceeded(&watched(rows));
     }
     for line in &worse {
         println!("FAILED: {line}");
     }
     println!("\n{:.0} s in all", progress::elapsed().as_secs_f64());
     Ok(worse.is_empty())
+}
+
+/// The rows that limits are kept of.
+fn watched(rows: Vec<Row>) -> Vec<Row> {
+    let pairs: Vec<_> = bench::short()
+        .into_iter()
+        .flat_map(|guest| guest.pairs)
+        .collect();
+    rows.into_iter()
+        .filter(|row| pairs.contains(&row.pair))
+        .collect()
 }
 
 fn setting(kernel: String, rig: &Rig<'_>) -> Result<Setting> {
