@@ -53,6 +53,12 @@ pub struct Report {
     /// Blockers of groups that are not listed.
     #[serde(default)]
     pub blockers_beyond_limit: usize,
+    /// Everything that was said, in order.
+    #[serde(default)]
+    pub messages: Vec<Message>,
+    /// Messages for which there was no room.
+    #[serde(default)]
+    pub messages_beyond_limit: usize,
     /// The exit status that went with it.
     pub exit: i32,
     /// From start to the writing of the record, in microseconds.
@@ -179,6 +185,19 @@ pub struct Group {
     /// `ADDRESS DRIVER` of what makes it not viable.
     #[serde(default)]
     pub blockers: Vec<String>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// `error`, `warning` or `info`.
+    pub level: String,
+    /// The function, the group (`group 15`), the file or the word that it is about; none where it is the
+    /// run.
+    #[serde(default)]
+    pub about: Option<String>,
+    /// As it stands in the kernel log.
+    pub text: String,
 }
 
 /// What became of a function.

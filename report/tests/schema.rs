@@ -42,6 +42,11 @@ fn full() -> Value {
         "functions_unreadable": 3,
         "groups_beyond_limit": 4,
         "blockers_beyond_limit": 5,
+        "messages": [
+            { "level": "error", "about": "0000:42:00.0", "text": "0000:42:00.0: not bound" },
+            { "level": "info", "about": null, "text": "nothing is asked for" },
+        ],
+        "messages_beyond_limit": 6,
         "exit": 1,
         "elapsed_us": 1234,
     })

@@ -25,7 +25,8 @@ pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
             Ok(None) => continue,
             Err(errno) => {
                 let answer = crate::text::errno::Answer(errno);
-                warn!("{}: {answer}; vfio-pci is used", aliases.file);
+                let file = &aliases.file;
+                warn!(file; "{file}: {answer}; vfio-pci is used");
                 return;
             }
         };
@@ -33,6 +34,7 @@ pub fn choose(root: &dyn Root, inventory: &Inventory, plan: &mut Plan) {
         let at = known.unwrap_or(plan.variants.len());
         if known.is_none() && plan.variants.push(driver).is_err() {
             warn!(
+                function.address;
                 "{}: more than {} vfio drivers; vfio-pci is used",
                 function.address,
                 Dec(MAX_VARIANTS as u64)
@@ -62,8 +64,8 @@ pub fn load(host: &impl Machine, plan: &mut Plan) {
             continue;
         }
         match answer {
-            Err(error) => warn!("{variant}: {error}; vfio-pci is used"),
-            Ok(()) => warn!("{variant} is loaded and has no PCI driver; vfio-pci is used"),
+            Err(error) => warn!(variant; "{variant}: {error}; vfio-pci is used"),
+            Ok(()) => warn!(variant; "{variant} is loaded and has no PCI driver; vfio-pci is used"),
         }
         let this = u8::try_from(at).ok();
         for step in plan.steps.iter_mut().filter(|step| step.variant == this) {

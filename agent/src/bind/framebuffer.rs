@@ -29,7 +29,7 @@ pub(crate) fn release(host: &impl Machine, address: Address) -> Option<&'static 
     let iomem = host.read("proc/iomem", &mut iomem).ok()?;
     if !lies_in(iomem, address) {
         if iomem.len() >= IOMEM_LEN {
-            warn!("{address}: no framebuffer in the first 64 KiB of /proc/iomem");
+            warn!(address; "{address}: no framebuffer in the first 64 KiB of /proc/iomem");
         }
         return None;
     }
@@ -44,12 +44,13 @@ pub(crate) fn release(host: &impl Machine, address: Address) -> Option<&'static 
         match host.write_within(&unbind, device.as_bytes(), DRIVER_LIMIT) {
             Ok(()) => {
                 warn!(
+                    address;
                     "{address}: the firmware's framebuffer is released: the console goes dark \
                      until a driver brings another one"
                 );
                 return Some(device);
             }
-            Err(errno) => error!("{address}: write({unbind}): {}", Answer(errno)),
+            Err(errno) => error!(address; "{address}: write({unbind}): {}", Answer(errno)),
         }
     }
     None

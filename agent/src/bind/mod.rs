@@ -35,7 +35,7 @@ use crate::machine::{LoadError, Loading, Machine, Root};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
-use crate::text::DriverName;
+use crate::text::{DriverName, Plain};
 
 /// Carries a plan out.
 pub fn apply(
@@ -192,7 +192,7 @@ impl<'a, H: Machine> Work<'a, H> {
                         return Some(Failure::NoDriver(loaded.err()));
                     }
                     if let Err(error) = loaded {
-                        warn!("{}: {error}", job.driver);
+                        warn!(job.driver; "{}: {error}", job.driver);
                     }
                     None
                 },
@@ -221,7 +221,10 @@ impl<'a, H: Machine> Work<'a, H> {
             .host
             .load_module("vfio_iommu_type1", Loading::default());
         if let Err(error) = answer {
-            warn!("vfio_iommu_type1 is not loaded, and a virtual machine may need it: {error}");
+            warn!(
+                Plain("vfio_iommu_type1");
+                "vfio_iommu_type1 is not loaded, and a virtual machine may need it: {error}"
+            );
         }
     }
 
@@ -393,7 +396,7 @@ fn tried(job: &Job<'_>, act: Operation, answer: Result<(), Errno>, stuck: bool) 
         Err(Errno::TIMEDOUT) if stuck => {}
         Err(errno) => {
             let failure = Failure::System(act, errno);
-            error!("{}: {}", job.address(), failure.told(job.driver));
+            error!(job.address(); "{}: {}", job.address(), failure.told(job.driver));
         }
         Ok(()) => {}
     }

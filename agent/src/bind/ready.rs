@@ -21,7 +21,7 @@ use crate::machine::{LoadError, Loading, Machine, Root, way};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan};
 use crate::plan::refusal::Refusal;
-use crate::text::{DriverName, name};
+use crate::text::{DriverName, Plain, name};
 
 /// The module of virtio-iommu's driver.
 pub const VIRTIO_IOMMU: &str = "virtio_iommu";
@@ -107,7 +107,7 @@ pub fn make(host: &impl Machine, inventory: &mut Inventory, plan: &Plan) -> bool
             continue;
         }
         let told = failure.told(STUB);
-        error!("{address}: {told}; pci-stub may keep it, and its IOMMU group may not be known");
+        error!(address; "{address}: {told}; pci-stub may keep it, and its IOMMU group may not be known");
         unknown = unknown.saturating_add(1);
         if errno == Errno::TIMEDOUT || host.is_late() {
             break;
@@ -147,6 +147,7 @@ fn load_stub(host: &impl Machine) -> bool {
     let there = answer.is_ok() || host.exists(&directory);
     if let (Err(error), false) = (answer, there) {
         error!(
+            Plain("pci-stub");
             "pci-stub, which the kernel needs to make IOMMU groups, is not there: {error}; put \
              pci_stub into the image"
         );

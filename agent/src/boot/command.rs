@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 
 use crate::init;
-use crate::logger::{self, Place};
+use crate::logger::{self, Sink};
 use crate::options::{APPLY, Misuse, Options, PLAN};
 use crate::sys::{self, Start};
 use crate::work::{self, USUAL_TIME};
@@ -87,7 +87,7 @@ fn plan(options: &Options<'_>) -> u8 {
     let root = match Tree::open(options.root) {
         Ok(root) => root,
         Err(errno) => {
-            logger::send_to(Place::StandardError);
+            logger::send_to(Sink::StandardError);
             let root = Text(options.root.to_bytes());
             error!("open({root}): {}; --root wants a directory", Answer(errno));
             return EXIT_NOT_BOUND;
@@ -99,27 +99,29 @@ fn plan(options: &Options<'_>) -> u8 {
         None => match root.read("proc/cmdline", &mut buffer) {
             Ok(line) => line,
             Err(errno) => {
-                logger::send_to(Place::StandardError);
+                logger::send_to(Sink::StandardError);
                 let answer = Answer(errno);
                 error!("read(proc/cmdline): {answer}; give the line with --cmdline");
                 return EXIT_NOT_BOUND;
             }
         },
     };
-    // The messages of a plan for people are part of what they asked for.
-    let (people, tools) = (Place::StandardOutput, Place::StandardError);
+    // The messages of a plan are part of what was asked for.
+    let (people, tools) = (Sink::StandardOutput, Sink::JournalAlone);
     logger::send_to(if options.json { tools } else { people });
     if options.root == c"/" && !stage::is_initramfs(&root) {
         warn!("what this system boots from is not looked at here; `vfio-bind plan` knows it");
     }
     run::rehearse(&root, line, run::Extent::Needed, &mut |record| {
+        lines::tell(record);
         if !options.json {
-            lines::tell(record);
             return record.exit();
         }
+        logger::send_to(Sink::StandardError);
+        let uname = rustix::system::uname();
+        let kernel = uname.release().to_bytes();
         let status = write_out(&|output| {
-            let uname = rustix::system::uname();
-            report::write(record, &root, uname.release().to_bytes(), output);
+            logger::with_journal(&mut |journal| report::write(record, kernel, journal, output));
             Ok(())
         });
         if status == EXIT_DONE {
@@ -131,7 +133,7 @@ fn plan(options: &Options<'_>) -> u8 {
 }
 
 fn refuse(misuse: &Misuse<'_>) -> u8 {
-    logger::send_to(Place::StandardError);
+    logger::send_to(Sink::StandardError);
     match misuse {
         Misuse::Unknown(argument) => {
             error!("unknown argument `{}`; see --help", Text(argument));

@@ -4,7 +4,7 @@
 use core::ffi::CStr;
 use core::time::Duration;
 
-use crate::logger::{self, Place};
+use crate::logger::{self, Sink};
 use crate::running::{pause, wait};
 use crate::sys::{self, Forked, Start};
 use crate::{place, work};
@@ -70,7 +70,7 @@ pub fn run(start: &Start) -> Option<u8> {
         return None;
     }
     let mounted = OTHERS.each_ref().map(Needed::mount);
-    logger::send_to(Place::KernelLog);
+    logger::send_to(Sink::KernelLog);
     work_in_child();
     for (needed, mounted) in OTHERS.iter().zip(mounted) {
         needed.unmount(mounted);

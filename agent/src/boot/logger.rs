@@ -1,14 +1,17 @@
 //! Where the messages of this program go.
 
-use crate::sys;
+use crate::sys::{self, Shared};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::io::Errno;
 use vfio_bind_agent::machine::tree::Tree;
+use vfio_bind_agent::record::journal::Journal;
 use vfio_bind_agent::text::message;
 
-/// Where messages go.
+/// Where messages go, besides into the [journal](with_journal).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum Sink {
+    /// Nowhere.
+    JournalAlone,
     /// The kernel log; standard error where there is none.
     KernelLog,
     /// The kernel log, and standard error for whoever started it.
@@ -19,43 +22,45 @@ pub enum Place {
     StandardOutput,
 }
 
-static KERNEL_LOG: Place = Place::KernelLog;
-static KERNEL_LOG_AND_ERROR: Place = Place::KernelLogAndError;
-static STANDARD_ERROR: Place = Place::StandardError;
-static STANDARD_OUTPUT: Place = Place::StandardOutput;
+static SINK: Shared<Sink> = Shared::new(Sink::JournalAlone);
+static JOURNAL: Shared<Journal> = Shared::new(Journal::new());
 
-/// Decides where messages go; the first decision stands.
-pub fn send_to(place: Place) {
-    let place = match place {
-        Place::KernelLog => &KERNEL_LOG,
-        Place::KernelLogAndError => &KERNEL_LOG_AND_ERROR,
-        Place::StandardError => &STANDARD_ERROR,
-        Place::StandardOutput => &STANDARD_OUTPUT,
-    };
-    if sys::set_logger(place) {
+/// Decides where messages go from now on.
+pub fn send_to(sink: Sink) {
+    let _ = SINK.with(|place| *place = sink);
+    if sys::set_logger(&Logger) {
         log::set_max_level(LevelFilter::Info);
     }
 }
 
-impl Log for Place {
+/// Reads what was said so far. What is said meanwhile is not kept.
+pub fn with_journal(read: &mut dyn FnMut(&Journal)) {
+    let _ = JOURNAL.with(|journal| read(journal));
+}
+
+struct Logger;
+
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= Level::Info
     }
 
     fn log(&self, record: &Record<'_>) {
         let line = message::line(record);
-        let to_log = matches!(self, Self::KernelLog | Self::KernelLogAndError);
+        let (_, line_behind_level) = line.split_once('>').unwrap_or_default();
+        let text = line_behind_level
+            .strip_prefix(message::PREFIX)
+            .unwrap_or(line_behind_level);
+        let kept = text.strip_suffix('\n').unwrap_or(text);
+        let _ = JOURNAL.with(|journal| journal.add(record.level(), record.target(), kept));
+        let sink = SINK.with(|sink| *sink).unwrap_or(Sink::StandardError);
+        let to_log = matches!(sink, Sink::KernelLog | Sink::KernelLogAndError);
         let logged = to_log && to_kernel_log(line.as_bytes()).is_ok();
-        if logged && *self == Self::KernelLog {
-            return;
-        }
-        let (_, text) = line.split_once('>').unwrap_or_default();
-        let (place, text) = match self {
-            Self::StandardOutput => (
-                sys::stdout(),
-                text.strip_prefix(message::PREFIX).unwrap_or(text),
-            ),
-            _ => (sys::stderr(), text),
+        let (place, text) = match sink {
+            Sink::JournalAlone => return,
+            Sink::KernelLog if logged => return,
+            Sink::StandardOutput => (sys::stdout(), text),
+            _ => (sys::stderr(), line_behind_level),
         };
         // If this fails too, there is nowhere left to complain to.
         let _ = rustix::io::write(place, text.as_bytes());

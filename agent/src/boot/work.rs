@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::time::Duration;
 
-use crate::logger::{self, Place};
+use crate::logger::{self, Sink};
 use crate::running::Running;
 use crate::{place, sys};
 use rustix::io::Errno;
@@ -48,9 +48,9 @@ fn perform(given: Option<&CStr>, within: Duration, keep: Option<&Keep<'_>>) -> u
             .is_ok_and(|machine| stage::is_initramfs(machine));
     // Whoever runs it later sits before it.
     logger::send_to(if early {
-        Place::KernelLog
+        Sink::KernelLog
     } else {
-        Place::KernelLogAndError
+        Sink::KernelLogAndError
     });
     let machine = match machine {
         Ok(machine) => machine,
@@ -117,7 +117,7 @@ fn finish(machine: &Running, record: &Record<'_>, keep: &Keep<'_>) -> u8 {
             keep_policy(machine);
         }
         machine.tree().replace(directory, report::FILE, &|output| {
-            report::write(record, machine, kernel, output);
+            logger::with_journal(&mut |journal| report::write(record, kernel, journal, output));
         })
     };
     if let Err(errno) = keep(&write) {

@@ -10,7 +10,7 @@ use crate::machine::inventory::Inventory;
 use crate::machine::sysfs::attribute;
 use crate::pci::address::Address;
 use crate::text::misread::split;
-use crate::text::{DriverName, clip};
+use crate::text::{DriverName, Plain, clip};
 
 /// How `/proc/iomem` ends the line of a framebuffer's memory.
 const HOLDERS: [&[u8]; 5] = [b"fb", b"FB", b"simpledrm", b"efidrm", b"vesadrm"];
@@ -43,7 +43,10 @@ pub(crate) fn find_boot_displays(root: &dyn Root, inventory: &mut Inventory) {
     // In a captured tree there may be none.
     let iomem = root.read("proc/iomem", &mut iomem).unwrap_or_default();
     if iomem.len() >= IOMEM_LEN {
-        warn!("only the first 64 KiB of /proc/iomem are searched for the firmware's framebuffer");
+        warn!(
+            Plain("/proc/iomem");
+            "only the first 64 KiB of /proc/iomem are searched for the firmware's framebuffer"
+        );
     }
     for function in inventory.functions_mut() {
         let shows = function.id.is_display() && lies_in(iomem, function.address);

@@ -2,8 +2,10 @@
 
 use heapless::Vec;
 
+use crate::machine::{Root, way};
 use crate::pci::address::Address;
 use crate::pci::id::DeviceId;
+use crate::pci::path::Way;
 use crate::text::DriverName;
 
 /// The most functions that are looked at. A large two-socket server has 300 of its own, which
@@ -27,6 +29,8 @@ pub struct Function {
     pub boot_display: bool,
     /// The driver it is bound to.
     pub driver: Option<DriverName>,
+    /// The way to it, where [`Inventory::find_way`] was asked for it and sysfs tells it.
+    pub way: Option<Way>,
 }
 
 impl Function {
@@ -191,6 +195,13 @@ impl Inventory {
     #[must_use]
     pub fn get(&self, index: Index) -> Option<&Function> {
         self.functions.get(index.position())
+    }
+
+    /// Finds out the way to a function.
+    pub fn find_way(&mut self, root: &dyn Root, index: Index) {
+        if let Some(function) = self.functions.get_mut(index.position()) {
+            function.way = way::of(root, function.address);
+        }
     }
 
     /// All functions, where their places do not matter.

@@ -30,10 +30,8 @@ pub fn scan(root: &dyn Root, inventory: &mut Inventory) -> Result<(), Errno> {
         if let Err(errno) = added {
             inventory.add_unread(address);
             let answer = crate::text::errno::Answer(errno);
-            warn!(
-                "sys/bus/pci/devices/{}: cannot be read: {answer}; left alone",
-                Text(entry)
-            );
+            let entry = Text(entry);
+            warn!(entry; "sys/bus/pci/devices/{entry}: cannot be read: {answer}; left alone");
         }
     })?;
     (inventory.whole, inventory.listed) = (true, Some(listed));
@@ -91,6 +89,7 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
         buses,
         boot_display: false,
         driver,
+        way: None,
     })
 }
 

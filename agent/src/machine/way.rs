@@ -1,16 +1,14 @@
 //! The way to a function through the bridges above it, as the links of sysfs show it.
 
-use core::fmt;
-
 use crate::machine::Root;
 use crate::machine::sysfs::{attribute, directory};
 use crate::pci::address::{Address, Slot};
-use crate::pci::path::{PciPath, show};
+use crate::pci::path::{PciPath, Way};
 use crate::text::digits::decimal;
 use crate::text::misread::split;
 
 /// Room for a link's target.
-pub const BUFFER: usize = 512;
+const BUFFER: usize = 512;
 
 /// The functions on the way to `address`, itself the last, in the order of the directories that the
 /// entry in `/sys/bus/pci/devices` links to. `None` where that is no link, as in a flat capture.
@@ -18,7 +16,7 @@ fn way<'b>(
     root: &dyn Root,
     address: Address,
     buffer: &'b mut [u8],
-) -> Option<impl Iterator<Item = Address> + Clone + 'b> {
+) -> Option<impl Iterator<Item = Address> + 'b> {
     let target: &'b [u8] = root.link(&directory(address), buffer).ok()?;
     // Below a host bridge (`pci0000:00`): a VMD controller has one of its own, inside its function.
     let start = target
@@ -43,19 +41,12 @@ pub fn root_slot(root: &dyn Root, address: Address) -> Option<Slot> {
     Some(Slot::from(first).whole())
 }
 
-/// Shows the path of a function; `None` where sysfs does not tell it. `buffer` holds the link's
-/// target.
-pub fn of<'b>(
-    root: &dyn Root,
-    address: Address,
-    buffer: &'b mut [u8],
-) -> Option<impl fmt::Display + 'b> {
-    let way = way(root, address, buffer)?;
-    Some(fmt::from_fn(move |f| {
-        let mut way = way.clone();
-        let start = way.next().unwrap_or_default();
-        show(start, way.map(|step| (step.device, step.function)), f)
-    }))
+/// The way to a function; `None` where sysfs does not tell it.
+#[must_use]
+#[inline(never)] // Inlined, it makes the executable larger.
+pub fn of(root: &dyn Root, address: Address) -> Option<Way> {
+    let mut buffer = [0; BUFFER];
+    Way::new(way(root, address, &mut buffer)?)
 }
 
 /// Whether `path` is the way to the function at `address`.

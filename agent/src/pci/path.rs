@@ -106,8 +106,36 @@ fn read_step(step: &[u8]) -> Result<(u8, u8), Misread<'_>> {
     ))
 }
 
+/// The way to one function, from its root bus on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Way {
+    start: Address,
+    /// Device and function at each step, as `devfn` of the kernel has them.
+    below: heapless::Vec<u8, MAX_STEPS>,
+}
+
+impl Way {
+    /// The way by these functions; `None` without one, or where no path can be written, as it has more
+    /// steps than [`PciPath::parse`] takes.
+    pub(crate) fn new(mut way: impl Iterator<Item = Address>) -> Option<Self> {
+        let start = way.next()?;
+        let mut below = heapless::Vec::new();
+        for step in way {
+            below.push(step.device << 3 | step.function).ok()?;
+        }
+        Some(Self { start, below })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = self.below.iter();
+        show(self.start, below.map(|step| (step >> 3, step & 7)), f)
+    }
+}
+
 /// Shows a path by its first function, and device and function of each below.
-pub(crate) fn show(
+fn show(
     start: Address,
     below: impl Iterator<Item = (u8, u8)>,
     f: &mut fmt::Formatter<'_>,

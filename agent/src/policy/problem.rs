@@ -130,6 +130,32 @@ impl Problem<'_> {
 }
 
 impl Problem<'_> {
+    /// The word of the policy, the parameter or the file that it is about, as far as it is about one.
+    pub fn word(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| match self {
+            Self::Selector { text, .. }
+            | Self::Ambiguous(text, _)
+            | Self::ExcludesNothing(text, _)
+            | Self::Moved(_, text, _)
+            | Self::Lost(text)
+            | Self::InvalidId(text)
+            | Self::OddId(text, _)
+            | Self::TornOff(_, text, _)
+            | Self::AfterDashes(text)
+            | Self::BadValue { name: text, .. }
+            | Self::Unprotected(text)
+            | Self::UnknownName(text, _)
+            | Self::SlotOff(text) => write!(f, "{}", Text(text)),
+            Self::NamesNothing(source) => write!(f, "{source}"),
+            Self::IdsTooLong(place, _)
+            | Self::IdsWithoutValue(place)
+            | Self::IdsRepeated(place) => write!(f, "{place}"),
+            Self::IgnoredLine(line) | Self::InstallLine(line) => write!(f, "{}", line.text),
+            Self::TooLong(name) | Self::Unreadable(name, _) => f.write_str(name),
+            Self::TooManySelectors | Self::ModprobeTooLong => Ok(()),
+        })
+    }
+
     /// What follows from a selector that cannot be used.
     fn excuse(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.forbids_binding() {

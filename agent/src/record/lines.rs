@@ -6,6 +6,7 @@ use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcome, Unasked};
 use crate::machine::inventory::{Function, Unseen};
 use crate::plan::decision::Decision;
 use crate::plan::overreach;
+use crate::policy::VFIO_PCI;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::selector::Source;
 use crate::record::unmatched::unmatched;
@@ -41,7 +42,8 @@ fn tell_protected(record: &Record<'_>) {
             .iter()
             .filter(|s| s.source.protects());
         if let Some(by) = protecting.find(|s| s.matches(function.address, &function.id)) {
-            info!("{}: protected ({by})", function.address);
+            let address = function.address;
+            info!(address; "{address}: protected ({by})");
         }
     }
 }
@@ -58,11 +60,12 @@ pub fn tell_rest_but(record: &Record<'_>, is_told: impl FnMut(&Problem<'_>) -> b
     }
     tell_problems(record, is_told);
     for unmatched in unmatched(record.policy, record.inventory, record.plan) {
-        match unmatched.selector.source {
+        let selector = unmatched.selector;
+        match selector.source {
             _ if record.inventory.is_empty() => {}
-            Source::KernelIds => info!("{unmatched}"),
-            _ if unmatched.moved => info!("{unmatched}"),
-            _ => error!("{unmatched}"),
+            Source::KernelIds => info!(selector; "{unmatched}"),
+            _ if unmatched.moved => info!(selector; "{unmatched}"),
+            _ => error!(selector; "{unmatched}"),
         }
     }
     tell_limits(record);
@@ -86,9 +89,10 @@ fn tell_problems(record: &Record<'_>, mut is_told: impl FnMut(&Problem<'_>) -> b
         if is_told(problem) {
             continue;
         }
+        let word = problem.word();
         match problem.severity() {
-            Severity::Error => error!("{problem}"),
-            Severity::Warning => warn!("{problem}"),
+            Severity::Error => error!(word; "{problem}"),
+            Severity::Warning => warn!(word; "{problem}"),
         }
     }
     let more = record.policy.more_problems;
@@ -122,7 +126,7 @@ fn tell_steps(record: &Record<'_>) {
         let why = step.reason(record.policy);
         if let Decision::Leave(leave) = step.decision {
             let leave = leave.told(outcome.driver.as_deref());
-            warn!("{address} ({}): {leave}", Plain(id.kind()));
+            warn!(address; "{address} ({}): {leave}", Plain(id.kind()));
             continue;
         }
         let driver = record.driver(step);
@@ -138,8 +142,10 @@ fn tell_steps(record: &Record<'_>) {
             (fate, _, None) => write!(f, "{fate}, now {now}"),
         });
         match outcome.fate {
-            Fate::Planned | Fate::Bound | Fate::Already => info!("{address}: {end} ({why})"),
-            _ => error!("{address}: {end} ({why})"),
+            Fate::Planned | Fate::Bound | Fate::Already => {
+                info!(address; "{address}: {end} ({why})")
+            }
+            _ => error!(address; "{address}: {end} ({why})"),
         }
     }
 }
@@ -160,7 +166,7 @@ fn driver(name: Option<&DriverName>) -> Plain<'_> {
 }
 
 fn tell_group(record: &Record<'_>, status: GroupStatus) {
-    let group = Dec(status.group.into());
+    let group = fmt::from_fn(|f| write!(f, "group {}", Dec(status.group.into())));
     if let Some(address) = status.newcomer {
         let why = Plain(match record.inventory.unseen(address) {
             Unseen::Late => "appeared while the others were bound and is not; run `vfio-bind bind`",
@@ -169,16 +175,18 @@ fn tell_group(record: &Record<'_>, status: GroupStatus) {
                 "lies beyond the functions that are looked at, and is not bound with the others"
             }
         });
-        error!("group {group}: {address} {why}");
+        error!(group; "{group}: {address} {why}");
     }
     match status.viable {
-        Some(true) => info!("group {group} is viable, says VFIO"),
+        Some(true) => info!(group; "{group} is viable, says VFIO"),
         None => match status.unanswered {
             Some(errno) => error!(
-                "ioctl(vfio/{group}, VFIO_GROUP_GET_STATUS): {}",
+                group;
+                "ioctl(vfio/{}, VFIO_GROUP_GET_STATUS): {}",
+                Dec(status.group.into()),
                 Answer(errno)
             ),
-            None => info!("group {group}: VFIO does not say whether it is viable"),
+            None => info!(group; "{group}: VFIO does not say whether it is viable"),
         },
         Some(false) => {
             let mut named = false;
@@ -194,12 +202,13 @@ fn tell_group(record: &Record<'_>, status: GroupStatus) {
                     "select it too, or"
                 });
                 error!(
-                    "group {group} is not usable: {driver} has {address}; {instead} keep that \
+                    group;
+                    "{group} is not usable: {driver} has {address}; {instead} keep that \
                      driver from loading"
                 );
             }
             if !named && record.outcomes.more_blockers == 0 {
-                error!("group {group} is not viable, says VFIO; no driver in it explains why");
+                error!(group; "{group} is not viable, says VFIO; no driver in it explains why");
             }
         }
     }
@@ -223,10 +232,11 @@ fn tell_empty_list(record: &Record<'_>) {
     });
     match emptied {
         Ok(()) => warn!(
+            Plain(VFIO_PCI);
             "vfio-pci is loaded with an empty list, because {why}; it takes no device that comes later"
         ),
         Err(error) => {
-            warn!("vfio-pci is not loaded with an empty list: {error}; if it comes later, {why}");
+            warn!(Plain(VFIO_PCI); "vfio-pci is not loaded with an empty list: {error}; if it comes later, {why}");
         }
     }
 }
@@ -241,7 +251,7 @@ fn tell_unasked(record: &Record<'_>) {
     } in &record.outcomes.unasked
     {
         let now = driver(now.as_ref());
-        error!("{address}: {taker} took it, and nobody asks for that: {fate}, now {now}");
+        error!(address; "{address}: {taker} took it, and nobody asks for that: {fate}, now {now}");
     }
     if let Some(errno) = record.outcomes.vfio_unseen {
         let answer = Answer(errno);

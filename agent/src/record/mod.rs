@@ -1,6 +1,7 @@
 //! Everything that is known when the work is done: the source of the report, the messages and the
 //! exit status, so that they cannot disagree.
 
+pub mod journal;
 pub mod lines;
 pub mod report;
 pub mod table;

@@ -1,12 +1,11 @@
 //! The record as JSON, for tools and for the running system.
 //!
-//! The README's section on the record tells its readers what each field means.
+//! vfio-bind-agent(8) tells its readers what each field means, docs/report.schema.json what it may be.
 
 use core::fmt;
 
 use crate::bind::outcome::{Outcome, Unasked};
 use crate::machine::inventory::{Function, Inventory, Unseen};
-use crate::machine::{Root, way};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Step, Why};
 use crate::policy::Policy;
@@ -14,6 +13,7 @@ use crate::policy::nearest::nearest;
 use crate::policy::problem::Severity;
 use crate::policy::selector::Selector;
 use crate::record::Record;
+use crate::record::journal::{self, Journal};
 use crate::text::errno::Answer;
 use crate::text::json::Json;
 use crate::text::output::Output;
@@ -28,7 +28,9 @@ pub const DIRECTORY: &str = "run/vfio-bind";
 pub const FILE: &str = "report.json";
 
 /// Writes the whole report.
-pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut Output<'_>) {
+///
+/// It asks the machine nothing: `kernel` is the release that runs, `journal` what was said.
+pub fn write(record: &Record<'_>, kernel: &[u8], journal: &Journal, output: &mut Output<'_>) {
     let mut json = Json::new(output);
     json.open(b'{');
     json.number("schema", SCHEMA);
@@ -43,7 +45,7 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
     json.close(b'}');
     write_policy(record.policy, record.inventory, &mut json);
     json.key("functions");
-    write_functions(record, root, &mut json);
+    write_functions(record, &mut json);
     json.key("groups");
     write_groups(record, &mut json);
     json.key("unasked");
@@ -66,6 +68,7 @@ pub fn write(record: &Record<'_>, root: &dyn Root, kernel: &[u8], output: &mut O
     json.count("functions_unreadable", record.inventory.unreadable);
     json.count("groups_beyond_limit", record.outcomes.more_groups);
     json.count("blockers_beyond_limit", record.outcomes.more_blockers);
+    write_messages(journal, &mut json);
     json.number("exit", record.exit().into());
     json.number("elapsed_us", record.elapsed_us);
     json.close(b'}');
@@ -124,21 +127,20 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     json.close(b'}');
 }
 
-fn write_functions(record: &Record<'_>, root: &dyn Root, json: &mut Json<'_, '_>) {
+fn write_functions(record: &Record<'_>, json: &mut Json<'_, '_>) {
     json.open(b'[');
     for (step, outcome) in record.plan.steps.iter().zip(&record.outcomes.steps) {
         let Some(function) = record.inventory.get(step.function) else {
             continue;
         };
         json.next();
-        write_function(record, root, (step, outcome, function), json);
+        write_function(record, (step, outcome, function), json);
     }
     json.close(b']');
 }
 
 fn write_function(
     record: &Record<'_>,
-    root: &dyn Root,
     (step, outcome, function): (&Step, &Outcome, &Function),
     json: &mut Json<'_, '_>,
 ) {
@@ -147,17 +149,16 @@ fn write_function(
         id,
         group,
         driver,
+        way,
         ..
     } = function;
-    let mut buffer = [0; way::BUFFER];
-    let path = way::of(root, *address, &mut buffer);
     let role = match step.why {
         Why::Selected(_) => Plain("selected"),
         Why::Sibling(_) => Plain("sibling"),
     };
     json.open(b'{');
     json.text("address", address);
-    json.optional("path", shown(&path));
+    json.optional("path", shown(way));
     json.text("vendor", &Hex(id.vendor, 4));
     json.text("device", &Hex(id.device, 4));
     json.text("subvendor", &Hex(id.subvendor, 4));
@@ -212,4 +213,20 @@ fn write_groups(record: &Record<'_>, json: &mut Json<'_, '_>) {
         json.close(b'}');
     }
     json.close(b']');
+}
+
+fn write_messages(journal: &Journal, json: &mut Json<'_, '_>) {
+    json.key("messages");
+    json.open(b'[');
+    for entry in journal.entries() {
+        let about = (!entry.about.is_empty()).then_some(Text(entry.about));
+        json.next();
+        json.open(b'{');
+        json.text("level", &journal::word(entry.level));
+        json.optional("about", shown(&about));
+        json.text("text", &Text(entry.text));
+        json.close(b'}');
+    }
+    json.close(b']');
+    json.count("messages_beyond_limit", journal.more());
 }

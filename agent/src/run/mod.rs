@@ -199,6 +199,9 @@ fn run(
                 hands.load_variants(&mut drafted);
             }
         }
+        for step in &drafted.steps {
+            inventory.find_way(root, step.function);
+        }
         outcomes.rehearse(&inventory, &drafted);
         (!inventory.has_groups()).then_some(if inventory.is_empty() {
             State::NoPci

@@ -47,6 +47,7 @@ pub fn give_back(host: &impl Machine, line: &[u8], each: &mut dyn FnMut(Address,
         if let Ok(driver) = driver_of(host, address) {
             let driver = driver.unwrap_or_default();
             error!(
+                address;
                 "{address}: no root file system: it goes back, its driver is now `{driver}`; write \
                  vfio.protect={address} or vfio.onfail=hold"
             );

@@ -6,31 +6,52 @@ use log::{Level, Record};
 
 use crate::text::{Bounded, Plain, clip};
 
-/// Sends a message to the logger. `log`'s own macros put five more words of data and a level check
-/// at each call: 4 KiB of the executable.
+/// The longest name of what a message is about, in bytes; a longer one ends in `…`.
+pub const ABOUT_LEN: usize = 128;
+
+/// Sends a message to the logger, with what it is about as its target. `log`'s own macros put five more
+/// words of data and a level check at each call: 4 KiB of the executable.
 #[inline(never)]
-pub fn send(level: Level, text: fmt::Arguments<'_>) {
+pub fn send(level: Level, about: &dyn fmt::Display, text: fmt::Arguments<'_>) {
     if level <= log::max_level() {
-        log::logger().log(&Record::builder().level(level).args(text).build());
+        let about: Bounded<ABOUT_LEN> = clip(format_args!("{about}"));
+        let message = Record::builder()
+            .level(level)
+            .target(&about)
+            .args(text)
+            .build();
+        log::logger().log(&message);
     }
+}
+
+/// Sends a message of a level: `say!(Level::Info, ABOUT; "text {}", value)`. `ABOUT` is the function, the
+/// group, the file or the word of the policy that it is about; without it, it is about the run.
+#[macro_export]
+macro_rules! say {
+    ($level:expr, $about:expr; $($text:tt)*) => {
+        $crate::text::message::send($level, &$about, format_args!($($text)*))
+    };
+    ($level:expr, $($text:tt)*) => {
+        $crate::text::message::send($level, &$crate::text::Plain(""), format_args!($($text)*))
+    };
 }
 
 /// Something that was asked for is not done.
 #[macro_export]
 macro_rules! error {
-    ($($text:tt)*) => { $crate::text::message::send(log::Level::Error, format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::say!(log::Level::Error, $($text)*) };
 }
 
 /// Something may not be as it was meant.
 #[macro_export]
 macro_rules! warn {
-    ($($text:tt)*) => { $crate::text::message::send(log::Level::Warn, format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::say!(log::Level::Warn, $($text)*) };
 }
 
 /// Something was done.
 #[macro_export]
 macro_rules! info {
-    ($($text:tt)*) => { $crate::text::message::send(log::Level::Info, format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::say!(log::Level::Info, $($text)*) };
 }
 
 /// The longest line, in bytes: /dev/kmsg takes a little under 1000 (`PRINTKRB_RECORD_MAX` in

@@ -26,6 +26,7 @@ fn inventory(functions: u16) -> Box<Inventory> {
             group: Some(7),
             bridge: false,
             buses: (0, 0),
+            way: None,
             boot_display: false,
             driver: None,
         });

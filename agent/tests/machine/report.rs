@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 
-use crate::snapshots::messages;
+use crate::snapshots::{begin_journal, messages, with_journal};
 use crate::support::{Card, FakeMachine, Trouble};
 use serde_json::{Value, json};
 use vfio_bind_agent::record::{Record, lines, report};
@@ -23,11 +23,12 @@ fn report(machine: &FakeMachine, line: &[u8]) -> Value {
 
 /// The report of a run, written when `then` is done.
 fn report_after(machine: &FakeMachine, line: &[u8], then: &dyn Fn(&Record<'_>)) -> Value {
+    begin_journal();
     run::perform(machine, line, &|| 1234, &mut |record| {
         then(record);
         let tree = crate::support::open(machine.root());
         let written = tree.replace(report::DIRECTORY, report::FILE, &|output| {
-            report::write(record, machine, b"6.1.0-test", output);
+            with_journal(&mut |journal| report::write(record, b"6.1.0-test", journal, output));
         });
         written.unwrap();
         record.exit()
@@ -45,7 +46,8 @@ fn everything_that_was_done_is_in_it() {
         ..Trouble::default()
     };
     let machine = machine().with(trouble);
-    let report = report(&machine, b"vfio.bind=42:00.0,9:9 vfio.onfail=hold");
+    let line = b"vfio.bind=42:00.0,9:9 vfio.onfail=hold";
+    let report = report_after(&machine, line, &lines::tell);
     assert_eq!(
         report,
         json!({
@@ -106,10 +108,78 @@ fn everything_that_was_done_is_in_it() {
             "functions_unreadable": 0,
             "groups_beyond_limit": 0,
             "blockers_beyond_limit": 0,
+            "messages": [
+                {
+                    "level": "warning",
+                    "about": "0000:00:1f.4",
+                    "text": "0000:00:1f.4 (SMBus): it belongs to the machine itself and stays; i801_smbus \
+                             has it, and so the group is not usable",
+                },
+                {
+                    "level": "info",
+                    "about": "0000:42:00.0",
+                    "text": "0000:42:00.0: (none) -> vfio-pci (vfio.bind=42:00.0)",
+                },
+                {
+                    "level": "info",
+                    "about": "0000:42:00.1",
+                    "text": "0000:42:00.1: snd_hda_intel -> vfio-pci (same group as 0000:42:00.0)",
+                },
+                {
+                    "level": "error",
+                    "about": "group 15",
+                    "text": "group 15 is not usable: i801_smbus has 0000:00:1f.4; select it too, or keep \
+                             that driver from loading",
+                },
+                {
+                    "level": "info",
+                    "about": null,
+                    "text": "`vfio: unknown parameter` in the kernel log is harmless: the kernel hands \
+                             vfio.X to the module vfio, too",
+                },
+                {
+                    "level": "error",
+                    "about": "9:9",
+                    "text": "vfio.bind: `9:9`: expected a bus of two digits at `9`",
+                },
+                {
+                    "level": "info",
+                    "about": null,
+                    "text": "2 functions on vfio-pci, 1 left, after 1.2 ms",
+                },
+            ],
+            "messages_beyond_limit": 0,
             "exit": 1,
             "elapsed_us": 1234,
         })
     );
+}
+
+/// What is said on the way there is kept as well, and before what is said of the end.
+#[test]
+fn every_stage_is_heard() {
+    let machine = machine();
+    let modalias = machine.path("sys/bus/pci/devices/0000:42:00.1/modalias");
+    fs::remove_file(&modalias).unwrap();
+    // Reading a directory answers EISDIR.
+    fs::create_dir(&modalias).unwrap();
+    let line = b"vfio.bind=42:00.0,99:00.0";
+    let report = report_after(&machine, line, &lines::tell);
+    let messages = report["messages"].as_array().unwrap();
+    let about = |message: &Value| message["about"].as_str().map(str::to_owned);
+    let all: Vec<_> = messages.iter().filter_map(about).collect();
+    assert_eq!(
+        all,
+        [
+            "0000:42:00.1",
+            "0000:00:1f.4",
+            "0000:42:00.0",
+            "group 15",
+            "group 15",
+            "vfio.bind=99:00.0",
+        ]
+    );
+    assert!(messages[0]["text"].as_str().unwrap().contains("EISDIR"));
 }
 
 /// What sysfs shows later is another story: the messages and the report tell the same one.

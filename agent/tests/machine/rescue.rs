@@ -7,6 +7,7 @@ use crate::snapshots::leveled;
 use crate::support::{Card, FakeMachine, Trouble, open};
 use serde_json::{Value, json};
 use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::record::journal::Journal;
 use vfio_bind_agent::record::report;
 use vfio_bind_agent::run;
 use vfio_bind_agent::run::release;
@@ -30,7 +31,7 @@ fn taken(line: &str, trouble: Trouble) -> FakeMachine {
     .with(trouble);
     run::perform(&machine, line.as_bytes(), &|| 0, &mut |record| {
         let written = open(machine.root()).replace(report::DIRECTORY, report::FILE, &|output| {
-            report::write(record, &machine, b"6.1", output);
+            report::write(record, b"6.1", &Journal::new(), output);
         });
         written.unwrap();
         record.exit()

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::os::fd::AsFd;
 
 use crate::agreement::{case, compared_cases, with_case};
+use crate::snapshots::{begin_journal, with_journal};
 use jsonschema::{Validator, validator_for};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
-use vfio_bind_agent::machine::Root;
-use vfio_bind_agent::record::{Record, report};
+use vfio_bind_agent::record::{Record, lines, report};
 use vfio_bind_agent::run;
 use vfio_bind_agent::text::output::Output;
 use vfio_bind_report::Report;
@@ -39,11 +39,11 @@ pub fn faults(report: &Value) -> Vec<String> {
     faults
 }
 
-fn written(record: &Record<'_>, root: &dyn Root) -> Value {
+fn written(record: &Record<'_>) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
     let to = File::create(file.path()).unwrap();
     let mut output = Output::new(to.as_fd());
-    report::write(record, root, b"6.1.0-test", &mut output);
+    with_journal(&mut |journal| report::write(record, b"6.1.0-test", journal, &mut output));
     output.finish().unwrap();
     serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap()
 }
@@ -55,8 +55,10 @@ fn reports_of_random_policies_are_as_the_schema_says() {
         with_case(case, |image, policy| {
             let mut found = Vec::new();
             for extent in [run::Extent::Needed, run::Extent::Whole] {
+                begin_journal();
                 run::rehearse(image, policy.line().as_bytes(), extent, &mut |record| {
-                    found.extend(faults(&written(record, image)));
+                    lines::tell(record);
+                    found.extend(faults(&written(record)));
                     record.exit()
                 });
             }

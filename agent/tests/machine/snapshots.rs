@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use crate::support::FakeMachine;
 use log::{Level, LevelFilter, Log, Metadata};
+use vfio_bind_agent::record::journal::Journal;
 use vfio_bind_agent::record::{lines, table};
 use vfio_bind_agent::run;
 use vfio_bind_agent::text::message;
@@ -102,22 +103,28 @@ pub const REQUESTS: [(&str, &[&str]); 12] = [
 
 thread_local! {
     static MESSAGES: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
+    static JOURNAL: RefCell<Option<Box<Journal>>> = const { RefCell::new(None) };
 }
 
 struct Capture;
 
 impl Log for Capture {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
-        MESSAGES.with_borrow(Option::is_some)
+        true
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        let line = message::line(record);
+        let (_, text) = line.split_once('>').unwrap();
+        let text = text.strip_prefix(message::PREFIX).unwrap_or(text);
         MESSAGES.with_borrow_mut(|messages| {
             if let Some(messages) = messages {
-                let line = message::line(record);
-                let (_, text) = line.split_once('>').unwrap();
-                let text = text.strip_prefix(message::PREFIX).unwrap_or(text);
                 messages.push((record.level(), text.to_owned()));
+            }
+        });
+        JOURNAL.with_borrow_mut(|journal| {
+            if let Some(journal) = journal {
+                journal.add(record.level(), record.target(), text.trim_end());
             }
         });
     }
@@ -125,12 +132,30 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
-/// The messages of what is done in this thread, each with its line end.
-pub fn leveled(act: impl FnOnce()) -> Vec<(Level, String)> {
+fn capture() {
     // Every test of this process wants the same one.
     if log::set_logger(&Capture).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
+}
+
+/// Begins a journal of what is said in this thread.
+pub fn begin_journal() {
+    capture();
+    JOURNAL.set(Some(Box::new(Journal::new())));
+}
+
+/// Reads the journal that was begun; an empty one where none was.
+pub fn with_journal(read: &mut dyn FnMut(&Journal)) {
+    JOURNAL.with_borrow(|journal| match journal {
+        Some(journal) => read(journal),
+        None => read(&Journal::new()),
+    });
+}
+
+/// The messages of what is done in this thread, each with its line end.
+pub fn leveled(act: impl FnOnce()) -> Vec<(Level, String)> {
+    capture();
     MESSAGES.set(Some(Vec::new()));
     act();
     MESSAGES.take().unwrap()

@@ -145,9 +145,8 @@ pub fn find(root: &Path, ask: &dyn Ask, scope: Scope) -> Result<Protected> {
 }
 
 fn line(tree: &Tree, function: Address, uses: &Uses) -> String {
-    let mut buffer = [0; 1024];
-    let path = way::of(tree, function, &mut buffer)
-        .map_or_else(|| function.to_string(), |path| path.to_string());
+    let path =
+        way::of(tree, function).map_or_else(|| function.to_string(), |path| path.to_string());
     let id = |name| {
         let mut buffer = [0; 16];
         let text = tree.read(&attribute(function, name), &mut buffer).ok()?;

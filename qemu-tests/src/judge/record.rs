@@ -54,6 +54,7 @@ pub(super) fn judge(
         failures,
     );
     check_groups(run, &report, failures);
+    check_journal(&report, &seen.log, failures);
     for function in &report.functions {
         check_truth(function, around, failures);
     }
@@ -89,6 +90,21 @@ fn check_messages(
             .map(|piece| format!("one with `{piece}`"))
             .collect();
         failures.add(what, list(&expected), list(messages));
+    }
+}
+
+/// The record has what the log has, in the same order. Of what is not ASCII, the log has numbers.
+fn check_journal(report: &Report, log: &[String], failures: &mut RunFailures<'_>) {
+    let said = log
+        .iter()
+        .filter_map(|line| line.strip_prefix("vfio-bind: "));
+    let said: Vec<_> = said.filter(|text| !text.contains('\\')).collect();
+    let kept = report.messages.iter().map(|message| message.text.as_str());
+    let kept: Vec<_> = kept
+        .filter(|text| text.is_ascii() && !text.contains('\\'))
+        .collect();
+    if kept != said {
+        failures.add("the record's messages", list(&said), list(&kept));
     }
 }
 

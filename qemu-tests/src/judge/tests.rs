@@ -48,6 +48,8 @@ fn snapshot(label: &str, taken: &[&str], natives: bool) -> Seen {
     })
 }
 
+const SAID: &str = "0000:42:00.1: none -> vfio-pci (same group)";
+
 fn agent_run() -> AgentRun {
     let function = |address, vendor, device, class| {
         format!(
@@ -58,7 +60,7 @@ fn agent_run() -> AgentRun {
     };
     let report = format!(
         r#"{{"schema":1,"kernel":"6.1","state":"applied","iommu":{{"kind":"intel"}},"policy":{{}},"functions":[{},{}],
-            "groups":[{{"group":{GROUP},"viable":true}}],"exit":0,"elapsed_us":9}}"#,
+            "groups":[{{"group":{GROUP},"viable":true}}],"messages":[{{"level":"info","about":"{GPU_AUDIO}","text":"{SAID}"}}],"exit":0,"elapsed_us":9}}"#,
         function(GPU, "1234", "1111", "038000"),
         function(GPU_AUDIO, "8086", "2668", "040300")
     );
@@ -67,7 +69,7 @@ fn agent_run() -> AgentRun {
         ending: Ending::Exited(0),
         elapsed_ms: 30,
         report: Some(report),
-        log: vec!["vfio-bind: 0000:42:00.1: none -> vfio-pci (same group)".to_owned()],
+        log: vec![format!("vfio-bind: {SAID}")],
         output: Vec::new(),
         writes: vec![
             format!("{GPU}/driver_override"),
@@ -221,6 +223,23 @@ fn a_stolen_function_is_noticed() {
 fn the_exit_status_is_compared_with_the_record_too() {
     let late = change_run(|run| run.ending = Ending::TimedOut(60));
     fails_with(&late, &["its end", "TimedOut(60)"]);
+}
+
+#[test]
+fn the_record_must_say_what_the_log_says() {
+    for log in [
+        vec![],
+        vec!["vfio-bind: something else"],
+        vec!["vfio-bind: one more", SAID],
+    ] {
+        let other = change_run(|run| run.log = log.iter().map(|line| (*line).to_owned()).collect());
+        let judgement = judge(&scenario(), &other);
+        let told = judgement.failures.iter().any(|failure| {
+            let failure = failure.to_string();
+            failure.contains("the record's messages")
+        });
+        assert!(told, "{judgement:#?}");
+    }
 }
 
 #[test]

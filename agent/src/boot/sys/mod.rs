@@ -1,6 +1,7 @@
 //! What has no safe form: start-up, the memory functions that the compiler calls, the logger,
 //! fork, exec and one ioctl. Nothing else in the project is `unsafe` at boot.
 
+use core::cell::RefCell;
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
@@ -52,6 +53,27 @@ pub fn set_logger(logger: &'static dyn Log) -> bool {
         unsafe { log::set_logger_racy(logger) }.is_ok()
     } else {
         log::set_logger(logger).is_ok()
+    }
+}
+
+/// Something that the whole program changes.
+pub struct Shared<T>(RefCell<T>);
+
+// SAFETY: this process has one thread, and a child of a fork its own copy.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// With this in it.
+    pub const fn new(value: T) -> Self {
+        Self(RefCell::new(value))
+    }
+
+    /// Uses it; `None` where somebody up the stack does so already.
+    pub fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.0
+            .try_borrow_mut()
+            .ok()
+            .map(|mut value| act(&mut value))
     }
 }
 
