@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use cpio::newc;
 use qemu_tests::protocol::{CRASH_IMAGE, CRASH_KERNEL, ORDERS_PATH, Orders, Step};
 
-use crate::command;
 use crate::kernel::Kernel;
 use crate::kernel::modules::{self, Index};
+use crate::program;
 use crate::tools::DEPMOD;
 use crate::userland::Files;
 
@@ -179,7 +179,7 @@ pub fn stage_modules(kernel: &Kernel, choice: &Choice<'_>) -> Result<tempfile::T
             .with_context(|| format!("copy({}, {})", extra.display(), to.display()))?;
     }
     let mut depmod = DEPMOD.command()?;
-    command::output(depmod.arg("-b").arg(staged.path()).arg(&kernel.release))?;
+    program::output(depmod.arg("-b").arg(staged.path()).arg(&kernel.release))?;
     // The agent has to do without: busybox's modprobe does not read them.
     let soft = folder.join("modules.softdep");
     fs::remove_file(&soft).with_context(|| format!("remove({})", soft.display()))?;

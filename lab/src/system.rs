@@ -121,7 +121,7 @@ fn configure(root: &Path) -> Result<()> {
     // Images take the line of root; nobody logs in.
     fs::write(root.join("etc/shadow"), "root:*::::::\n").context("write(etc/shadow)")?;
     // What is only loaded at run time, as libkmod is by udev, is found by dracut in ld.so's cache.
-    crate::command::output(&mut command(root, &["ldconfig"])?).map(drop)
+    crate::program::output(&mut command(root, &["ldconfig"])?).map(drop)
 }
 
 /// A command inside the system at `root`, with mounts of its own that vanish with it.

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
 
-use crate::command;
 use crate::fault::faults;
 use crate::lack::Unavailable;
 use crate::logs;
+use crate::program;
 use crate::progress::say;
 
 /// A program and where it comes from.
@@ -270,12 +270,12 @@ fn install(packages: &[&str]) -> Result<()> {
         // Recommended packages of QEMU are graphical front ends.
         apt.args(["install", "--yes", "--quiet", "--no-install-recommends"])
             .args(packages);
-        command::output(&mut apt)
+        program::output(&mut apt)
     };
     // Package lists may be absent (fresh containers) or name versions that are gone by now.
     if let Err(first) = install() {
         say("the package lists are too old or absent: apt-get update");
-        let update = command::output(APT_GET.command()?.args(["update", "--quiet"]));
+        let update = program::output(APT_GET.command()?.args(["update", "--quiet"]));
         if let Err(error) = install() {
             let update = update.err().map(|error| format!("{error:#}\n"));
             let said = format!("{first:#}\n{}{error:#}\n", update.unwrap_or_default());

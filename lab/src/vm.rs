@@ -14,8 +14,8 @@ use nix::sys::signal::Signal;
 use qemu_tests::judge::Evidence;
 use qemu_tests::machine::Machine;
 
-use crate::command;
 use crate::kernel::Kernel;
+use crate::program;
 use crate::tools::qemu;
 
 /// How often a running machine is looked at.
@@ -115,7 +115,7 @@ impl Boot<'_> {
     /// Where QEMU cannot be started or the log not be written.
     pub fn start(&self) -> Result<Vm> {
         let mut command = self.command();
-        let line = command::line(&command);
+        let line = program::line(&command);
         let mut log =
             File::create(self.log).with_context(|| format!("create({})", self.log.display()))?;
         writeln!(log, "{line}").with_context(|| format!("write({})", self.log.display()))?;
@@ -226,7 +226,7 @@ mod tests {
             limit: Duration::from_secs(1),
             log: Path::new("log"),
         };
-        let line = command::line(&boot.command());
+        let line = program::line(&boot.command());
         assert!(
             line.starts_with("qemu-system-x86_64 -accel tcg -cpu max,"),
             "{line}"

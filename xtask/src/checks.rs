@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::command;
 use lab::debian::Debian;
 use lab::elf;
 use lab::part::Part;
+use lab::program;
 use lab::progress::say;
 use lab::rig::Rig;
 use lab::row::Row;
@@ -97,7 +97,7 @@ fn cargo_task<'a>(
 }
 
 fn format() -> Result<String> {
-    command::output(cargo::cargo().args(["fmt", "--all", "--check"])).map(|_| String::new())
+    program::output(cargo::cargo().args(["fmt", "--all", "--check"])).map(|_| String::new())
 }
 
 fn clippy() -> Result<String> {
@@ -110,7 +110,7 @@ fn clippy() -> Result<String> {
         "-D",
         "warnings",
     ];
-    command::output(cargo::cargo().args(arguments)).map(|_| String::new())
+    program::output(cargo::cargo().args(arguments)).map(|_| String::new())
 }
 
 /// The agent's executable has no test harness and needs its feature: `--all-targets` leaves it out.
@@ -124,7 +124,7 @@ fn clippy_agent() -> Result<String> {
         "vfio-bind-agent",
     ];
     let feature = ["--features", "executable", "--", "-D", "warnings"];
-    command::output(cargo::cargo().args(arguments).args(feature)).map(|_| String::new())
+    program::output(cargo::cargo().args(arguments).args(feature)).map(|_| String::new())
 }
 
 /// Runs every unit and property test of the workspace; tells how many passed.
@@ -132,7 +132,7 @@ fn clippy_agent() -> Result<String> {
 /// # Errors
 /// Where one fails.
 pub fn unit_tests() -> Result<String> {
-    let text = command::output(cargo::cargo().args(["test", "--workspace"]))?;
+    let text = program::output(cargo::cargo().args(["test", "--workspace"]))?;
     let passed = passed_tests(&text);
     if passed == 0 {
         bail!("cargo test ran no test:\n{text}");
@@ -180,7 +180,7 @@ fn faults() -> Result<String> {
         "--",
         "--ignored",
     ];
-    let text = command::output(cargo::cargo().args(arguments))?;
+    let text = program::output(cargo::cargo().args(arguments))?;
     let passed = passed_tests(&text);
     ensure!(passed > 0, "cargo test ran no test:\n{text}");
     Ok(format!("{passed} tests"))
@@ -189,7 +189,7 @@ fn faults() -> Result<String> {
 /// Built as it is installed: alone, without what other packages want of its dependencies.
 fn command(debian: &Debian) -> Result<String> {
     let path = Executable::command().build(debian)?;
-    let lines = command::output(Command::new(path).arg("protected"))?;
+    let lines = program::output(Command::new(path).arg("protected"))?;
     let protects = |line: &&str| line.starts_with("vfio.protect=");
     let is_ours = |line: &str| protects(&line) || line.starts_with("vfio.unprotected=");
     ensure!(
@@ -211,7 +211,7 @@ fn shell_scripts() -> Result<String> {
         );
     }
     let mut shellcheck = SHELLCHECK.command()?;
-    command::output(shellcheck.current_dir(workspace::folder()).args(&scripts))?;
+    program::output(shellcheck.current_dir(workspace::folder()).args(&scripts))?;
     Ok(format!("{} scripts", scripts.len()))
 }
 
@@ -225,7 +225,7 @@ fn find_scripts(root: &Path) -> Result<Vec<PathBuf>> {
         "--others",
         "--exclude-standard",
     ]);
-    let files = match command::output(git.current_dir(root)) {
+    let files = match program::output(git.current_dir(root)) {
         Ok(names) => names.split_terminator('\0').map(PathBuf::from).collect(),
         Err(error) => {
             say(format_args!(
@@ -322,7 +322,7 @@ mod tests {
         let mut found = find_scripts(folder.path()).unwrap();
         found.sort();
         assert_eq!(found, [PathBuf::from("run"), PathBuf::from("x.sh")]);
-        command::output(Command::new("git").arg("init").current_dir(folder.path())).unwrap();
+        program::output(Command::new("git").arg("init").current_dir(folder.path())).unwrap();
         assert_eq!(find_scripts(folder.path()).unwrap().len(), 2);
     }
 

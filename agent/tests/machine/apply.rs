@@ -46,41 +46,58 @@ fn the_container_gets_the_part_that_maps_memory() {
 }
 
 #[test]
-fn a_fresh_boot_needs_two_overrides_and_one_module() {
-    let machine = FakeMachine::new(&cards());
-    let result = run(&machine, "vfio.bind=0000:42:00.0");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = vfio-pci",
-            "modprobe vfio-pci",
-        ]
-    );
-    assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
-    assert_eq!((result.exit, result.state), (EXIT_DONE, State::Applied));
-    assert_eq!(result.fate(GPU), Some(Fate::Bound));
-    assert_eq!(result.viable, [Some(true)]);
-}
-
-#[test]
-fn bound_functions_are_taken_after_the_module_is_there() {
-    let machine = FakeMachine::new(&native_cards());
-    let result = run(&machine, "vfio.bind=0000:42:00.0");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = vfio-pci",
-            "modprobe vfio-pci",
-            "0000:42:00.0/driver/unbind = 0000:42:00.0",
-            "0000:42:00.1/driver/unbind = 0000:42:00.1",
-            "drivers_probe = 0000:42:00.0",
-            "drivers_probe = 0000:42:00.1",
-        ]
-    );
-    assert_eq!(drivers(&machine), on(["vfio-pci", "vfio-pci", "nvme"]));
-    assert_eq!(result.exit, EXIT_DONE);
+fn what_is_written_and_in_which_order() {
+    const OVERRIDES: [&str; 2] = [
+        "0000:42:00.0/driver_override = vfio-pci",
+        "0000:42:00.1/driver_override = vfio-pci",
+    ];
+    const UNBINDS: [&str; 2] = [
+        "0000:42:00.0/driver/unbind = 0000:42:00.0",
+        "0000:42:00.1/driver/unbind = 0000:42:00.1",
+    ];
+    const PROBES: [&str; 2] = [
+        "drivers_probe = 0000:42:00.0",
+        "drivers_probe = 0000:42:00.1",
+    ];
+    let both = ["vfio-pci", "vfio-pci", "nvme"];
+    for (about, machine, line, writes, after) in [
+        (
+            "a fresh boot needs two overrides and one module",
+            FakeMachine::new(&cards()),
+            "vfio.bind=0000:42:00.0",
+            [&OVERRIDES[..], &["modprobe vfio-pci"]].concat(),
+            both,
+        ),
+        (
+            "what has a driver is taken once the module is there",
+            FakeMachine::new(&native_cards()),
+            "vfio.bind=0000:42:00.0",
+            [&OVERRIDES[..], &["modprobe vfio-pci"], &UNBINDS, &PROBES].concat(),
+            both,
+        ),
+        (
+            "a driver that is registered needs no module",
+            FakeMachine::new(&cards()).with_vfio_pci(),
+            "vfio.bind=0000:42:00",
+            [OVERRIDES, PROBES].concat(),
+            both,
+        ),
+        (
+            "IDs that would take too much are kept from the module",
+            FakeMachine::new(&cards()),
+            "vfio_pci.ids=8086:2668,1234:1111 vfio.bind=!0000:42:00.1 vfio.group=listed",
+            vec![OVERRIDES[0], "modprobe vfio-pci ids="],
+            ["vfio-pci", "", "nvme"],
+        ),
+    ] {
+        let result = run(&machine, line);
+        assert_eq!(machine.take_events(), writes, "{about}");
+        assert_eq!(drivers(&machine), on(after), "{about}");
+        assert_eq!(result.state, State::Applied, "{about}");
+        assert_eq!(result.exit, EXIT_DONE, "{about}");
+        assert_eq!(result.fate(GPU), Some(Fate::Bound), "{about}");
+        assert_eq!(result.viable, [Some(true)], "{about}");
+    }
 }
 
 #[test]
@@ -92,38 +109,6 @@ fn a_second_run_changes_nothing() {
     assert_eq!(machine.take_events(), [""; 0]);
     assert_eq!(result.fate(GPU), Some(Fate::Already));
     assert_eq!(result.exit, EXIT_DONE);
-}
-
-#[test]
-fn a_driver_that_is_registered_needs_no_module() {
-    let machine = FakeMachine::new(&cards()).with_vfio_pci();
-    run(&machine, "vfio.bind=0000:42:00");
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "0000:42:00.1/driver_override = vfio-pci",
-            "drivers_probe = 0000:42:00.0",
-            "drivers_probe = 0000:42:00.1",
-        ]
-    );
-}
-
-#[test]
-fn ids_that_would_take_too_much_are_kept_from_the_module() {
-    let machine = FakeMachine::new(&cards());
-    run(
-        &machine,
-        "vfio_pci.ids=8086:2668,1234:1111 vfio.bind=!0000:42:00.1 vfio.group=listed",
-    );
-    assert_eq!(
-        machine.take_events(),
-        [
-            "0000:42:00.0/driver_override = vfio-pci",
-            "modprobe vfio-pci ids=",
-        ]
-    );
-    assert_eq!(drivers(&machine), on(["vfio-pci", "", "nvme"]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::known::{self, Known};
+use crate::preview::known::{self, Known};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
 use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};

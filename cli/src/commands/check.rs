@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::known::read;
-use crate::policy_file::findings;
+use crate::preview::known::read;
+use crate::preview::policy_file::findings;
 use anyhow::{Context, Result};
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_POLICY};
 

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::known::{self, Informed, Known};
+use crate::preview::known::{self, Informed, Known};
+use crate::preview::{in_use, notes, policy_file};
 use crate::storage::protected::Scope;
-use crate::{in_use, notes, policy_file};
 use anyhow::{Context, Result};
 use log::{LevelFilter, Log, Metadata, Record as Message};
 use vfio_bind_agent::machine::Root;

@@ -8,10 +8,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::archives::{Archives, INDEX_TARGETS};
 use crate::cache::Cache;
-use crate::command;
 use crate::fault::{Fault, faults};
 use crate::lack::Unavailable;
 use crate::logs;
+use crate::program;
 use crate::tools::APT_GET;
 
 /// What all lists share.
@@ -74,7 +74,7 @@ impl Apt {
             "test kernels come from Debian's archive through apt, which is not on this machine: name \
              one by --kernel PATH --modules DIR"
         );
-        let targets = command::output(APT_GET.command()?.args(INDEX_TARGETS))?;
+        let targets = program::output(APT_GET.command()?.args(INDEX_TARGETS))?;
         let archives = Archives::parse(&targets)?;
         Ok(self.archives.get_or_init(|| archives))
     }
@@ -84,14 +84,14 @@ impl Apt {
     /// # Errors
     /// Where it cannot be started or its words not be kept.
     pub(super) fn run(&self, command: &mut Command) -> Result<Result<String, Failure>> {
-        let line = command::line(command);
+        let line = program::line(command);
         let output = command
             .output()
             .with_context(|| format!("`{line}` could not be started"))?;
         if output.status.success() {
             return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
         }
-        let said = command::said(&output);
+        let said = program::said(&output);
         let log = logs::keep("apt", &format!("{line}\n{said}\n"))?;
         Ok(Err(Failure {
             faults: faults(&said).unwrap_or_default(),

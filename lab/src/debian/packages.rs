@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::apt::Failure;
 use super::lists::Lists;
-use crate::command;
+use crate::program;
 use crate::progress::say;
 use crate::tools::{DPKG_DEB, TAR};
 
@@ -51,7 +51,7 @@ impl Lists {
             packages.join(", ")
         );
         for file in files {
-            command::output(DPKG_DEB.command()?.arg("--extract").arg(&file).arg(root))?;
+            program::output(DPKG_DEB.command()?.arg("--extract").arg(&file).arg(root))?;
         }
         folder.remove()
     }
@@ -246,7 +246,7 @@ fn megabytes(bytes: u64) -> String {
 fn unpack_into_links(package: &Path, root: &Path) -> Result<()> {
     let mut dpkg = DPKG_DEB.command()?;
     dpkg.arg("--fsys-tarfile").arg(package);
-    let line = command::line(&dpkg);
+    let line = program::line(&dpkg);
     let mut child = dpkg
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -258,7 +258,7 @@ fn unpack_into_links(package: &Path, root: &Path) -> Result<()> {
         .arg(root);
     // Nothing that a build of an image reads.
     tar.args(["doc", "man", "locale"].map(|name| format!("--exclude=./usr/share/{name}")));
-    let done = command::output_from(&mut tar, pipe.into());
+    let done = program::output_from(&mut tar, pipe.into());
     let status = child.wait().with_context(|| format!("wait({line})"))?;
     done.with_context(|| format!("unpacking {}", package.display()))?;
     ensure!(status.success(), "`{line}` ended with {status}");

@@ -11,10 +11,10 @@ use super::mkosi;
 use super::repack::{self, Instead};
 use super::tool::{IMAGE, Tool};
 use crate::appended;
-use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Archive, Choice, FOLDER};
 use crate::lack::Memo;
+use crate::program;
 use crate::progress::say;
 use crate::rig::Rig;
 use crate::supply::{AGENT, COMMAND, Executables, Program};
@@ -149,7 +149,7 @@ impl<'a> Builds<'a> {
         link_tree(&self.rig.system(Tool::HOOKS.recipe())?, &root)?;
         self.install(&root)?;
         files::write(&root.join("tmp/documented.sh"), HARNESS, 0o755)?;
-        command::output(&mut system::command(
+        program::output(&mut system::command(
             &root,
             &["bash", "/tmp/documented.sh"],
         )?)?;
@@ -220,7 +220,7 @@ impl<'a> Builds<'a> {
             .into_iter()
             .chain(words.iter().map(String::as_str));
         let words: Vec<_> = words.collect();
-        let said = command::output(&mut system::command(&root, &words)?);
+        let said = program::output(&mut system::command(&root, &words)?);
         let time = started.elapsed();
         let said = said.with_context(|| format!("{} builds no image", tool.name()))?;
         say(format_args!(

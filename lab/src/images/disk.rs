@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use qemu_tests::protocol::{ORDERS_PATH, Orders};
 use qemu_tests::rerun;
 
-use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice, LINKS};
+use crate::program;
 use crate::rig::Rig;
 use crate::supply::{AGENT, COMMAND, Program};
 use crate::system::ARCHITECTURE;
@@ -143,5 +143,5 @@ pub fn mke2fs(what: &FileSystem<'_>) -> Result<()> {
         mke2fs.arg("-d").arg(folder);
     }
     mke2fs.arg(what.path).arg(format!("{}k", what.size / 1024));
-    command::output(&mut mke2fs).map(drop)
+    program::output(&mut mke2fs).map(drop)
 }

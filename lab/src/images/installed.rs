@@ -14,12 +14,12 @@ use super::disk;
 use super::guest::{self, MACHINE_ID};
 use super::systems;
 use super::tool::Tool;
-use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
 use crate::kernel::Kernel;
 use crate::logs;
 use crate::part::Part;
+use crate::program;
 use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
@@ -176,7 +176,7 @@ impl System<'_> {
         fs::create_dir_all(&mount).with_context(|| format!("mkdir({})", mount.display()))?;
         let image = format!("/boot/initrd.img-{release}");
         let build = ["mkinitramfs", "-o", &image, release];
-        command::output(&mut system::command(root, &build)?).context("the first image")?;
+        program::output(&mut system::command(root, &build)?).context("the first image")?;
         if self.loader == Loader::Grub {
             let words = self.words();
             self.write(
@@ -235,7 +235,7 @@ impl System<'_> {
         let input = File::open(&input).with_context(|| format!("open({})", input.display()))?;
         let mut sfdisk = SFDISK.command()?;
         sfdisk.args(["--quiet", "--no-tell-kernel", "--no-reread"]);
-        command::output_from(sfdisk.arg(&self.disk), input.into())?;
+        program::output_from(sfdisk.arg(&self.disk), input.into())?;
         disk::mke2fs(&disk::FileSystem {
             path: &self.disk,
             label: "root",
@@ -248,7 +248,7 @@ impl System<'_> {
         // By itself it counts with larger clusters and the size of the whole file.
         mkfs.args(["-F", "32", "-s", "1", "-n", "ESP"]);
         mkfs.args(["--offset", &(ESP.0 / 512).to_string()]);
-        command::output(mkfs.arg(&self.disk).arg((ESP.1 / 1024).to_string()))?;
+        program::output(mkfs.arg(&self.disk).arg((ESP.1 / 1024).to_string()))?;
         let at = format!("{}@@{}", self.disk.display(), ESP.0);
         let files = self.esp()?;
         let folders = files.iter().flat_map(|(place, _)| {
@@ -258,12 +258,12 @@ impl System<'_> {
         // Each after the one that it is in.
         for folder in folders.collect::<BTreeSet<_>>() {
             let mut mmd = MMD.command()?;
-            command::output(mmd.args(["-i", &at]).arg(format!("::{folder}")))?;
+            program::output(mmd.args(["-i", &at]).arg(format!("::{folder}")))?;
         }
         for (place, file) in &files {
             let mut mcopy = MCOPY.command()?;
             mcopy.args(["-i", &at]).arg(file).arg(format!("::{place}"));
-            command::output(&mut mcopy)?;
+            program::output(&mut mcopy)?;
         }
         Ok(())
     }

@@ -15,11 +15,11 @@ use super::repack::{self, Instead};
 use super::systems;
 use super::tool::{IMAGE, Tool};
 use super::{disk, guest};
-use crate::command;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
 use crate::logs;
 use crate::part::Part;
+use crate::program;
 use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
@@ -213,7 +213,7 @@ set -ex
         let kernel = self.rig.kernel(None, ARCHITECTURE)?;
         let words = TOOL.command(&kernel.release);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        command::output(&mut system::command(&self.root, &words)?)
+        program::output(&mut system::command(&self.root, &words)?)
             .with_context(|| format!("no image for {}", self.stack.name()))?;
         let path = self.folder.join(format!("{name}.img"));
         fs::rename(self.root.join(IMAGE), &path)

@@ -9,8 +9,8 @@ use qemu_tests::boot_case::{MODPROBE, POLICY, PROTECTED};
 use super::build::Builds;
 use super::repack;
 use super::tool::{Dracut, IMAGE, InitramfsTools, Tool};
-use crate::command;
 use crate::files;
+use crate::program;
 use crate::supply::AGENT;
 use crate::system;
 
@@ -132,7 +132,7 @@ fn build(builds: &Builds<'_>, tool: &Tool, root: &Path, word: &str) -> Result<St
             one
         });
     }
-    command::output(&mut system::command(root, &all)?)
+    program::output(&mut system::command(root, &all)?)
 }
 
 fn remove(root: &Path) -> Result<()> {

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::architecture::Architecture;
 
 use super::Kernel;
-use crate::command;
 use crate::debian::{Debian, Release};
 use crate::files::only_entry;
+use crate::program;
 use crate::progress::say;
 use crate::tools::{self, BC, BISON, DEPMOD, FLEX, GCC, MAKE, TAR, XZ};
 
@@ -102,17 +102,17 @@ fn build(root: &Path, debian: &Debian) -> Result<()> {
     tar.args(["--extract", "--xz", "--directory"])
         .arg(work.path());
     tar.args(UNUSED.map(|pattern| format!("--exclude={pattern}")));
-    command::output(tar.arg("--file").arg(&archive))?;
+    program::output(tar.arg("--file").arg(&archive))?;
     tree.configure(&work.path().join("wanted.config"))?;
     say("building a kernel with vfio-pci in it, which takes minutes, once");
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let mut make = tree.make()?;
-    command::output(make.arg(format!("-j{jobs}")).args(["vmlinux", "modules"]))?;
+    program::output(make.arg(format!("-j{jobs}")).args(["vmlinux", "modules"]))?;
     let mut install = tree.make()?;
     let depmod = DEPMOD.find().context("no depmod")?;
     install.arg(format!("INSTALL_MOD_PATH={}", root.display()));
     install.arg(format!("DEPMOD={}", depmod.display()));
-    command::output(install.args(["INSTALL_MOD_STRIP=1", "modules_install"]))?;
+    program::output(install.args(["INSTALL_MOD_STRIP=1", "modules_install"]))?;
     // It leads into the source, which is gone soon.
     let link = root
         .join("lib/modules")
@@ -147,7 +147,7 @@ impl Tree {
         fs::write(file, CONFIG).with_context(|| format!("write({})", file.display()))?;
         let mut make = self.make()?;
         make.env("KCONFIG_ALLCONFIG", file).arg("allnoconfig");
-        command::output(&mut make)?;
+        program::output(&mut make)?;
         let path = self.folder.join(".config");
         let config =
             fs::read_to_string(&path).with_context(|| format!("read({})", path.display()))?;

@@ -9,10 +9,10 @@ use qemu_tests::architecture::Architecture;
 use qemu_tests::scenario::NEWEST;
 
 use super::{Kernel, bzimage};
-use crate::command;
 use crate::debian::{Debian, Lists, Release};
 use crate::files::only_entry;
 use crate::lack::Unavailable;
+use crate::program;
 use crate::progress::say;
 use crate::tools::DEPMOD;
 
@@ -197,7 +197,7 @@ fn prepare(root: &Path) -> Result<()> {
     }
     let release = only_entry(&root.join("lib/modules"))?;
     let mut depmod = DEPMOD.command()?;
-    command::output(depmod.arg("-b").arg(root).arg(&release))?;
+    program::output(depmod.arg("-b").arg(root).arg(&release))?;
     let path = image_in(root, &release)?;
     let image = fs::read(&path).with_context(|| format!("read({})", path.display()))?;
     if let Some(kernel) = bzimage::unpack(&image)? {

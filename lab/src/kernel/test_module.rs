@@ -9,9 +9,9 @@ use qemu_tests::architecture::Architecture;
 use qemu_tests::scenario::{STALL, VARIANT};
 
 use super::Kernel;
-use crate::command;
 use crate::debian::{Debian, Release};
 use crate::lack::Unavailable;
+use crate::program;
 use crate::tools::{self, GCC, MAKE};
 
 /// Their names and sources.
@@ -71,7 +71,7 @@ pub fn build(name: &str, kernel: &Kernel, archive: &Debian) -> Result<PathBuf> {
             .arg("modules");
         // Some of the kernel's build programs need it.
         make.env("LD_LIBRARY_PATH", headers.join("usr/lib/x86_64-linux-gnu"));
-        command::output(&mut make)?;
+        program::output(&mut make)?;
         let from = work.path().join(&file);
         fs::copy(&from, root.join(&file)).with_context(|| format!("copy({})", from.display()))?;
         Ok(())

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use lab::cache::Cache;
-use lab::command;
 use lab::debian::{Archives, Debian};
+use lab::program;
 
 /// What the server does with what it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +87,9 @@ impl Repository {
             "sign",
             "never",
         ]);
-        command::output(&mut generate).unwrap();
+        program::output(&mut generate).unwrap();
         let keyring = self.keyring();
-        command::output(self.gpg().arg("--output").arg(keyring).arg("--export")).unwrap();
+        program::output(self.gpg().arg("--output").arg(keyring).arg("--export")).unwrap();
     }
 
     /// Where it is served.
@@ -126,7 +126,7 @@ impl Repository {
         fs::write(&release, text).unwrap();
         let mut sign = self.gpg();
         sign.arg("--output").arg(folder.join("InRelease"));
-        command::output(sign.arg("--clearsign").arg(&release)).unwrap();
+        program::output(sign.arg("--clearsign").arg(&release)).unwrap();
     }
 
     /// Serves it from a thread that lives as long as the process.
@@ -176,7 +176,7 @@ impl Drop for Repository {
     fn drop(&mut self) {
         let mut end = Command::new("gpgconf");
         end.arg("--homedir").arg(self.folder.path().join("gpg"));
-        let _ = command::output(end.args(["--kill", "gpg-agent"]));
+        let _ = program::output(end.args(["--kill", "gpg-agent"]));
     }
 }
 
@@ -197,7 +197,7 @@ fn package(work: &Path, root: &Path, name: &str, version: &str, architecture: &s
         fs::write(tree.join(name), format!("{name} {version}")).unwrap();
         let mut dpkg = Command::new("dpkg-deb");
         dpkg.args(["--root-owner-group", "--build"]);
-        command::output(dpkg.arg(&tree).arg(&path)).unwrap();
+        program::output(dpkg.arg(&tree).arg(&path)).unwrap();
     }
     let (sum, size) = sum(&path);
     format!("{control}Filename: {file}\nSize: {size}\nSHA256: {sum}\n\n")
@@ -205,7 +205,7 @@ fn package(work: &Path, root: &Path, name: &str, version: &str, architecture: &s
 
 /// Checksum and size of a file.
 fn sum(path: &Path) -> (String, u64) {
-    let text = command::output(Command::new("sha256sum").arg(path)).unwrap();
+    let text = program::output(Command::new("sha256sum").arg(path)).unwrap();
     let sum = text.split(' ').next().unwrap().to_owned();
     (sum, fs::metadata(path).unwrap().len())
 }

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use lab::command;
 use lab::debian::{Debian, Lists, Release};
 use lab::lack::Unavailable;
+use lab::program;
 use lab::progress::say;
 use qemu_tests::architecture::Architecture;
 
@@ -198,7 +198,7 @@ fn try_out(root: &Path, triple: &str) -> Result<()> {
     let mut rustc = Command::new(root.join(SCRIPT));
     rustc.args(["--crate-type=lib", "--emit=metadata", "--target"]);
     rustc.args([OsStr::new(triple), empty.as_os_str()]);
-    command::output(rustc.arg("--out-dir").arg(root))
+    program::output(rustc.arg("--out-dir").arg(root))
         .with_context(|| format!("Debian's compiler cannot use its libraries for {triple}"))
         .map(drop)
 }

@@ -6,9 +6,9 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use lab::command;
 use lab::debian::Debian;
 use lab::elf;
+use lab::program;
 
 use super::cargo::cargo;
 use super::toolchain::{self, Libc, Settings};
@@ -166,7 +166,7 @@ impl Executable {
             .envs(settings.variables)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
-        let line = command::line(&cargo);
+        let line = program::line(&cargo);
         let output = cargo
             .output()
             .with_context(|| format!("`{line}` could not be started"))?;

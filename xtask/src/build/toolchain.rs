@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Once;
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::command;
 use lab::debian::Debian;
+use lab::program;
 use lab::progress::say;
 use lab::tools::{self, APT_GET, DPKG_DEB};
 use qemu_tests::architecture::Architecture;
@@ -174,7 +174,7 @@ fn source(wanted: Wanted<'_>, installed: bool, packaged: bool) -> Result<Option<
 fn installed(target: &str) -> Result<bool> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--print", "target-libdir", "--target", target]);
-    let folder = command::output(&mut rustc).with_context(|| {
+    let folder = program::output(&mut rustc).with_context(|| {
         format!("rustc knows no target `{target}`: see `rustc --print target-list`")
     })?;
     Ok(Path::new(folder.trim()).is_dir())
@@ -197,7 +197,7 @@ fn has_linker(target: &str) -> bool {
     let key = format!("target.{target}.linker");
     let mut cargo = cargo();
     cargo.args(["config", "get", "-Zunstable-options", &key]);
-    command::output(cargo.env("RUSTC_BOOTSTRAP", "1")).is_ok()
+    program::output(cargo.env("RUSTC_BOOTSTRAP", "1")).is_ok()
 }
 
 /// The variables with the flags that every crate needs in order to do without a C library, behind
@@ -246,7 +246,7 @@ fn flags(
 fn target_folder() -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
-    let text = command::output(&mut cargo)?;
+    let text = program::output(&mut cargo)?;
     let metadata: Value = serde_json::from_str(&text).context("what cargo metadata said")?;
     let folder = metadata["target_directory"].as_str();
     Ok(folder

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use lab::bench::{self, ARCHITECTURE, Limits, Row, Setting};
-use lab::command;
 use lab::debian::Debian;
 use lab::files::write;
+use lab::program;
 use lab::progress::{self, say};
 use lab::rig::{Rig, Settings};
 use lab::tools::qemu;
@@ -118,7 +118,7 @@ fn watched(rows: Vec<Row>) -> Vec<Row> {
 }
 
 fn setting(kernel: String, rig: &Rig<'_>) -> Result<Setting> {
-    let version = command::output(qemu(ARCHITECTURE).command()?.arg("--version"))?;
+    let version = program::output(qemu(ARCHITECTURE).command()?.arg("--version"))?;
     let version = version.lines().next().unwrap_or_default();
     // `QEMU emulator version 7.2.22 (Debian 1:7.2+...)`
     let number = version.split_whitespace().nth(3).unwrap_or(version);

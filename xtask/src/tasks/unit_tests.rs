@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use lab::debian::Debian;
 use lab::progress::say;
-use lab::{command, elf, tools};
+use lab::{elf, program, tools};
 
 use crate::build::cargo;
 use crate::build::executable::Executable;
@@ -84,7 +84,7 @@ fn compare(emulator: &Path, agent: &Path, debian: &Debian) -> Result<()> {
     let mut cargo = cargo::cargo();
     cargo.args(["test", "--package", "vfio-bind-agent", "--test", "machine"]);
     cargo.args(["executable::", "--", "--ignored"]);
-    let text = command::output(cargo.env("VFIO_BIND_EXECUTABLES", commands))?;
+    let text = program::output(cargo.env("VFIO_BIND_EXECUTABLES", commands))?;
     ensure!(
         passed_tests(&text) == 1,
         "cargo test did not compare them:\n{text}"
@@ -104,7 +104,7 @@ fn tests(target: &str, gnu: &str, emulator: &Path, debian: &Debian) -> Result<us
     cargo.env("CARGO_PROFILE_TEST_OPT_LEVEL", "1");
     cargo.args(["test", "--package", "vfio-bind-agent", "--lib", "--tests"]);
     cargo.args(["--no-fail-fast", "--target", target]);
-    let text = command::output(&mut cargo)?;
+    let text = program::output(&mut cargo)?;
     let passed = passed_tests(&text);
     ensure!(passed > 0, "cargo test ran no test:\n{text}");
     Ok(passed)

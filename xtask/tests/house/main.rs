@@ -196,18 +196,29 @@ fn circles_are_found_and_nothing_else() {
 }
 
 #[test]
-fn every_path_in_the_guide_is_there() {
+fn the_guide_lists_folders_that_are_there_and_every_room_of_what_a_machine_runs() {
     let text = fs::read_to_string(workspace().join("CONTRIBUTING.md")).unwrap();
     let places = places(&text);
     assert!(places.len() > 10, "only {places:?}");
     let missing: Vec<_> = places
         .iter()
-        .filter(|place| !workspace().join(place).exists())
+        .filter(|place| !workspace().join(place).is_dir())
         .collect();
     assert!(
         missing.is_empty(),
-        "CONTRIBUTING.md names {missing:?}, which are not there"
+        "CONTRIBUTING.md names {missing:?}, which are no folders"
     );
+    for source in ["agent/src", "cli/src"] {
+        for entry in fs::read_dir(workspace().join(source)).unwrap() {
+            let entry = entry.unwrap();
+            let room = Path::new(source).join(entry.file_name());
+            assert!(
+                !entry.path().is_dir() || places.contains(&room),
+                "CONTRIBUTING.md does not name {}",
+                room.display()
+            );
+        }
+    }
 }
 
 /// The paths of `Where things live`: each line begins with some, a comma behind all but the last; those

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::known::Known;
+use crate::preview::known::Known;
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::sysfs::driver_directory;
 use vfio_bind_agent::pci::address::Address;
