@@ -284,6 +284,15 @@ mod tests {
         let broken = |tool: &Tool| tool.has_unasked(Case::Crashing);
         let broken: Vec<_> = choice_of_all.iter().filter(|tool| broken(tool)).collect();
         assert_eq!(broken.len(), 3, "{broken:?}");
+        let without: Vec<_> = choice_of_all
+            .iter()
+            .filter(|tool| !tool.has_unasked(Case::WithoutUs))
+            .map(Tool::name)
+            .collect();
+        assert_eq!(
+            without,
+            ["dracut-106", "dracut-systemd-106", "mkosi-initrd"]
+        );
         for name in ["dracut-112", "initramfs-tools-0.151", "mkosi-initrd"] {
             assert!(all.iter().any(|one| one == name), "{name} in {all:?}");
         }
