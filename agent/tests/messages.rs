@@ -60,6 +60,8 @@ fn why_a_function_could_not_be_bound() {
         Failure::NotBound = Failure::NotBound =>
             "vfio-pci did not take it; the kernel log says why above this line",
         Failure::Vanished = Failure::Vanished => "it has vanished",
+        Failure::NotPrepared = Failure::NotPrepared =>
+            "it cannot be made ready as vfio.set= asks, as is told above",
         Failure::Late = Failure::Late =>
             "no time was left; what took so long is told as well",
         Failure::Sibling(_) = Failure::Sibling(address) =>
@@ -240,6 +242,12 @@ fn what_is_wrong_with_a_policy() {
         Problem::Selector { .. } =
             Problem::Selector { source: Source::Bind, text: b"4z", misread: misread(b"") } =>
             "vfio.bind: `4z`: expected a bus of two digits at the end",
+        Problem::Selector { source: Source::Set, .. } =
+            Problem::Selector { source: Source::Set, text: b"4z", misread: misread(b"4z") } =>
+            "vfio.set: `4z`: expected a bus of two digits at `4z`; nothing is bound without it",
+        Problem::TooManySettings = Problem::TooManySettings =>
+            "more than 32 vfio.set=; nothing is bound; write a whole slot or an ID in place of single \
+             functions",
         Problem::TooManySelectors = Problem::TooManySelectors =>
             "more than 512 selectors; nothing is bound; use an ID or a whole slot in place of single \
              functions",

@@ -173,6 +173,27 @@ fn a_plan_says_what_stays_what_protects_and_which_driver_is_none() {
     let (_, out, _) = plan("vfio.bind=03:00.* vfio.driver=vfio-pci vfio.bnid=03:00.0");
     assert!(!out.contains("note:"), "{out}");
     assert_eq!(count(&out), 2, "one of the file, one of the line: {out}");
+    // What is to be set is in the plan, and what the kernel does not offer.
+    write("sys/bus/pci/devices/0000:03:00.0/reset_method", "flr bus\n");
+    write(
+        "sys/bus/pci/devices/0000:03:00.0/resource2_resize",
+        "0000000000000300\n",
+    );
+    let (_, out, _) = plan(
+        "vfio.bind=03:00.0 vfio.set=03:00.0:reset_method=flr,reset_method=bus,rebar.2=512M \
+         vfio.set=03:00.0:rebar.2=1G,d3cold_allowed=0",
+    );
+    let setting = "-> vfio-pci, reset_method=bus, rebar.2=1G, d3cold_allowed=0 (";
+    for piece in [
+        setting,
+        "note: 0000:03:00.0: rebar.2=1G cannot be set, so it would not be bound: its sizes are 256M, 512M",
+        "note: 0000:03:00.0: d3cold_allowed=0 cannot be set, so it would not be bound: it has no \
+         d3cold_allowed under this kernel",
+    ] {
+        assert!(out.contains(piece), "{piece}: {out}");
+    }
+    let (_, out, _) = plan("vfio.bind=03:00.0 vfio.set=03:00.0:reset_method=pm+bus");
+    assert!(out.contains("bound: its resets are `flr bus`"), "{out}");
     // A value that begins like an option.
     let (exit, _, err) = plan("-- x");
     assert_eq!((exit, err.as_str()), (Some(2), ""));

@@ -33,6 +33,11 @@ pub struct Function {
     pub driver: Option<String>,
     /// The only driver that may bind to it, where one is set; [`LOCKED`] where that cannot be told.
     pub driver_override: Option<String>,
+    /// The ways in which it can be reset, in the order in which they are tried; none where the kernel does
+    /// not tell.
+    pub reset_method: Option<String>,
+    /// Whether it may lose its power.
+    pub d3cold_allowed: Option<String>,
 }
 
 impl Function {
@@ -59,14 +64,24 @@ impl Snapshot {
         for before in &self.functions {
             match later.function(&before.address) {
                 None => lines.push(format!("{} is gone", before.address)),
-                Some(after) if after != before => lines.push(format!(
-                    "{}: driver {} -> {}, override {} -> {}",
-                    before.address,
-                    name(&before.driver),
-                    name(&after.driver),
-                    name(&before.driver_override),
-                    name(&after.driver_override),
-                )),
+                Some(after) if after != before => {
+                    let changes = [
+                        ("driver", &before.driver, &after.driver),
+                        ("override", &before.driver_override, &after.driver_override),
+                        ("reset_method", &before.reset_method, &after.reset_method),
+                        (
+                            "d3cold_allowed",
+                            &before.d3cold_allowed,
+                            &after.d3cold_allowed,
+                        ),
+                    ];
+                    let changes: Vec<_> = changes
+                        .iter()
+                        .filter(|(_, was, is)| was != is)
+                        .map(|(what, was, is)| format!("{what} {} -> {}", name(was), name(is)))
+                        .collect();
+                    lines.push(format!("{}: {}", before.address, changes.join(", ")));
+                }
                 Some(_) => {}
             }
         }
@@ -79,7 +94,7 @@ impl Snapshot {
     }
 }
 
-/// A driver's name, or a word for none.
+/// A driver's name or another value, or a word for none.
 #[must_use]
 pub fn name(driver: &Option<String>) -> &str {
     driver.as_deref().unwrap_or("none")

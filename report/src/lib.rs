@@ -164,6 +164,20 @@ pub struct Function {
     /// More about that.
     #[serde(default)]
     pub reason: String,
+    /// What `vfio.set=` made of it.
+    #[serde(default)]
+    pub set: Vec<Set>,
+}
+
+/// An attribute that was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Set {
+    /// `reset_method`, `d3cold_allowed` or `rebar.N`.
+    pub name: String,
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub now: String,
 }
 
 /// One IOMMU group.

@@ -30,6 +30,7 @@ fn full() -> Value {
             "device": "1111", "subvendor": "1af4", "subdevice": "1100", "class": "030000",
             "group": 15, "role": "selected", "why": "vfio.bind=42:00.0", "driver_before": "bochs-drm",
             "driver_now": "vfio-pci", "outcome": "bound", "reason": "none",
+            "set": [{ "name": "rebar.1", "before": "256M", "now": "16G" }],
         }],
         "groups": [{
             "group": 15, "viable": false, "unanswered": "EPERM", "late": "0000:42:00.2",

@@ -51,6 +51,8 @@ pub enum Failure {
     Vanished,
     /// Another member of its group could not be bound, so that binding this one is of no use.
     Sibling(Address),
+    /// It could not be made ready as `vfio.set=` asks.
+    NotPrepared,
     /// The time of the run was over before it was done.
     Late,
 }
@@ -78,6 +80,9 @@ impl Failure {
                 )
             }
             Self::Vanished => f.write_str("it has vanished"),
+            Self::NotPrepared => {
+                f.write_str("it cannot be made ready as vfio.set= asks, as is told above")
+            }
             Self::Late => f.write_str("no time was left; what took so long is told as well"),
             Self::Sibling(address) => {
                 write!(f, "{address} of the same IOMMU group could not be bound")

@@ -1,8 +1,8 @@
 //! Plan -> writes -> what the kernel says afterwards.
 //!
-//! The order is: every `driver_override` of the plan, then the console's framebuffer, then the
-//! modules, then unbinding what is bound elsewhere, then `drivers_probe`, then the check, then
-//! `vfio.onfail=` for what failed.
+//! The order is: every `driver_override` of the plan, then the console's framebuffer, then what
+//! `vfio.set=` asks of functions without a driver, then the modules, then unbinding what is bound
+//! elsewhere and setting that, then `drivers_probe`, then the check, then `vfio.onfail=` for what failed.
 //! - Overrides come first and all together: with one set no other driver matches, and older kernels
 //!   crash when an override changes under `__driver_attach`.
 //! - Modules come before unbinding: if vfio-pci is not in the image, nothing has been taken from a
@@ -16,6 +16,7 @@ pub mod failure;
 pub mod framebuffer;
 pub(crate) mod loading;
 pub mod outcome;
+pub mod prepare;
 pub mod ready;
 pub mod verify;
 
@@ -27,9 +28,10 @@ use crate::bind::controls::{
 };
 use crate::bind::failure::{Failure, Operation, failure};
 use crate::bind::outcome::{Fate, Outcome, Outcomes};
+use crate::bind::prepare::AllPrepared;
 use crate::bind::ready::STUB;
 use crate::bind::verify::ask_groups;
-use crate::machine::inventory::{Function, Inventory, MAX_FUNCTIONS};
+use crate::machine::inventory::{Function, Index, Inventory, MAX_FUNCTIONS};
 use crate::machine::sysfs::{driver_directory, driver_of};
 use crate::machine::{LoadError, Loading, Machine, Root};
 use crate::pci::address::Address;
@@ -55,11 +57,13 @@ pub fn apply(
         if let (Decision::Bind, Some(function)) = (step.decision, inventory.get(step.function)) {
             let job = Job {
                 at,
+                index: step.function,
                 function,
                 driver: plan.driver(step, policy),
                 previous: None,
                 missing: None,
                 console: None,
+                prepared: false,
                 failure: None,
             };
             // There are at most as many jobs as steps.
@@ -69,6 +73,8 @@ pub fn apply(
     work.set_overrides();
     work.fail_whole_groups();
     work.release_console();
+    work.prepare(&mut outcomes.prepared);
+    work.fail_whole_groups();
     let was_there = host.exists(&driver_directory(VFIO_PCI));
     work.load_drivers(plan.without_kernel_ids);
     if plan.without_kernel_ids && !was_there {
@@ -79,12 +85,14 @@ pub fn apply(
     }
     work.unbind();
     work.fail_whole_groups();
+    work.prepare(&mut outcomes.prepared);
+    work.fail_whole_groups();
     work.probe();
     work.check();
     work.fail_whole_groups();
     for job in &work.jobs {
         if let Some(outcome) = outcomes.steps.get_mut(job.at) {
-            *outcome = work.settle(job);
+            *outcome = work.settle(job, &mut outcomes.prepared);
         }
     }
     verify::give_back(host, policy, inventory, plan, outcomes);
@@ -95,6 +103,7 @@ pub fn apply(
 struct Job<'a> {
     /// The place of its step in the plan.
     at: usize,
+    index: Index,
     function: &'a Function,
     /// The driver to bind.
     driver: &'a DriverName,
@@ -104,6 +113,8 @@ struct Job<'a> {
     missing: Option<Failure>,
     /// The framebuffer's device that it was taken from.
     console: Option<&'static str>,
+    /// Whether it has been made ready, or was tried to be.
+    prepared: bool,
     failure: Option<Failure>,
 }
 
@@ -169,6 +180,24 @@ impl<'a, H: Machine> Work<'a, H> {
         let host = self.host;
         for job in self.sound_jobs() {
             job.console = framebuffer::release(host, job.address());
+        }
+    }
+
+    /// Makes ready what no driver has now, and what is on its driver already: that one may be asked, and is
+    /// never taken away.
+    fn prepare(&mut self, done: &mut AllPrepared) {
+        if self.policy.settings.is_empty() {
+            return;
+        }
+        let (host, policy) = (self.host, self.policy);
+        for job in self.sound_jobs().filter(|job| !job.prepared) {
+            let free = driver_of(host, job.address()) == Ok(None);
+            if free || job.was_there() {
+                job.prepared = true;
+                if !prepare::prepare(host, policy, job.index, job.function, done) {
+                    job.failure = Some(Failure::NotPrepared);
+                }
+            }
         }
     }
 
@@ -293,7 +322,7 @@ impl<'a, H: Machine> Work<'a, H> {
 
     /// Leaves a function in the state it shall stay in, and tells which that is.
     #[inline(never)] // Inlined, it makes the executable larger.
-    fn settle(&self, job: &Job<'_>) -> Outcome {
+    fn settle(&self, job: &Job<'_>, prepared: &mut AllPrepared) -> Outcome {
         let hold = self.policy.on_failure == OnFailure::Hold;
         let was_there = job.was_there();
         let settled = if job.failure.is_none() || was_there {
@@ -301,7 +330,7 @@ impl<'a, H: Machine> Work<'a, H> {
         } else if hold {
             self.withhold(job)
         } else {
-            self.give_back(job)
+            self.give_back(job, prepared)
         };
         let (driver, failure) = look(self.host, job);
         let on_target = job.is_target(driver.as_ref());
@@ -326,7 +355,7 @@ impl<'a, H: Machine> Work<'a, H> {
     /// a driver may have lost the link long before it lets go. The `driver` link, read afterwards,
     /// tells the rest.
     #[inline(never)] // Inlined, it makes the executable larger.
-    fn give_back(&self, job: &Job<'_>) -> bool {
+    fn give_back(&self, job: &Job<'_>, prepared: &mut AllPrepared) -> bool {
         let (host, address) = (self.host, job.address());
         // What a child writes waits for the device lock, however long that is, and so a driver
         // that is late finds everything undone. Nobody has to wait for that.
@@ -343,6 +372,9 @@ impl<'a, H: Machine> Work<'a, H> {
             let answer = unbind(host, address, limit(stuck));
             tried(job, Operation::Unbind, answer, stuck);
             stuck |= answer == Err(Errno::TIMEDOUT);
+        }
+        if !stuck {
+            prepare::undo(host, job.index, address, prepared);
         }
         // Its native driver takes it now if it is loaded, or else when it comes. Where an unbinding
         // is still under way, or nobody knows whether there is a driver, a probe does no harm.

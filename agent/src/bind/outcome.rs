@@ -6,6 +6,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::failure::{Failure, Operation};
+use crate::bind::prepare::AllPrepared;
 use crate::machine::LoadError;
 use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::pci::address::Address;
@@ -136,6 +137,8 @@ pub struct Outcomes {
     /// Why nobody knows what else vfio drivers took; `E2BIG` where there were more than
     /// [`MAX_UNASKED`].
     pub vfio_unseen: Option<Errno>,
+    /// What was set by `vfio.set=`, and not undone.
+    pub prepared: AllPrepared,
     /// What came of loading vfio-pci with an empty list of IDs, where that was necessary.
     pub emptied: Option<Result<(), LoadError>>,
 }

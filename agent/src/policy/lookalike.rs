@@ -3,34 +3,24 @@
 //! Words of other software are left in peace: a name counts only if it is one of ours but for dots,
 //! dashes and capitals, and a lone word only behind a list that it may be a part of.
 
-use crate::policy::{grammar, kernel_ids};
+use crate::policy::{grammar, kernel_ids, words};
 use crate::text::cmdline::Parameter;
 
 /// What protects.
 pub const PROTECT: &str = "vfio.protect";
 
-/// All names of ours.
-const NAMES: [&str; 8] = [
-    "vfio_pci.ids",
-    "vfio.bind",
-    PROTECT,
-    "vfio.group",
-    "vfio.driver",
-    "vfio.onfail",
-    "vfio.force",
-    "vfio.dry_run",
-];
+/// The kernel's own.
+const KERNEL_IDS: &str = "vfio_pci.ids";
 
 /// The name that was probably meant by one that is none of ours.
 #[must_use]
 pub fn meant(name: &[u8]) -> Option<&'static str> {
     let name = name.strip_prefix(b"rd.").unwrap_or(name);
     if same_letters(name, b"vfioids") {
-        return Some(NAMES[0]);
+        return Some(KERNEL_IDS);
     }
-    let mut names = NAMES.iter();
-    let found = names.find(|known| same_letters(name, known.as_bytes()));
-    found.copied()
+    let mut names = words::names().chain([KERNEL_IDS]);
+    names.find(|known| same_letters(name, known.as_bytes()))
 }
 
 /// Whether names are equal but for what stands between their words.

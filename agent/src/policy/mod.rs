@@ -11,6 +11,7 @@ pub mod problem;
 pub mod reach;
 pub mod resolve;
 pub mod selector;
+pub mod setting;
 pub mod sources;
 mod words;
 
@@ -22,6 +23,7 @@ use crate::policy::handed::Handed;
 use crate::policy::modprobe_conf::Line;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::selector::{MAX_SELECTORS, Selector, Source, Target};
+use crate::policy::setting::{KINDS, MAX_SETTINGS, Setting, Settings};
 use crate::text::{DriverName, name};
 use heapless::Vec;
 
@@ -76,6 +78,8 @@ pub const VFIO_PCI: &str = "vfio-pci";
 pub struct Policy<'a> {
     /// In the order written: `vfio.bind=`, then `vfio_pci.ids=`.
     pub selectors: Vec<Selector<'a>, MAX_SELECTORS>,
+    /// `vfio.set=`, in the order written.
+    pub settings: Vec<Settings<'a>, MAX_SETTINGS>,
     /// `vfio.bind=off`: do nothing at all.
     pub off: bool,
     /// `vfio.group=`
@@ -111,6 +115,7 @@ impl Default for Policy<'_> {
     fn default() -> Self {
         Self {
             selectors: Vec::new(),
+            settings: Vec::new(),
             off: false,
             group: GroupPolicy::default(),
             driver: name(VFIO_PCI.as_bytes()),
@@ -151,6 +156,41 @@ impl<'a> Policy<'a> {
     pub fn asks_for(&self, address: Address, id: &DeviceId) -> bool {
         let mut takes = self.selectors.iter().filter(|s| !s.excludes);
         takes.any(|selector| selector.points_at(address, id))
+    }
+
+    /// What a function is to be set to where it is bound. Of several values for the same the last one counts,
+    /// as everywhere on the kernel command line.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    #[must_use]
+    pub fn settings_of(&self, address: Address, id: &DeviceId) -> Vec<Setting<'a>, KINDS> {
+        let mut all: Vec<Setting<'a>, KINDS> = Vec::new();
+        for settings in &self.settings {
+            if !settings.selector.matches(address, id) {
+                continue;
+            }
+            for setting in settings.each() {
+                match all.iter_mut().find(|earlier| earlier.is_like(&setting)) {
+                    Some(earlier) => *earlier = setting,
+                    // There is room for one of each kind.
+                    None => drop(all.push(setting)),
+                }
+            }
+        }
+        all
+    }
+
+    /// All selectors, those of settings last: they have to be found on the machine alike.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Selector<'a>> {
+        let settings = self.settings.iter().map(|settings| &settings.selector);
+        self.selectors.iter().chain(settings)
+    }
+
+    /// One of the [places](Policy::places).
+    pub(crate) fn place_mut(&mut self, at: usize) -> Option<&mut Selector<'a>> {
+        match at.checked_sub(self.selectors.len()) {
+            None => self.selectors.get_mut(at),
+            Some(at) => self.settings.get_mut(at).map(|one| &mut one.selector),
+        }
     }
 
     /// Whether a mistake may hide what must be left alone, so that nothing may be bound.

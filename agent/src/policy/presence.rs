@@ -18,8 +18,8 @@ use crate::policy::selector::{Selector, Source, StableName, Target};
 /// Looks for all that selectors name, after [`crate::policy::resolve`] has found out the places.
 #[inline(never)] // Inlined, it makes the executable larger.
 pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
-    for at in 0..policy.selectors.len() {
-        let Some(selector) = policy.selectors.get_mut(at) else {
+    for at in 0..policy.places().count() {
+        let Some(selector) = policy.place_mut(at) else {
             continue;
         };
         let all = || inventory.functions().iter();
@@ -34,6 +34,7 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
         }
         let (source, text) = (selector.source, selector.text);
         let there = here().next().map(|f| f.id);
+        let near = nearest(selector, inventory).map(|f| (f.address, f.id));
         if selector.expected.is_some() {
             selector.everywhere = true;
             let gone = there.is_none() && !all().any(|f| selector.matches(f.address, &f.id));
@@ -50,7 +51,6 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
                 matches!(problem, Problem::Ambiguous(name, true) if *name == text)
             })
         {
-            let near = nearest(selector, inventory).map(|f| (f.address, f.id));
             policy.problem(Problem::ExcludesNothing(text, near));
         }
     }

@@ -11,6 +11,7 @@ use crate::policy::lookalike;
 use crate::policy::modprobe_conf::Line;
 use crate::policy::nearest::Nothing;
 use crate::policy::selector::{MAX_SELECTORS, Source, Written};
+use crate::policy::setting::MAX_SETTINGS;
 use crate::text::errno::Answer;
 use crate::text::misread::{Misread, split_once};
 use crate::text::{Dec, Plain, Text};
@@ -38,6 +39,8 @@ pub enum Problem<'a> {
     },
     /// More selectors than there is room for.
     TooManySelectors,
+    /// More settings than there is room for.
+    TooManySettings,
     /// A parameter without a selector.
     NamesNothing(Source),
     /// A name that more than one device has; whether it excludes something.
@@ -115,12 +118,15 @@ impl Problem<'_> {
     #[must_use]
     pub fn forbids_binding(&self) -> bool {
         match self {
-            Self::Selector { source, text, .. } => source.protects() || text.starts_with(b"!"),
+            Self::Selector { source, text, .. } => {
+                source.protects() || *source == Source::Set || text.starts_with(b"!")
+            }
             Self::Ambiguous(_, excludes)
             | Self::UnknownName(_, excludes)
             | Self::TornOff(_, _, excludes) => *excludes,
             Self::ExcludesNothing(..)
             | Self::TooManySelectors
+            | Self::TooManySettings
             | Self::TooLong(_)
             | Self::Unreadable(..) => true,
             Self::BadValue { instead, .. } => *instead == Instead::BindsNothing,
@@ -152,7 +158,7 @@ impl Problem<'_> {
             | Self::IdsRepeated(place) => write!(f, "{place}"),
             Self::IgnoredLine(line) | Self::InstallLine(line) => write!(f, "{}", line.text),
             Self::TooLong(name) | Self::Unreadable(name, _) => f.write_str(name),
-            Self::TooManySelectors | Self::ModprobeTooLong => Ok(()),
+            Self::TooManySelectors | Self::TooManySettings | Self::ModprobeTooLong => Ok(()),
         })
     }
 
@@ -226,7 +232,10 @@ impl fmt::Display for Problem<'_> {
                 misread,
             } => {
                 write!(f, "{source}: `{}`: {misread}", Text(text))?;
-                self.excuse(f)
+                match source {
+                    Source::Set => f.write_str("; nothing is bound without it"),
+                    _ => self.excuse(f),
+                }
             }
             Self::Ambiguous(text, _) => {
                 write!(
@@ -241,6 +250,12 @@ impl fmt::Display for Problem<'_> {
                 "more than {} selectors; nothing is bound; use an ID or a whole slot in place of \
                  single functions",
                 Dec(MAX_SELECTORS as u64)
+            ),
+            Self::TooManySettings => write!(
+                f,
+                "more than {} vfio.set=; nothing is bound; write a whole slot or an ID in place of \
+                 single functions",
+                Dec(MAX_SETTINGS as u64)
             ),
             Self::NamesNothing(source) => write!(f, "{source} names no function"),
             Self::ExcludesNothing(text, near) => {

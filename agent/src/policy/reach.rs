@@ -29,8 +29,10 @@ pub fn look(
     inventory: &mut Inventory,
 ) -> Result<(), Errno> {
     if inventory.timing == GroupTiming::AtStart && is_direct(policy) {
-        for selector in &mut policy.selectors {
-            if let Target::Named(name, slot) = &mut selector.target {
+        for at in 0..policy.places().count() {
+            if let Some(selector) = policy.place_mut(at)
+                && let Target::Named(name, slot) = &mut selector.target
+            {
                 *slot = direct(name, root);
             }
         }
@@ -46,7 +48,7 @@ pub fn look(
 
 /// Whether no name has to be looked for in every function.
 fn is_direct(policy: &Policy<'_>) -> bool {
-    let mut all = policy.selectors.iter();
+    let mut all = policy.places();
     all.all(|selector| match selector.target {
         Target::Named(name, _) => matches!(name, StableName::Path(_) | StableName::Slot(_)),
         _ => true,
@@ -62,7 +64,7 @@ impl Wanted<'_> {
     /// Fills the inventory; `None` where what is in it then is not enough.
     fn find(&self, inventory: &mut Inventory) -> Option<()> {
         let Self { root, policy } = *self;
-        for selector in &policy.selectors {
+        for selector in policy.places() {
             if let Some(slot) = selector.slot() {
                 self.add_slot(inventory, slot)?;
             }

@@ -14,8 +14,8 @@ use crate::text::{Plain, Text};
 /// Finds out which place each named selector means, where that is not known yet. A name that several devices
 /// have means none.
 pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) {
-    for at in 0..policy.selectors.len() {
-        let Some(selector) = policy.selectors.get_mut(at) else {
+    for at in 0..policy.places().count() {
+        let Some(selector) = policy.place_mut(at) else {
             continue;
         };
         let (text, excludes) = (selector.text, selector.excludes);

@@ -42,6 +42,8 @@ pub enum Source {
     Protect,
     /// `vfio.protect=`, recorded when the image was built.
     Recorded,
+    /// `vfio.set=`, which takes nothing and protects nothing.
+    Set,
 }
 
 impl Source {
@@ -59,6 +61,7 @@ impl fmt::Display for Source {
             Self::KernelIds => "vfio_pci.ids",
             Self::Protect => "vfio.protect",
             Self::Recorded => "protected.conf",
+            Self::Set => "vfio.set",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::policy::problem::{Instead, Problem};
 use crate::policy::selector::{Selector, Source};
+use crate::policy::setting::Settings;
 use crate::policy::{GroupPolicy, OnFailure, Policy, VFIO_PCI, grammar};
 use crate::text::cmdline::{Parameter, switch};
 use crate::text::misread::split;
@@ -16,31 +17,43 @@ pub(super) enum Word {
     OnFail,
     DryRun,
     Force,
+    Set,
     /// Of a list that `vfio-bind protected` made: what it left open, in words.
     Unprotected,
     Unknown,
 }
 
+/// What each begins with.
+const PREFIX: &str = "vfio.";
+
+/// All words, a row each.
 const KNOWN: &[(&str, Word)] = &[
-    ("bind", Word::List(Source::Bind)),
-    ("group", Word::Group),
-    ("driver", Word::Driver),
-    ("onfail", Word::OnFail),
-    ("dry_run", Word::DryRun),
-    ("protect", Word::List(Source::Protect)),
-    ("force", Word::Force),
-    ("unprotected", Word::Unprotected),
+    ("vfio.bind", Word::List(Source::Bind)),
+    ("vfio.group", Word::Group),
+    ("vfio.driver", Word::Driver),
+    ("vfio.onfail", Word::OnFail),
+    ("vfio.dry_run", Word::DryRun),
+    ("vfio.protect", Word::List(Source::Protect)),
+    ("vfio.force", Word::Force),
+    ("vfio.set", Word::Set),
+    ("vfio.unprotected", Word::Unprotected),
 ];
+
+/// The names of all words.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(name, _)| *name)
+}
 
 /// Which word of ours a parameter is; `None` if it is somebody else's.
 pub(super) fn own_word(parameter: &Parameter<'_>) -> Option<Word> {
     let in_initrd = parameter.strip("rd.vfio.");
-    let word = in_initrd.or_else(|| parameter.strip("vfio."))?;
+    let word = in_initrd.or_else(|| parameter.strip(PREFIX))?;
     let word = Parameter {
         name: word,
         ..*parameter
     };
-    if let Some((_, word)) = KNOWN.iter().find(|(name, _)| word.is(name)) {
+    let is_it = |name: &str| name.strip_prefix(PREFIX).is_some_and(|name| word.is(name));
+    if let Some((_, word)) = KNOWN.iter().find(|(name, _)| is_it(name)) {
         return Some(*word);
     }
     // The one parameter of the kernel's own module vfio (drivers/vfio/container.c).
@@ -101,6 +114,21 @@ impl<'a> Policy<'a> {
                     bad(self, "1 or 0", Instead::Uses("0"));
                 }
             },
+            Word::Set => {
+                let text = value.unwrap_or_default();
+                match Settings::parse(text) {
+                    Ok(settings) => {
+                        if self.settings.push(settings).is_err() {
+                            self.problem(Problem::TooManySettings);
+                        }
+                    }
+                    Err(misread) => self.problem(Problem::Selector {
+                        source: Source::Set,
+                        text,
+                        misread,
+                    }),
+                }
+            }
             Word::Unprotected => {
                 self.listed = false;
                 self.problem(Problem::Unprotected(value.unwrap_or_default()));

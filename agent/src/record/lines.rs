@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::bind::failure::Failure;
 use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcome, Unasked};
 use crate::machine::inventory::{Function, Unseen};
 use crate::plan::decision::Decision;
@@ -9,7 +10,7 @@ use crate::plan::overreach;
 use crate::policy::VFIO_PCI;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::selector::Source;
-use crate::record::unmatched::unmatched;
+use crate::record::unmatched::{idle_settings, unmatched};
 use crate::record::{Record, State};
 use crate::text::errno::Answer;
 use crate::text::{Counted, Dec, DriverName, Plain};
@@ -66,6 +67,11 @@ pub fn tell_rest_but(record: &Record<'_>, is_told: impl FnMut(&Problem<'_>) -> b
             Source::KernelIds => info!(selector; "{unmatched}"),
             _ if unmatched.moved => info!(selector; "{unmatched}"),
             _ => error!(selector; "{unmatched}"),
+        }
+    }
+    if !record.inventory.is_empty() {
+        for selector in idle_settings(record.policy, record.inventory, record.plan) {
+            error!(selector; "{selector}: nothing that it means is bound, so it has no effect");
         }
     }
     tell_limits(record);
@@ -133,6 +139,9 @@ fn tell_steps(record: &Record<'_>) {
         let end = fmt::from_fn(|f| match (outcome.fate, step.decision, &outcome.failure) {
             (Fate::Planned, ..) => write!(f, "{before} -> {driver} planned"),
             (Fate::Bound, ..) => write!(f, "{before} -> {now}"),
+            (Fate::Already, _, Some(Failure::NotPrepared)) => {
+                write!(f, "on {now} already: {}", Failure::NotPrepared.told(driver))
+            }
             (Fate::Already, ..) => write!(f, "on {now} already"),
             (_, Decision::Refuse(refusal), _) => write!(f, "refused: {refusal}"),
             (fate, _, Some(failure)) => {
@@ -142,6 +151,9 @@ fn tell_steps(record: &Record<'_>) {
             (fate, _, None) => write!(f, "{fate}, now {now}"),
         });
         match outcome.fate {
+            Fate::Already if outcome.failure == Some(Failure::NotPrepared) => {
+                error!(address; "{address}: {end} ({why})");
+            }
             Fate::Planned | Fate::Bound | Fate::Already => {
                 info!(address; "{address}: {end} ({why})")
             }

@@ -9,6 +9,7 @@ pub mod unmatched;
 
 use core::fmt;
 
+use crate::bind::failure::Failure;
 use crate::bind::outcome::{Fate, Outcomes};
 use crate::machine::inventory::Inventory;
 use crate::machine::iommu::{Advice, Kind};
@@ -106,7 +107,9 @@ impl Record<'_> {
         let missed = pairs.any(|(step, outcome)| {
             let wanted = step.decision == Decision::Bind || matches!(step.why, Why::Selected(_));
             let there = matches!(outcome.fate, Fate::Bound | Fate::Already | Fate::Planned);
-            wanted && !there
+            // What was there already is not taken away where it cannot be made ready.
+            let unready = outcome.failure == Some(Failure::NotPrepared);
+            wanted && (!there || unready)
         });
         let unusable = self.outcomes.groups.iter().any(|status| {
             status.viable == Some(false) || status.unanswered.is_some() || status.newcomer.is_some()
@@ -120,6 +123,10 @@ impl Record<'_> {
             || self.inventory.unreadable > 0
             || self.state == State::NoPci;
         let unasked = !self.outcomes.unasked.is_empty() || self.outcomes.vfio_unseen.is_some();
-        missed || unusable || unmatched || unseen || unasked
+        let idle = self.state != State::NothingAsked
+            && unmatched::idle_settings(self.policy, self.inventory, self.plan)
+                .next()
+                .is_some();
+        missed || idle || unusable || unmatched || unseen || unasked
     }
 }

@@ -181,6 +181,18 @@ fn write_function(
         }
         (None, Decision::Bind) => json.text("reason", &Plain("")),
     }
+    json.key("set");
+    json.open(b'[');
+    let all = record.outcomes.prepared.iter();
+    for one in all.filter(|one| one.function == step.function) {
+        json.next();
+        json.open(b'{');
+        json.text("name", &one.attribute);
+        json.text("before", &one.attribute.show(&one.before));
+        json.text("now", &one.attribute.show(&one.now));
+        json.close(b'}');
+    }
+    json.close(b']');
     json.close(b'}');
 }
 

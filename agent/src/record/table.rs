@@ -86,6 +86,9 @@ fn show_member(
     match step.decision {
         Decision::Bind if outcome.fate == Fate::Planned => {
             write!(output, "-> {}", record.driver(step))?;
+            for setting in record.policy.settings_of(*address, id) {
+                write!(output, ", {setting}")?;
+            }
         }
         Decision::Bind => write!(output, "{}", outcome.fate)?,
         Decision::Refuse(refusal) => write!(output, "refused: {refusal}")?,

@@ -36,6 +36,19 @@ pub fn unmatched<'a>(
         .filter(|unmatched| !unmatched.moved || unmatched.has_moved())
 }
 
+/// What `vfio.set=` asks for where the plan binds nothing.
+pub fn idle_settings<'a>(
+    policy: &'a Policy<'a>,
+    inventory: &'a Inventory,
+    plan: &'a Plan,
+) -> impl Iterator<Item = &'a Selector<'a>> {
+    let selectors = policy.settings.iter().map(|settings| &settings.selector);
+    selectors.filter(|selector| {
+        let mut bound = plan.bound().filter_map(|step| inventory.get(step.function));
+        !bound.any(|function| selector.matches(function.address, &function.id))
+    })
+}
+
 /// A selector that names nothing on this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Unmatched<'a> {

@@ -16,6 +16,7 @@ mod list;
 mod one_gpu;
 mod oracle;
 mod plan;
+mod prepared;
 mod property;
 mod protection;
 mod random;

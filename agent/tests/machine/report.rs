@@ -83,6 +83,7 @@ fn everything_that_was_done_is_in_it() {
                     "outcome": "left",
                     "reason": "it belongs to the machine itself and stays; i801_smbus has it, and so \
                                the group is not usable",
+                    "set": [],
                 },
                 {
                     "address": "0000:42:00.0", "path": null,
@@ -90,7 +91,7 @@ fn everything_that_was_done_is_in_it() {
                     "class": "030000", "group": 15, "role": "selected",
                     "why": "vfio.bind=42:00.0",
                     "driver_before": null, "driver_now": "vfio-pci",
-                    "outcome": "bound", "reason": "",
+                    "outcome": "bound", "reason": "", "set": [],
                 },
                 {
                     "address": "0000:42:00.1", "path": null,
@@ -98,7 +99,7 @@ fn everything_that_was_done_is_in_it() {
                     "class": "040300", "group": 15, "role": "sibling",
                     "why": "same group as 0000:42:00.0",
                     "driver_before": "snd_hda_intel", "driver_now": "vfio-pci",
-                    "outcome": "bound", "reason": "",
+                    "outcome": "bound", "reason": "", "set": [],
                 },
             ],
             "groups": [{"group": 15, "viable": false, "unanswered": null, "late": null, "unseen": null, "blockers": ["0000:00:1f.4 i801_smbus"]}],

@@ -1,15 +1,17 @@
 //! What there is to say of a plan beside the plan: what of a device stays, why something is protected,
-//! and a driver that does not exist.
+//! a driver that does not exist, and what cannot be set.
 
 use std::fs;
 use std::path::Path;
 
 use crate::preview::known::Known;
+use rustix::io::Errno;
 use vfio_bind_agent::machine::Root;
-use vfio_bind_agent::machine::sysfs::driver_directory;
+use vfio_bind_agent::machine::sysfs::{attribute, driver_directory};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::plan::refusal::Refusal;
+use vfio_bind_agent::policy::setting::{Setting, Size};
 use vfio_bind_agent::record::Record;
 
 /// A sentence for each of them.
@@ -18,6 +20,7 @@ pub fn notes(record: &Record<'_>, tree: &impl Root, root: &Path, known: &Known) 
     let mut notes = left_behind(record);
     notes.extend(protections(record, known));
     notes.extend(no_such_driver(record, tree, root));
+    notes.extend(unready(record, tree));
     notes
 }
 
@@ -85,6 +88,57 @@ fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
         })
     };
     by.into_iter().filter_map(reason).collect()
+}
+
+/// What `vfio.set=` asks for and the kernel does not offer, so that the function would not be bound.
+fn unready(record: &Record<'_>, tree: &impl Root) -> Vec<String> {
+    let bound = record.plan.bound().map(|step| step.function);
+    let bound = bound.filter_map(|index| record.inventory.get(index));
+    let mut notes = Vec::new();
+    for function in bound {
+        for setting in record.policy.settings_of(function.address, &function.id) {
+            if let Some(offer) = lacks(tree, function.address, setting) {
+                notes.push(format!(
+                    "{}: {setting} cannot be set, so it would not be bound: {offer}",
+                    function.address
+                ));
+            }
+        }
+    }
+    notes
+}
+
+/// What there is in place of a setting.
+fn lacks(tree: &impl Root, address: Address, setting: Setting<'_>) -> Option<String> {
+    let file = match setting {
+        Setting::ResetMethod(_) => "reset_method".to_owned(),
+        Setting::D3cold(_) => "d3cold_allowed".to_owned(),
+        Setting::Rebar(bar, _) => format!("resource{bar}_resize"),
+    };
+    let mut buffer = [0; 256];
+    let text = match tree.read(&attribute(address, &file), &mut buffer) {
+        Ok(text) => String::from_utf8_lossy(text).trim_end().to_owned(),
+        Err(Errno::NOENT) => return Some(format!("it has no {file} under this kernel")),
+        // Who may not read it knows nothing.
+        Err(_) => return None,
+    };
+    match setting {
+        Setting::ResetMethod(methods) => {
+            let offered: Vec<_> = text.split(' ').map(str::as_bytes).collect();
+            let mut methods = methods.split(|byte| *byte == b'+');
+            let lacking = methods.any(|method| !offered.contains(&method));
+            lacking.then(|| format!("its resets are `{text}`"))
+        }
+        Setting::D3cold(_) => None,
+        Setting::Rebar(_, exponent) => {
+            let sizes = u64::from_str_radix(&text, 16).ok()?;
+            let all: Vec<_> = (0..40)
+                .filter(|exponent| sizes >> exponent & 1 == 1)
+                .map(|exponent| Size(exponent).to_string())
+                .collect();
+            (sizes >> exponent & 1 == 0).then(|| format!("its sizes are {}", all.join(", ")))
+        }
+    }
 }
 
 /// A `vfio.driver=` that neither is registered nor is a module of the running kernel.

@@ -80,6 +80,9 @@ fn function(path: &Path) -> Result<Function> {
             .with_context(|| format!("{address}/iommu_group"))?,
         driver: files::link_name(path.join("driver")),
         driver_override: (override_text != "(null)").then_some(override_text),
+        // Bridges have none, nor have old kernels.
+        reset_method: files::read(path.join("reset_method")).ok(),
+        d3cold_allowed: files::read(path.join("d3cold_allowed")).ok(),
         address,
     })
 }

@@ -3,6 +3,7 @@
 use super::evidence::Records;
 use super::failures::{Failures, RunFailures, list};
 use super::record::{self, Around};
+use crate::function::name;
 use crate::protocol::{AgentRun, Ending};
 use crate::report::Fate;
 use crate::scenario::{BEFORE, Run, Scenario};
@@ -27,6 +28,7 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
     check_time(run, seen, &mut failures);
     check_log(run, seen, &mut failures);
     check_writes(scenario, run, seen, &around, &mut failures);
+    check_attributes(run, &around, &mut failures);
     if !run.writes {
         check_stillness(run, &around, &mut failures);
     }
@@ -91,6 +93,29 @@ fn check_log(run: &Run, seen: &AgentRun, failures: &mut RunFailures<'_>) {
     for piece in &run.says {
         if !seen.log.iter().any(|line| line.contains(piece)) {
             failures.add("its log", format_args!("`{piece}`"), list(&seen.log));
+        }
+    }
+}
+
+/// What is set is so, and all else is as it was.
+fn check_attributes(run: &Run, around: &Around<'_>, failures: &mut RunFailures<'_>) {
+    for before in &around.before.functions {
+        let address = &before.address;
+        let Some(after) = around.after.function(address) else {
+            continue;
+        };
+        for (attribute, was, is) in [
+            ("reset_method", &before.reset_method, &after.reset_method),
+            (
+                "d3cold_allowed",
+                &before.d3cold_allowed,
+                &after.d3cold_allowed,
+            ),
+        ] {
+            let mut sets = run.sets.iter();
+            let set = sets.find(|(of, name, _)| of == address && *name == attribute);
+            let expected = set.map_or(name(was), |(.., value)| value);
+            failures.equal(format!("{attribute} of {address}"), expected, name(is));
         }
     }
 }

@@ -38,6 +38,7 @@ fn snapshot(label: &str, taken: &[&str], natives: bool) -> Seen {
             driver: vfio.clone().or(native),
             driver_override: vfio,
             header: 0,
+            ..Function::default()
         }
     };
     let functions = pc(Iommu::Intel).devices.iter().map(function).collect();

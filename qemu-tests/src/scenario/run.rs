@@ -26,6 +26,8 @@ pub struct Run {
     pub outcomes: Vec<(&'static str, Fate)>,
     /// What the record says of the group of a function.
     pub viable: Vec<(&'static str, bool)>,
+    /// Attributes that are set, with their values; all others are as they were.
+    pub sets: Vec<(&'static str, &'static str, &'static str)>,
     /// The record's policy errors: a piece of each, in order.
     pub errors: Vec<&'static str>,
     /// The record's policy warnings: a piece of each, in order.
@@ -59,6 +61,7 @@ impl Run {
             state: "applied",
             outcomes: Vec::new(),
             viable: Vec::new(),
+            sets: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
             says: Vec::new(),
@@ -181,6 +184,18 @@ impl Run {
     #[must_use]
     pub fn refused(self, addresses: &[&'static str]) -> Self {
         self.outcome(Fate::Refused, addresses)
+    }
+
+    /// With an attribute of a function that is so afterwards.
+    #[must_use]
+    pub fn sets(
+        mut self,
+        address: &'static str,
+        attribute: &'static str,
+        value: &'static str,
+    ) -> Self {
+        self.sets.push((address, attribute, value));
+        self
     }
 
     /// With a group that VFIO calls not viable, by one of its functions.

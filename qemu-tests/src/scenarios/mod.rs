@@ -8,6 +8,7 @@ mod malformed;
 mod named;
 mod places;
 mod policy;
+mod prepared;
 mod selection;
 mod sources;
 mod stall;
@@ -28,6 +29,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(policy::scenarios());
     all.extend(sources::scenarios());
     all.extend(takeover::scenarios());
+    all.extend(prepared::scenarios());
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());
     all.extend(places::scenarios());

@@ -1,5 +1,6 @@
 //! A machine in a directory: the tree that sysfs would show, and a kernel that reacts to writes.
 
+mod attributes;
 mod calls;
 mod card;
 mod fake_machine;
