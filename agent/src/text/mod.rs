@@ -94,6 +94,12 @@ impl fmt::Display for Plain<'_> {
 pub struct Bounded<const N: usize>(String<N>);
 
 impl<const N: usize> Bounded<N> {
+    /// An empty text.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(String::new())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
