@@ -204,6 +204,9 @@ struct Filling<'a>(&'a mut StringView);
 
 impl Write for Filling<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.push_str(text).is_ok() {
+            return Ok(());
+        }
         let mut letters = text.chars();
         letters.try_for_each(|letter| self.0.push(letter).map_err(|_| fmt::Error))
     }
