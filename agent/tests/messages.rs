@@ -239,12 +239,12 @@ fn what_is_wrong_with_a_policy() {
             Problem::Selector { source: Source::Bind, text: b"!4z", misread: misread(b"4z") } =>
             "vfio.bind: `!4z`: expected a bus of two digits at `4z`; what it excludes is unknown, so \
              nothing is bound",
-        Problem::Selector { .. } =
-            Problem::Selector { source: Source::Bind, text: b"4z", misread: misread(b"") } =>
-            "vfio.bind: `4z`: expected a bus of two digits at the end",
         Problem::Selector { source: Source::Set, .. } =
             Problem::Selector { source: Source::Set, text: b"4z", misread: misread(b"4z") } =>
             "vfio.set: `4z`: expected a bus of two digits at `4z`; nothing is bound without it",
+        Problem::Selector { .. } =
+            Problem::Selector { source: Source::Bind, text: b"4z", misread: misread(b"") } =>
+            "vfio.bind: `4z`: expected a bus of two digits at the end",
         Problem::TooManySettings = Problem::TooManySettings =>
             "more than 32 vfio.set=; nothing is bound; write a whole slot or an ID in place of single \
              functions",

@@ -5,9 +5,9 @@
 //! could not map it.
 
 use crate::bind::controls::DRIVER_LIMIT;
-use crate::machine::Machine;
 use crate::machine::boot_display::{IOMEM_LEN, lies_in};
 use crate::machine::sysfs::{attribute, path};
+use crate::machine::{Machine, Root};
 use crate::pci::address::Address;
 use crate::text::Plain;
 use crate::text::errno::Answer;
@@ -25,12 +25,7 @@ pub(crate) fn release(host: &impl Machine, address: Address) -> Option<&'static 
     if host.read(&attribute(address, "boot_vga"), &mut [0]) != Ok(b"1") {
         return None;
     }
-    let mut iomem = [0; IOMEM_LEN];
-    let iomem = host.read("proc/iomem", &mut iomem).ok()?;
-    if !lies_in(iomem, address) {
-        if iomem.len() >= IOMEM_LEN {
-            warn!(address; "{address}: no framebuffer in the first 64 KiB of /proc/iomem");
-        }
+    if !has_framebuffer(host, address) {
         return None;
     }
     for device in &DEVICES {
@@ -54,6 +49,20 @@ pub(crate) fn release(host: &impl Machine, address: Address) -> Option<&'static 
         }
     }
     None
+}
+
+/// Whether a function has a framebuffer in its memory.
+#[inline(never)] // Inlined, it costs a stack of 64 KiB where there is no display.
+fn has_framebuffer(root: &dyn Root, address: Address) -> bool {
+    let mut iomem = [0; IOMEM_LEN];
+    let Ok(iomem) = root.read("proc/iomem", &mut iomem) else {
+        return false;
+    };
+    let found = lies_in(iomem, address);
+    if !found && iomem.len() >= IOMEM_LEN {
+        warn!(address; "{address}: no framebuffer in the first 64 KiB of /proc/iomem");
+    }
+    found
 }
 
 /// Gives the framebuffer back to its driver, for a function that nobody has taken.

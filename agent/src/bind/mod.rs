@@ -39,14 +39,15 @@ use crate::plan::decision::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
 use crate::text::{DriverName, Plain};
 
-/// Carries a plan out.
+/// Carries a plan out. Gives what came of loading vfio-pci with an empty list of IDs, where that was
+/// necessary.
 pub fn apply(
     host: &impl Machine,
     policy: &Policy<'_>,
     inventory: &Inventory,
     plan: &Plan,
     outcomes: &mut Outcomes,
-) {
+) -> Option<Result<(), LoadError>> {
     outcomes.rehearse(inventory, plan);
     let mut work = Work {
         host,
@@ -77,9 +78,7 @@ pub fn apply(
     work.fail_whole_groups();
     let was_there = host.exists(&driver_directory(VFIO_PCI));
     work.load_drivers(plan.without_kernel_ids);
-    if plan.without_kernel_ids && !was_there {
-        outcomes.emptied = Some(work.empty_list());
-    }
+    let emptied = (plan.without_kernel_ids && !was_there).then(|| work.empty_list());
     if work.sound_jobs().any(|job| job.missing.is_none()) {
         work.load_container_part();
     }
@@ -97,6 +96,7 @@ pub fn apply(
     }
     verify::give_back(host, policy, inventory, plan, outcomes);
     ask_groups(host, inventory, plan, outcomes);
+    emptied
 }
 
 /// A function that is to be bound, and how far that has come.

@@ -7,7 +7,6 @@ use rustix::io::Errno;
 
 use crate::bind::failure::{Failure, Operation};
 use crate::bind::prepare::AllPrepared;
-use crate::machine::LoadError;
 use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan};
@@ -120,7 +119,6 @@ pub struct Unasked {
 }
 
 /// What became of a plan.
-#[derive(Default)]
 pub struct Outcomes {
     /// One for each step, in the same order.
     pub steps: Vec<Outcome, MAX_FUNCTIONS>,
@@ -139,11 +137,21 @@ pub struct Outcomes {
     pub vfio_unseen: Option<Errno>,
     /// What was set by `vfio.set=`, and not undone.
     pub prepared: AllPrepared,
-    /// What came of loading vfio-pci with an empty list of IDs, where that was necessary.
-    pub emptied: Option<Result<(), LoadError>>,
 }
 
 impl Outcomes {
+    /// Nothing became of nothing.
+    pub const EMPTY: Self = Self {
+        steps: Vec::new(),
+        groups: Vec::new(),
+        more_groups: 0,
+        blockers: Vec::new(),
+        more_blockers: 0,
+        unasked: Vec::new(),
+        vfio_unseen: None,
+        prepared: Vec::new(),
+    };
+
     /// What a plan comes to when nothing is done.
     pub fn rehearse(&mut self, inventory: &Inventory, plan: &Plan) {
         self.steps.clear();

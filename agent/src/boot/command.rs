@@ -11,7 +11,6 @@ use crate::work::{self, USUAL_TIME};
 use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::machine::{Root, stage};
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, lines, report};
-use vfio_bind_agent::text::cmdline::MAX_LEN;
 use vfio_bind_agent::text::errno::Answer;
 use vfio_bind_agent::text::output::Output;
 use vfio_bind_agent::text::{Text, one_of};
@@ -83,7 +82,7 @@ pub fn main(start: &Start) -> u8 {
     }
 }
 
-fn plan(options: &Options<'_>) -> u8 {
+fn plan(options: &Options<'static>) -> u8 {
     let root = match Tree::open(options.root) {
         Ok(root) => root,
         Err(errno) => {
@@ -93,10 +92,12 @@ fn plan(options: &Options<'_>) -> u8 {
             return EXIT_NOT_BOUND;
         }
     };
-    let mut buffer = [0; MAX_LEN];
-    let line = match options.line {
+    let Some((buffer, mut room)) = sys::room() else {
+        return EXIT_NOT_BOUND;
+    };
+    room.line = match options.line {
         Some(line) => line,
-        None => match root.read("proc/cmdline", &mut buffer) {
+        None => match root.read("proc/cmdline", buffer) {
             Ok(line) => line,
             Err(errno) => {
                 logger::send_to(Sink::StandardError);
@@ -112,7 +113,7 @@ fn plan(options: &Options<'_>) -> u8 {
     if options.root == c"/" && !stage::is_initramfs(&root) {
         warn!("what this system boots from is not looked at here; `vfio-bind plan` knows it");
     }
-    run::rehearse(&root, line, run::Extent::Needed, &mut |record| {
+    run::rehearse_in(room, &root, run::Extent::Needed, &mut |record| {
         lines::tell(record);
         if !options.json {
             return record.exit();

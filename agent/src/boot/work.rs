@@ -81,8 +81,10 @@ fn perform(given: Option<&CStr>, within: Duration, keep: Option<&Keep<'_>>) -> u
         );
         return EXIT_NOT_BOUND;
     }
-    let mut buffer = [0; MAX_LEN];
-    let line = match machine.read("proc/cmdline", &mut buffer) {
+    let Some((buffer, mut room)) = sys::room() else {
+        return EXIT_NOT_BOUND;
+    };
+    room.line = match machine.read("proc/cmdline", buffer) {
         Ok(line) => line,
         Err(errno) => {
             error!(
@@ -93,10 +95,10 @@ fn perform(given: Option<&CStr>, within: Duration, keep: Option<&Keep<'_>>) -> u
         }
     };
     let Some(keep) = keep else {
-        return give_back_disks(&machine, line);
+        return give_back_disks(&machine, room.line);
     };
     let clock = || sys::clock_us().saturating_sub(started);
-    run::perform(&machine, line, &clock, &mut |record| {
+    run::perform_in(room, &machine, &clock, &mut |record| {
         finish(&machine, record, keep)
     })
 }

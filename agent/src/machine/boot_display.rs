@@ -20,7 +20,6 @@ pub(crate) const IOMEM_LEN: usize = 64 * 1024;
 
 /// Finds the displays that the machine boots on: the kernel's choice (`boot_vga`), and whatever has the
 /// firmware's framebuffer in its memory. One that may be it is it: that decides what is left alone.
-#[inline(never)] // Inlined, it makes the executable larger.
 pub(crate) fn find_boot_displays(root: &dyn Root, inventory: &mut Inventory) {
     let mut others = false;
     for function in inventory.functions_mut() {
@@ -36,9 +35,14 @@ pub(crate) fn find_boot_displays(root: &dyn Root, inventory: &mut Inventory) {
             others |= !function.boot_display;
         }
     }
-    if !others {
-        return;
+    if others {
+        find_framebuffers(root, inventory);
     }
+}
+
+/// Finds those of a framebuffer.
+#[inline(never)] // Inlined, it costs a stack of 64 KiB where there is no display.
+fn find_framebuffers(root: &dyn Root, inventory: &mut Inventory) {
     let mut iomem = [0; IOMEM_LEN];
     // In a captured tree there may be none.
     let iomem = root.read("proc/iomem", &mut iomem).unwrap_or_default();

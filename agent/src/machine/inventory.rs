@@ -107,6 +107,18 @@ pub enum Unseen {
 }
 
 impl Inventory {
+    /// One without functions.
+    pub const EMPTY: Self = Self {
+        functions: Vec::new(),
+        sorted: 0,
+        whole: false,
+        listed: None,
+        timing: GroupTiming::AtStart,
+        beyond_limit: 0,
+        unreadable: 0,
+        unread: Vec::new(),
+    };
+
     /// Forgets all functions.
     pub fn clear(&mut self) {
         self.functions.clear();
@@ -124,32 +136,11 @@ impl Inventory {
     }
 
     /// Puts the functions in the order of their addresses: sysfs lists them in none.
-    ///
-    /// Shell's way: core's `sort_unstable` is 3 KiB of the executable.
-    #[inline(never)] // Inlined, it makes the executable larger.
     pub fn sort(&mut self) {
-        let mut gap = self.functions.len();
-        while gap > 1 {
-            gap = (gap >> 1) | 1;
-            for start in gap..self.functions.len() {
-                self.sink(start, gap);
-            }
-            gap = gap.saturating_sub(1);
-        }
+        sort(&mut self.functions, |one, other| {
+            one.address > other.address
+        });
         self.sorted = self.functions.len();
-    }
-
-    /// Swaps a function with the one that stands `gap` before it, as long as that one is later.
-    fn sink(&mut self, start: usize, gap: usize) {
-        let mut at = start;
-        while let Some(before) = at.checked_sub(gap)
-            && let Some((head, [last, ..])) = self.functions.split_at_mut_checked(at)
-            && let Some(first) = head.get_mut(before)
-            && first.address > last.address
-        {
-            core::mem::swap(first, last);
-            at = before;
-        }
     }
 
     /// Whether the function at `address` is here.
@@ -251,5 +242,27 @@ impl Inventory {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.functions.is_empty()
+    }
+}
+
+/// Puts a list in order, Shell's way: core's `sort_unstable` is 3 KiB of the executable.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub(crate) fn sort<T>(list: &mut [T], is_later: fn(&T, &T) -> bool) {
+    let mut gap = list.len();
+    while gap > 1 {
+        gap = (gap >> 1) | 1;
+        for start in gap..list.len() {
+            // Swapped with the one that stands `gap` before it, as long as that one is later.
+            let mut at = start;
+            while let Some(before) = at.checked_sub(gap)
+                && let Some((head, [last, ..])) = list.split_at_mut_checked(at)
+                && let Some(first) = head.get_mut(before)
+                && is_later(first, last)
+            {
+                core::mem::swap(first, last);
+                at = before;
+            }
+        }
+        gap = gap.saturating_sub(1);
     }
 }

@@ -142,6 +142,10 @@ impl Root for Tree {
                 break;
             }
             filled = filled.saturating_add(count);
+            // The kernel shows an attribute of sysfs in one piece.
+            if count < room.len() && path.starts_with("sys/") {
+                break;
+            }
         }
         buffer.get(..filled).ok_or(Errno::IO)
     }
@@ -167,7 +171,7 @@ impl Root for Tree {
     #[inline(never)] // Inlined, it makes the executable larger.
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
         let directory = self.open_file(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut buffer = [MaybeUninit::uninit(); 2048];
         let mut entries = RawDir::new(directory, &mut buffer);
         while let Some(entry) = entries.next() {
             let entry = entry?;

@@ -44,7 +44,6 @@ pub enum Decision {
 }
 
 /// Everything that is to be done, in the order of addresses.
-#[derive(Default)]
 pub struct Plan {
     /// A step for each function the plan speaks of.
     pub steps: Vec<Step, MAX_FUNCTIONS>,
@@ -59,6 +58,20 @@ pub struct Plan {
 pub const MAX_VARIANTS: usize = 8;
 
 impl Plan {
+    /// One that speaks of nothing.
+    pub const EMPTY: Self = Self {
+        steps: Vec::new(),
+        without_kernel_ids: false,
+        variants: Vec::new(),
+    };
+
+    /// Makes it [empty](Plan::EMPTY) again.
+    pub(crate) fn clear(&mut self) {
+        self.steps.clear();
+        self.without_kernel_ids = false;
+        self.variants.clear();
+    }
+
     /// The driver that a step binds.
     #[must_use]
     pub fn driver<'a>(&'a self, step: &Step, policy: &'a Policy<'_>) -> &'a DriverName {

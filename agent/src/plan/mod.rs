@@ -10,7 +10,7 @@ use heapless::Vec;
 use crate::machine::inventory::{Function, Index, Inventory, MAX_FUNCTIONS};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan, Step, Why};
-use crate::plan::groups::{GroupView, Groups, Members};
+use crate::plan::groups::{GroupView, Groups, Member};
 use crate::plan::refusal::{Leave, Refusal};
 use crate::policy::selector::{Selector, Source};
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
@@ -90,41 +90,63 @@ fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
     mark
 }
 
-/// Joins what was asked for with what is there.
-#[must_use]
-pub fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
-    let mut plan = Plan::default();
-    if policy.off {
-        return plan;
-    }
-    let mut marks = Vec::new();
-    for function in inventory.functions() {
-        // There is a mark for each function, and both have the same limit.
-        let _ = marks.push(mark(policy, function));
-    }
-    protect_behind(inventory, &mut marks);
-    let planner = Planner {
-        policy,
-        inventory,
-        marks,
-        has_groups: inventory.has_groups(),
-        forbidden: policy.forbids_binding(),
+/// A plan, and the room for making one.
+pub struct Planning {
+    /// The plan.
+    pub plan: Plan,
+    /// For each function what the selectors say of it.
+    marks: Vec<Mark, MAX_FUNCTIONS>,
+    groups: Groups,
+}
+
+impl Planning {
+    /// Nothing is planned.
+    pub const EMPTY: Self = Self {
+        plan: Plan::EMPTY,
+        marks: Vec::new(),
+        groups: Groups::EMPTY,
     };
-    let mut groups = Groups::of(inventory);
-    for (index, function) in inventory.iter() {
-        let group = groups.look(index, |members| planner.look_at(members));
-        if let Some((why, decision)) = planner.decide(index, function, group) {
-            // There is a step for each function at most, and both have the same limit.
-            let _ = plan.steps.push(Step {
-                function: index,
-                why,
-                decision,
-                variant: None,
-            });
+
+    /// Joins what was asked for with what is there.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn make(&mut self, policy: &Policy<'_>, inventory: &Inventory) {
+        let Self {
+            plan,
+            marks,
+            groups,
+        } = self;
+        plan.clear();
+        if policy.off {
+            return;
         }
+        marks.clear();
+        for function in inventory.functions() {
+            // There is a mark for each function, and both have the same limit.
+            let _ = marks.push(mark(policy, function));
+        }
+        protect_behind(inventory, marks);
+        let planner = Planner {
+            policy,
+            inventory,
+            marks,
+            has_groups: inventory.has_groups(),
+            forbidden: policy.forbids_binding(),
+        };
+        groups.find(inventory);
+        for (index, function) in inventory.iter() {
+            let group = groups.look(function, &|members| planner.look_at(members));
+            if let Some((why, decision)) = planner.decide(index, function, group) {
+                // There is a step for each function at most, and both have the same limit.
+                let _ = plan.steps.push(Step {
+                    function: index,
+                    why,
+                    decision,
+                    variant: None,
+                });
+            }
+        }
+        plan.without_kernel_ids = overreach::overreach(policy, inventory, plan).is_some();
     }
-    plan.without_kernel_ids = overreach::overreach(policy, inventory, &plan).is_some();
-    plan
 }
 
 /// What is behind a protected bridge is protected as it is.
@@ -143,7 +165,7 @@ fn protect_behind(inventory: &Inventory, marks: &mut [Mark]) {
 struct Planner<'a> {
     policy: &'a Policy<'a>,
     inventory: &'a Inventory,
-    marks: Vec<Mark, MAX_FUNCTIONS>,
+    marks: &'a [Mark],
     has_groups: bool,
     forbidden: bool,
 }
@@ -223,14 +245,14 @@ impl Planner<'_> {
         !known && function.id.stores() && !matches!(mark, Mark::Selected { alone: true, .. })
     }
 
-    fn look_at(&self, members: Members<'_>) -> GroupView {
-        let refusal = self.group_refusal(&members);
+    fn look_at(&self, members: &[Member]) -> GroupView {
+        let refusal = self.group_refusal(members);
         let bound = |function: &Function, mark| {
             matches!(mark, Mark::Selected { .. }) && self.refusal(function, mark).is_none()
         };
         GroupView {
             refusal,
-            cause: refusal.map_or_else(|| self.find(&members, &bound), |_| None),
+            cause: refusal.map_or_else(|| self.find(members, &bound), |_| None),
         }
     }
 
@@ -238,18 +260,18 @@ impl Planner<'_> {
     #[inline(never)] // Inlined, it makes the executable larger.
     fn find(
         &self,
-        members: &Members<'_>,
+        members: &[Member],
         wanted: &dyn Fn(&Function, Mark) -> bool,
     ) -> Option<Address> {
-        members.clone().find_map(|index| {
-            let function = self.inventory.get(index)?;
+        members.iter().find_map(|(_, index)| {
+            let function = self.inventory.get(*index)?;
             let mark = self.marks.get(index.position())?;
             wanted(function, *mark).then_some(function.address)
         })
     }
 
     /// Why no member of a group may be bound.
-    fn group_refusal(&self, members: &Members<'_>) -> Option<Refusal> {
+    fn group_refusal(&self, members: &[Member]) -> Option<Refusal> {
         let find = |wanted: &dyn Fn(&Function, Mark) -> bool| self.find(members, wanted);
         let unasked_vmd = |function: &Function, mark: Mark| {
             // In an initramfs vmd has not taken it yet; the driver tells of models to come.

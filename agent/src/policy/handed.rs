@@ -17,7 +17,7 @@ pub const MODULES: [&str; 2] = ["conf/modules", "etc/initramfs-tools/modules"];
 const KMOD_LINE: usize = 4095;
 
 /// The lists that vfio-pci may be given.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Handed<'a> {
     /// By whoever calls modprobe without arguments.
     by_modprobe: Option<&'a [u8]>,
@@ -28,6 +28,13 @@ pub struct Handed<'a> {
 }
 
 impl<'a> Handed<'a> {
+    /// None.
+    pub(crate) const EMPTY: Self = Self {
+        by_modprobe: None,
+        by_modules: None,
+        unknown: false,
+    };
+
     /// What comes of modprobe.d's options for vfio-pci, a line of modules and the kernel command line.
     #[must_use]
     pub fn read(options: &'a [u8], modules: &'a [u8], line: &'a [u8], unknown: bool) -> Self {

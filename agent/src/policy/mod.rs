@@ -24,7 +24,7 @@ use crate::policy::modprobe_conf::Line;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::selector::{MAX_SELECTORS, Selector, Source, Target};
 use crate::policy::setting::{KINDS, MAX_SETTINGS, Setting, Settings};
-use crate::text::{DriverName, name};
+use crate::text::DriverName;
 use heapless::Vec;
 
 /// The most problems that are kept; the others are counted.
@@ -111,30 +111,27 @@ pub struct Policy<'a> {
     pub more_problems: usize,
 }
 
-impl Default for Policy<'_> {
-    fn default() -> Self {
-        Self {
-            selectors: Vec::new(),
-            settings: Vec::new(),
-            off: false,
-            group: GroupPolicy::default(),
-            driver: name(VFIO_PCI.as_bytes()),
-            auto: true,
-            on_failure: OnFailure::default(),
-            dry_run: false,
-            force: false,
-            listed: false,
-            heard: false,
-            igfx_off: false,
-            handed: Handed::default(),
-            install: None,
-            problems: Vec::new(),
-            more_problems: 0,
-        }
-    }
-}
-
 impl<'a> Policy<'a> {
+    /// One that was not read yet: it has not even a driver.
+    pub const EMPTY: Self = Self {
+        selectors: Vec::new(),
+        settings: Vec::new(),
+        off: false,
+        group: GroupPolicy::Endpoints,
+        driver: DriverName::new(),
+        auto: false,
+        on_failure: OnFailure::Native,
+        dry_run: false,
+        force: false,
+        listed: false,
+        heard: false,
+        igfx_off: false,
+        handed: Handed::EMPTY,
+        install: None,
+        problems: Vec::new(),
+        more_problems: 0,
+    };
+
     /// Whether nothing was asked for, `off` and mistakes included.
     #[must_use]
     pub fn is_empty(&self) -> bool {

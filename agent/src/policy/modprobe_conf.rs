@@ -37,9 +37,9 @@ pub struct ModprobeConf {
     /// The text of all `options vfio-pci` lines, as the kernel gets it.
     pub options: Vec<u8, OPTIONS_LEN>,
     /// Its `install` line; of several, kmod takes the first.
-    pub install: Option<Line>,
+    pub install: Vec<Line, 1>,
     /// A line about vfio-pci, or of IDs, that kmod ignores: the first of them.
-    pub ignored: Option<Line>,
+    pub ignored: Vec<Line, 1>,
     /// A file, or all options together, did not fit, so that the parameters are not known.
     pub cut: bool,
 }
@@ -74,21 +74,25 @@ impl Line {
 }
 
 impl ModprobeConf {
-    /// Reads all files.
-    #[must_use]
-    pub fn read(root: &dyn Root) -> Self {
-        let mut conf = Self::default();
+    /// Nothing was read.
+    pub const EMPTY: Self = Self {
+        options: Vec::new(),
+        install: Vec::new(),
+        ignored: Vec::new(),
+        cut: false,
+    };
+
+    /// Reads all files, one after another by way of `buffer`.
+    pub fn read(&mut self, root: &dyn Root, buffer: &mut [u8; FILE_LEN]) {
         let mut last = Path::default();
         while let Some((directory, name)) = next_file(root, &last) {
             let file = path(format_args!("{}/{name}", Plain(directory)));
-            let mut buffer = [0; FILE_LEN];
             // A file that cannot be read is none to kmod either.
-            let length = root.read(&file, &mut buffer).map_or(0, <[u8]>::len);
-            conf.cut |= length == FILE_LEN;
-            conf.take(&file, buffer.get_mut(..length).unwrap_or_default());
+            let length = root.read(&file, buffer).map_or(0, <[u8]>::len);
+            self.cut |= length == FILE_LEN;
+            self.take(&file, buffer.get_mut(..length).unwrap_or_default());
             last = name;
         }
-        conf
     }
 
     /// Takes in the text of a file.
@@ -123,8 +127,8 @@ impl ModprobeConf {
             }
             Some(Command::Options) => !begins_like_ours(module),
             Some(Command::Install) if !rest.is_empty() && is_pattern_of_ours(module) => {
-                self.install
-                    .get_or_insert_with(|| Line::new(file, line, word(rest).0));
+                // It holds the first one only.
+                let _ = self.install.push(Line::new(file, line, word(rest).0));
                 true
             }
             Some(_) => true,
@@ -133,8 +137,7 @@ impl ModprobeConf {
         };
         let about_us = begins_like_ours(command) || begins_like_ours(module) || is_id(command);
         if about_us && !counts {
-            self.ignored
-                .get_or_insert_with(|| Line::new(file, line, b""));
+            let _ = self.ignored.push(Line::new(file, line, b""));
         }
     }
 }
@@ -293,7 +296,7 @@ mod tests {
             ("add 10de:10f0\n", None),
         ] {
             let found = conf(text).ignored;
-            let found = found.map(|line| line.text.to_string());
+            let found = found.first().map(|line| line.text.to_string());
             let expected = ignored.map(|text| std::format!("etc/modprobe.d/a.conf: `{text}`"));
             assert_eq!(found, expected, "{text:?}");
         }
@@ -317,7 +320,9 @@ mod tests {
             ("install vfio /sbin/a\n", None),
         ] {
             let found = conf(text).install;
-            let found = found.map(|line| (line.text.to_string(), line.forbids));
+            let found = found
+                .first()
+                .map(|line| (line.text.to_string(), line.forbids));
             let expected = install
                 .map(|(text, forbids)| (std::format!("etc/modprobe.d/a.conf: `{text}`"), forbids));
             assert_eq!(found, expected, "{text:?}");

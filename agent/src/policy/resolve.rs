@@ -115,6 +115,7 @@ const EXTENDED: usize = 256;
 const SERIAL_NUMBER: u32 = 3;
 
 /// The Device Serial Number of a function that has one.
+#[inline(never)] // Inlined, it costs a stack of 4 KiB where nobody asks for one.
 fn serial(root: &dyn Root, address: Address) -> Option<u64> {
     let mut buffer = [0; CONFIG];
     let config = root.read(&attribute(address, "config"), &mut buffer).ok()?;

@@ -6,9 +6,10 @@ use crate::policy::modprobe_conf::ModprobeConf;
 use crate::policy::problem::{Place, Problem};
 use crate::policy::selector::Source;
 use crate::policy::words::{Word, own_word};
-use crate::policy::{Policy, kernel_ids, lookalike};
+use crate::policy::{Policy, VFIO_PCI, kernel_ids, lookalike};
 use crate::text::cmdline::{Parameter, line_of_file, parameters};
 use crate::text::misread::split;
+use crate::text::name;
 
 /// The texts that a policy is read from, in their order: what comes later replaces or adds.
 #[derive(Clone, Copy, Default)]
@@ -42,44 +43,48 @@ impl<'a> Policy<'a> {
     /// Reads the policy.
     #[must_use]
     pub fn read(sources: &Sources<'a>) -> Self {
-        let mut policy = Self {
-            listed: sources.protected.is_some(),
-            igfx_off: iommu::intel_iommu(sources.line, b"igfx_off"),
-            ..Self::default()
-        };
+        let mut policy = Self::EMPTY;
+        policy.fill(sources);
+        policy
+    }
+
+    /// Reads the policy into an [empty](Policy::EMPTY) one.
+    pub fn fill(&mut self, sources: &Sources<'a>) {
+        (self.auto, self.driver) = (true, name(VFIO_PCI.as_bytes()));
+        self.listed = sources.protected.is_some();
+        self.igfx_off = iommu::intel_iommu(sources.line, b"igfx_off");
         let options = sources.modprobe.map_or(&[][..], |conf| &conf.options);
         let modules = handed::line_of_modules(sources.modules);
         // What these say is replaced without a word: that is what their reader expects.
-        let by_modprobe = policy.options(options, Place::Modprobe);
-        let by_modules = policy.options(modules, Place::Modules);
+        let by_modprobe = self.options(options, Place::Modprobe);
+        let by_modules = self.options(modules, Place::Modules);
         let mut file = Seen::default();
-        policy.file(sources.protected.unwrap_or_default(), &mut file);
-        for selector in &mut policy.selectors {
+        self.file(sources.protected.unwrap_or_default(), &mut file);
+        for selector in &mut self.selectors {
             if selector.source == Source::Protect {
                 selector.source = Source::Recorded;
             }
         }
-        policy.file(sources.file, &mut file);
+        self.file(sources.file, &mut file);
         let mut line = Seen::default();
         for parameter in parameters(sources.line) {
-            policy.heard |= parameter.strip("vfio.").is_some() && !parameter.after_dashes;
-            if !policy.take(parameter, &mut line)
+            self.heard |= parameter.strip("vfio.").is_some() && !parameter.after_dashes;
+            if !self.take(parameter, &mut line)
                 && !parameter.after_dashes
                 && lookalike::meant(parameter.name).is_some()
             {
-                policy.unknown(parameter);
+                self.unknown(parameter);
             }
         }
         let ids = line.ids.or(file.ids).or(by_modules).or(by_modprobe);
         if let Some(value) = ids.flatten() {
-            policy.kernel_ids(value);
+            self.kernel_ids(value);
         }
         let cut = sources.modprobe.is_some_and(|conf| conf.cut);
-        policy.handed = Handed::read(options, modules, sources.line, cut);
+        self.handed = Handed::read(options, modules, sources.line, cut);
         if let Some(conf) = sources.modprobe {
-            policy.modprobe(conf);
+            self.modprobe(conf);
         }
-        policy
     }
 
     /// Takes in a file of ours, line by line.
@@ -97,8 +102,8 @@ impl<'a> Policy<'a> {
 
     /// Takes in what modprobe.d says besides the options.
     fn modprobe(&mut self, conf: &'a ModprobeConf) {
-        self.install = conf.install.as_ref();
-        if let Some(line) = &conf.ignored {
+        self.install = conf.install.first();
+        if let Some(line) = conf.ignored.first() {
             self.problem(Problem::IgnoredLine(line));
         }
         // Where vfio-pci is not wanted, it does not matter how it would be loaded.

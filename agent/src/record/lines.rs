@@ -228,7 +228,7 @@ fn tell_group(record: &Record<'_>, status: GroupStatus) {
 
 /// What vfio-pci is not given, and what that costs.
 fn tell_empty_list(record: &Record<'_>) {
-    let emptied = match record.outcomes.emptied {
+    let emptied = match record.emptied {
         None if record.state == State::DryRun && record.plan.without_kernel_ids => Ok(()),
         None => return,
         Some(emptied) => emptied,

@@ -11,6 +11,7 @@ use core::fmt;
 
 use crate::bind::failure::Failure;
 use crate::bind::outcome::{Fate, Outcomes};
+use crate::machine::LoadError;
 use crate::machine::inventory::Inventory;
 use crate::machine::iommu::{Advice, Kind};
 use crate::plan::decision::{Decision, Plan, Step, Why};
@@ -64,6 +65,8 @@ pub struct Record<'a> {
     pub plan: &'a Plan,
     /// What became of it.
     pub outcomes: &'a Outcomes,
+    /// What came of loading vfio-pci with an empty list of IDs, where that was necessary.
+    pub emptied: Option<Result<(), LoadError>>,
     /// The IOMMU the kernel uses.
     pub iommu: Kind,
     /// How many IOMMU groups there are.

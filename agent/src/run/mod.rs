@@ -1,6 +1,7 @@
 //! One run from the command line to the record.
 
 pub mod release;
+pub mod room;
 
 use rustix::io::Errno;
 
@@ -12,27 +13,14 @@ use crate::machine::iommu::{Advice, Kind};
 use crate::machine::sysfs::driver_directory;
 use crate::machine::{LoadError, Machine, Root, iommu, survey, tree};
 use crate::plan::decision::Plan;
-use crate::plan::plan;
 use crate::policy::handed::MODULES;
-use crate::policy::modprobe_conf::ModprobeConf;
 use crate::policy::problem::Problem;
 use crate::policy::reach;
 use crate::policy::sources::Sources;
 use crate::policy::{Policy, VFIO_PCI, presence, resolve};
 use crate::record::{Record, State};
+use crate::run::room::{Found, MODULES_LEN, Room, Texts, on_stack};
 use crate::text::cmdline::{MAX_LEN, parameters};
-
-/// Reads the policy, looks at the machine and plans; writes nothing.
-///
-/// `then` gets the record of what would be done, and returns the exit status.
-pub fn rehearse(
-    root: &dyn Root,
-    line: &[u8],
-    extent: Extent,
-    then: &mut dyn FnMut(&Record<'_>) -> u8,
-) -> u8 {
-    run(root, None, line, extent, &|| 0, then)
-}
 
 /// How much of a machine is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +31,37 @@ pub enum Extent {
     Whole,
 }
 
-/// Reads the policy, looks at the machine, plans, and carries the plan out.
+/// Reads the policy, looks at the machine and plans; writes nothing. The [room](on_stack) for it is on the
+/// stack.
+///
+/// `then` gets the record of what would be done, and returns the exit status.
+pub fn rehearse(
+    root: &dyn Root,
+    line: &[u8],
+    extent: Extent,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    on_stack(line, |room| rehearse_in(room, root, extent, then))
+}
+
+/// The same in a room that is given.
+pub fn rehearse_in(
+    room: Room<'_, '_>,
+    root: &dyn Root,
+    extent: Extent,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    let run = Run {
+        root,
+        hands: None,
+        line: room.line,
+        extent,
+    };
+    run.run(room, &|| 0, then)
+}
+
+/// Reads the policy, looks at the machine, plans, and carries the plan out. The [room](on_stack) for it is
+/// on the stack.
 ///
 /// `clock` gives microseconds since the start. `then` gets the record of what was done, and
 /// returns the exit status.
@@ -53,7 +71,23 @@ pub fn perform(
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
-    run(host, Some(host), line, Extent::Needed, clock, then)
+    on_stack(line, |room| perform_in(room, host, clock, then))
+}
+
+/// The same in a room that is given.
+pub fn perform_in(
+    room: Room<'_, '_>,
+    host: &impl Machine,
+    clock: &dyn Fn() -> u64,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    let run = Run {
+        root: host,
+        hands: Some(host),
+        line: room.line,
+        extent: Extent::Needed,
+    };
+    run.run(room, clock, then)
 }
 
 /// What may be done to a machine.
@@ -73,7 +107,7 @@ trait Hands {
         inventory: &Inventory,
         plan: &Plan,
         outcomes: &mut Outcomes,
-    );
+    ) -> Option<Result<(), LoadError>>;
 }
 
 impl<H: Machine> Hands for H {
@@ -100,13 +134,10 @@ impl<H: Machine> Hands for H {
         inventory: &Inventory,
         plan: &Plan,
         outcomes: &mut Outcomes,
-    ) {
-        bind::apply(self, policy, inventory, plan, outcomes);
+    ) -> Option<Result<(), LoadError>> {
+        bind::apply(self, policy, inventory, plan, outcomes)
     }
 }
-
-/// The most bytes of a list of modules that are read.
-const MODULES_LEN: usize = 4096;
 
 /// The list of modules of an image of initramfs-tools, or of a system that makes such images.
 fn read_modules<'b>(root: &dyn Root, buffer: &'b mut [u8]) -> &'b [u8] {
@@ -118,123 +149,176 @@ fn read_modules<'b>(root: &dyn Root, buffer: &'b mut [u8]) -> &'b [u8] {
     buffer.get(..length).unwrap_or_default()
 }
 
-/// Whether this kernel was started to save the memory of one that crashed: kexec tells it where that is
-/// (`elfcorehdr=`, or the device tree on Arm), and what it shows of it has the name of old.
-fn is_crash_kernel(root: &dyn Root, line: &[u8]) -> bool {
-    parameters(line).any(|word| word.is("elfcorehdr")) || root.exists("proc/vmcore")
+/// What a run has to do with.
+struct Run<'r, 'a> {
+    root: &'r dyn Root,
+    /// None where nothing is to be done.
+    hands: Option<&'r dyn Hands>,
+    line: &'a [u8],
+    extent: Extent,
 }
 
-#[inline(never)] // Inlined, it makes the executable larger.
-fn run(
-    root: &dyn Root,
-    hands: Option<&dyn Hands>,
-    line: &[u8],
-    extent: Extent,
-    clock: &dyn Fn() -> u64,
-    then: &mut dyn FnMut(&Record<'_>) -> u8,
-) -> u8 {
-    let mut buffer = [0; MAX_LEN];
-    let mut protected_buffer = [0; MAX_LEN];
-    let protected = root.read(tree::PROTECTED, &mut protected_buffer);
-    let file = root.read(tree::POLICY, &mut buffer);
-    let mut modprobe = ModprobeConf::read(root);
-    let mut modules = [0; MODULES_LEN];
-    let modules = read_modules(root, &mut modules);
-    modprobe.cut |= modules.len() == MODULES_LEN;
-    let mut policy = Policy::read(&Sources {
-        modprobe: Some(&modprobe),
-        modules,
-        // An image without the files has no policy of its own.
-        protected: protected.ok(),
-        file: file.unwrap_or_default(),
-        // /proc/cmdline adds a line end, which an open quote would take in.
-        line: line.strip_suffix(b"\n").unwrap_or(line),
-    });
-    for (name, text) in [
-        ("the kernel command line", Ok(line)),
-        (tree::POLICY, file),
-        (tree::PROTECTED, protected),
-    ] {
-        match text {
-            Ok(text) if text.len() >= MAX_LEN => policy.problem(Problem::TooLong(name)),
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-            Err(errno) => policy.problem(Problem::Unreadable(name, errno)),
+/// What came of loading modules.
+#[derive(Default)]
+struct Loaded {
+    /// The driver of a virtio-iommu.
+    iommu: Option<Result<(), LoadError>>,
+    /// vfio-pci with an empty list of IDs.
+    emptied: Option<Result<(), LoadError>>,
+}
+
+impl<'a> Run<'_, 'a> {
+    fn run(
+        mut self,
+        room: Room<'_, 'a>,
+        clock: &dyn Fn() -> u64,
+        then: &mut dyn FnMut(&Record<'_>) -> u8,
+    ) -> u8 {
+        let Room {
+            texts,
+            policy,
+            found,
+            ..
+        } = room;
+        self.read(texts, policy);
+        self.hands = self.hands.filter(|_| !policy.dry_run);
+        let mut loaded = Loaded::default();
+        let state = self.work(policy, found, &mut loaded);
+        let advice = self.advice(state, found, &loaded);
+        then(&Record {
+            state,
+            policy,
+            inventory: &found.inventory,
+            plan: &found.planning.plan,
+            outcomes: &found.outcomes,
+            emptied: loaded.emptied,
+            iommu: Kind::of(self.root),
+            groups: iommu::group_count(self.root),
+            advice,
+            elapsed_us: clock(),
+        })
+    }
+
+    /// Reads the policy.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn read(&self, texts: &'a mut Texts, policy: &mut Policy<'a>) {
+        let Self { root, line, .. } = *self;
+        let protected = root.read(tree::PROTECTED, &mut texts.protected);
+        let file = root.read(tree::POLICY, &mut texts.file);
+        let modprobe = &mut texts.modprobe;
+        modprobe.read(root, &mut texts.part);
+        let modules = read_modules(root, &mut texts.modules);
+        modprobe.cut |= modules.len() == MODULES_LEN;
+        policy.fill(&Sources {
+            modprobe: Some(modprobe),
+            modules,
+            // An image without the files has no policy of its own.
+            protected: protected.ok(),
+            file: file.unwrap_or_default(),
+            // /proc/cmdline adds a line end, which an open quote would take in.
+            line: line.strip_suffix(b"\n").unwrap_or(line),
+        });
+        for (name, text) in [
+            ("the kernel command line", Ok(line)),
+            (tree::POLICY, file),
+            (tree::PROTECTED, protected),
+        ] {
+            match text {
+                Ok(text) if text.len() >= MAX_LEN => policy.problem(Problem::TooLong(name)),
+                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(errno) => policy.problem(Problem::Unreadable(name, errno)),
+            }
         }
     }
-    let hands = hands.filter(|_| !policy.dry_run);
-    let mut inventory = Inventory::default();
-    let (mut drafted, mut outcomes) = (Plan::default(), Outcomes::default());
-    let mut loaded = None;
-    let look = |policy: &mut Policy<'_>, inventory: &mut Inventory| {
-        inventory.timing = ready::timing(root);
-        match extent {
-            Extent::Needed => reach::look(root, policy, inventory),
-            Extent::Whole => survey::scan(root, inventory),
+
+    /// Does what the policy asks for; how it ended.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn work(&self, policy: &mut Policy<'_>, found: &mut Found, loaded: &mut Loaded) -> State {
+        if self.is_crash_kernel() {
+            return State::CrashKernel;
         }
-    };
-    let early = if is_crash_kernel(root, line) {
-        Some(State::CrashKernel)
-    } else if policy.off {
-        if let Some(hands) = hands.filter(|_| policy.handed.any()) {
-            outcomes.emptied = hands.without_ids(&policy);
+        if policy.off {
+            if let Some(hands) = self.hands.filter(|_| policy.handed.any()) {
+                loaded.emptied = hands.without_ids(policy);
+            }
+            return State::Off;
         }
-        Some(State::Off)
-    } else if !policy.selects() && !policy.handed.any() {
-        Some(State::NothingAsked)
-    } else if look(&mut policy, &mut inventory).is_err() || inventory.is_empty() {
-        Some(State::NoPci)
-    } else {
-        loaded = hands.and_then(|hands| hands.load_driver(&mut inventory));
-        resolve::resolve(&mut policy, root, &inventory);
-        presence::look(&mut policy, &inventory);
+        if !policy.selects() && !policy.handed.any() {
+            return State::NothingAsked;
+        }
+        let Found {
+            inventory,
+            planning,
+            outcomes,
+        } = found;
+        if self.look(policy, inventory).is_err() || inventory.is_empty() {
+            return State::NoPci;
+        }
+        loaded.iommu = self.hands.and_then(|hands| hands.load_driver(inventory));
+        resolve::resolve(policy, self.root, inventory);
+        presence::look(policy, inventory);
         loop {
-            drafted = plan(&policy, &inventory);
-            if !hands.is_some_and(|hands| hands.make_groups(&mut inventory, &drafted)) {
+            planning.make(policy, inventory);
+            let made = |hands: &dyn Hands| hands.make_groups(inventory, &planning.plan);
+            if !self.hands.is_some_and(made) {
                 break;
             }
         }
+        let plan = &mut planning.plan;
         if policy.auto {
-            driver::choose(root, &inventory, &mut drafted);
-            if let Some(hands) = hands.filter(|_| inventory.has_groups()) {
-                hands.load_variants(&mut drafted);
+            driver::choose(self.root, inventory, plan);
+            if let Some(hands) = self.hands.filter(|_| inventory.has_groups()) {
+                hands.load_variants(plan);
             }
         }
-        for step in &drafted.steps {
-            inventory.find_way(root, step.function);
+        for step in &plan.steps {
+            inventory.find_way(self.root, step.function);
         }
-        outcomes.rehearse(&inventory, &drafted);
-        (!inventory.has_groups()).then_some(if inventory.is_empty() {
-            State::NoPci
-        } else {
-            State::NoIommu
-        })
-    };
-    let state = early.unwrap_or_else(|| match hands {
-        Some(hands) => {
-            hands.apply(&policy, &inventory, &drafted, &mut outcomes);
-            State::Applied
+        outcomes.rehearse(inventory, plan);
+        if inventory.is_empty() {
+            return State::NoPci;
         }
-        None => State::DryRun,
-    });
-    let advice = match state {
-        State::NoIommu if loaded.is_some() => Some(Advice::Virtio(loaded)),
+        if !inventory.has_groups() {
+            return State::NoIommu;
+        }
+        match self.hands {
+            Some(hands) => {
+                loaded.emptied = hands.apply(policy, inventory, plan, outcomes);
+                State::Applied
+            }
+            None => State::DryRun,
+        }
+    }
+
+    /// Whether this kernel was started to save the memory of one that crashed: kexec tells it where that is
+    /// (`elfcorehdr=`, or the device tree on Arm), and what it shows of it has the name of old.
+    fn is_crash_kernel(&self) -> bool {
+        parameters(self.line).any(|word| word.is("elfcorehdr")) || self.root.exists("proc/vmcore")
+    }
+
+    fn look(&self, policy: &mut Policy<'_>, inventory: &mut Inventory) -> Result<(), Errno> {
+        inventory.timing = ready::timing(self.root);
+        match self.extent {
+            Extent::Needed => reach::look(self.root, policy, inventory),
+            Extent::Whole => survey::scan(self.root, inventory),
+        }
+    }
+
+    /// What would turn an IOMMU on.
+    fn advice(&self, state: State, found: &Found, loaded: &Loaded) -> Option<Advice> {
+        if state != State::NoIommu {
+            return None;
+        }
+        if loaded.iommu.is_some() {
+            return Some(Advice::Virtio(loaded.iommu));
+        }
         // There is one; why it is of no use has been told.
-        State::NoIommu if inventory.timing != GroupTiming::AtStart => None,
-        State::NoIommu if ready::idle_virtio_iommu(&inventory).is_some() => {
-            Some(Advice::Virtio(None))
+        if found.inventory.timing != GroupTiming::AtStart {
+            return None;
         }
-        State::NoIommu => Some(Advice::of(root, line)),
-        _ => None,
-    };
-    then(&Record {
-        state,
-        policy: &policy,
-        inventory: &inventory,
-        plan: &drafted,
-        outcomes: &outcomes,
-        iommu: Kind::of(root),
-        groups: iommu::group_count(root),
-        advice,
-        elapsed_us: clock(),
-    })
+        if ready::idle_virtio_iommu(&found.inventory).is_some() {
+            return Some(Advice::Virtio(None));
+        }
+        Some(Advice::of(self.root, self.line))
+    }
 }

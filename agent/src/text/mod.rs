@@ -94,6 +94,12 @@ impl fmt::Display for Plain<'_> {
 pub struct Bounded<const N: usize>(String<N>);
 
 impl<const N: usize> Bounded<N> {
+    /// An empty text.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(String::new())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -198,6 +204,9 @@ struct Filling<'a>(&'a mut StringView);
 
 impl Write for Filling<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.push_str(text).is_ok() {
+            return Ok(());
+        }
         let mut letters = text.chars();
         letters.try_for_each(|letter| self.0.push(letter).map_err(|_| fmt::Error))
     }

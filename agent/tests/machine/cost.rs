@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use vfio_bind_agent::machine::inventory::{Function, Inventory};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
-use vfio_bind_agent::plan::plan;
+use vfio_bind_agent::plan::Planning;
 use vfio_bind_agent::policy::Policy;
 use vfio_bind_agent::policy::sources::Sources;
 
@@ -43,7 +43,9 @@ fn time(line: &str, functions: u16) -> Duration {
     });
     let once = || {
         let start = Instant::now();
-        black_box(plan(&policy, &inventory));
+        let mut planning = Planning::EMPTY;
+        planning.make(&policy, &inventory);
+        black_box(&planning.plan);
         start.elapsed()
     };
     (0..5).map(|_| once()).min().unwrap()

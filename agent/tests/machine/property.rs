@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use vfio_bind_agent::machine::inventory::{Function, Inventory};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
+use vfio_bind_agent::plan::Planning;
 use vfio_bind_agent::plan::decision::{Decision, Plan};
-use vfio_bind_agent::plan::plan;
 use vfio_bind_agent::policy::selector::{Selector, Source};
 use vfio_bind_agent::policy::sources::Sources;
 use vfio_bind_agent::policy::{GroupPolicy, Policy, presence};
@@ -64,6 +64,12 @@ fn inventory(functions: impl IntoIterator<Item = Function>) -> Box<Inventory> {
         .for_each(|function| inventory.add(function));
     inventory.sort();
     inventory
+}
+
+fn plan(policy: &Policy<'_>, inventory: &Inventory) -> Plan {
+    let mut planning = Planning::EMPTY;
+    planning.make(policy, inventory);
+    planning.plan
 }
 
 fn policy(line: &str) -> Policy<'_> {

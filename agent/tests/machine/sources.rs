@@ -384,7 +384,8 @@ fn a_file_is_read_to_its_limit_and_beyond_it_that_is_told() {
         let text = format!("#{}{end}", "x".repeat(length - end.len() - 1));
         write(&machine, "etc/modprobe.d/a.conf", &text);
         write(&machine, "etc/modprobe.d/b.conf", "");
-        let conf = ModprobeConf::read(&machine);
+        let mut conf = ModprobeConf::default();
+        conf.read(&machine, &mut [0; FILE_LEN]);
         assert_eq!((conf.cut, &*conf.options), (is_cut, &b"ids=1:2 "[..]));
     }
 }
@@ -395,7 +396,7 @@ fn a_module_that_is_missing_is_not_asked_for_again_to_empty_its_list() {
     let machine = machine(files).with(Trouble::no_module());
     let (mut emptied, mut tried) = (None, 0);
     run::perform(&machine, line.as_bytes(), &|| 0, &mut |record| {
-        emptied = record.outcomes.emptied;
+        emptied = record.emptied;
         tried = record.plan.bound().count();
         record.exit()
     });

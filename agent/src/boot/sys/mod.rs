@@ -14,8 +14,10 @@ use syscalls::{Sysno, syscall};
 
 mod entry;
 mod memory;
+mod room;
 mod start;
 
+pub use room::room;
 pub use start::Start;
 
 fn errno(error: syscalls::Errno) -> Errno {
