@@ -6,6 +6,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::failure::{Failure, Operation};
+use crate::bind::job::Job;
 use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan};
@@ -134,6 +135,8 @@ pub struct Outcomes {
     /// Why nobody knows what else vfio drivers took; `E2BIG` where there were more than
     /// [`MAX_UNASKED`].
     pub vfio_unseen: Option<Errno>,
+    /// What the work is done with.
+    pub(crate) jobs: Vec<Job, MAX_FUNCTIONS>,
 }
 
 impl Outcomes {
@@ -146,6 +149,7 @@ impl Outcomes {
         more_blockers: 0,
         unasked: Vec::new(),
         vfio_unseen: None,
+        jobs: Vec::new(),
     };
 
     /// What a plan comes to when nothing is done.
