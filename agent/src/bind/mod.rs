@@ -14,6 +14,7 @@ pub mod controls;
 pub mod driver;
 pub mod failure;
 pub mod framebuffer;
+pub(crate) mod job;
 pub(crate) mod loading;
 pub mod outcome;
 pub mod prepare;
@@ -27,14 +28,14 @@ use crate::bind::controls::{
     DRIVER_LIMIT, LOCK_LIMIT, QUEUE_LIMIT, current_override, probe, put_override, unbind,
 };
 use crate::bind::failure::{Failure, Operation, failure};
+use crate::bind::job::Job;
 use crate::bind::outcome::{Fate, Outcome, Outcomes};
 use crate::bind::prepare::AllPrepared;
 use crate::bind::ready::STUB;
 use crate::bind::verify::ask_groups;
-use crate::machine::inventory::{Function, Index, Inventory, MAX_FUNCTIONS};
+use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::machine::sysfs::{driver_directory, driver_of};
 use crate::machine::{LoadError, Loading, Machine, Root};
-use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan};
 use crate::policy::{OnFailure, Policy, VFIO_PCI};
 use crate::text::{DriverName, Plain};
@@ -49,49 +50,41 @@ pub fn apply(
     outcomes: &mut Outcomes,
 ) -> Option<Result<(), LoadError>> {
     outcomes.rehearse(inventory, plan);
-    let mut work = Work {
-        host,
-        policy,
-        jobs: Vec::new(),
-    };
+    let Outcomes {
+        jobs,
+        steps,
+        prepared,
+        ..
+    } = outcomes;
+    jobs.clear();
     for (at, step) in plan.steps.iter().enumerate() {
         if let (Decision::Bind, Some(function)) = (step.decision, inventory.get(step.function)) {
-            let job = Job {
-                at,
-                index: step.function,
-                function,
-                driver: plan.driver(step, policy),
-                previous: None,
-                missing: None,
-                console: None,
-                prepared: false,
-                failure: None,
-            };
             // There are at most as many jobs as steps.
-            let _ = work.jobs.push(job);
+            let _ = jobs.push(Job::new(at, function, plan.driver(step, policy)));
         }
     }
+    let mut work = Work { host, policy, jobs };
     work.set_overrides();
     work.fail_whole_groups();
     work.release_console();
-    work.prepare(&mut outcomes.prepared);
+    work.prepare(prepared);
     work.fail_whole_groups();
-    let was_there = host.exists(&driver_directory(VFIO_PCI));
+    let was_loaded = host.exists(&driver_directory(VFIO_PCI));
     work.load_drivers(plan.without_kernel_ids);
-    let emptied = (plan.without_kernel_ids && !was_there).then(|| work.empty_list());
+    let emptied = (plan.without_kernel_ids && !was_loaded).then(|| work.empty_list());
     if work.sound_jobs().any(|job| job.missing.is_none()) {
         work.load_container_part();
     }
     work.unbind();
     work.fail_whole_groups();
-    work.prepare(&mut outcomes.prepared);
+    work.prepare(prepared);
     work.fail_whole_groups();
     work.probe();
     work.check();
     work.fail_whole_groups();
-    for job in &work.jobs {
-        if let Some(outcome) = outcomes.steps.get_mut(job.at) {
-            *outcome = work.settle(job, &mut outcomes.prepared);
+    for job in work.jobs.iter() {
+        if let Some(outcome) = steps.get_mut(job.at) {
+            *outcome = work.settle(job, prepared);
         }
     }
     verify::give_back(host, policy, inventory, plan, outcomes);
@@ -99,59 +92,21 @@ pub fn apply(
     emptied
 }
 
-/// A function that is to be bound, and how far that has come.
-struct Job<'a> {
-    /// The place of its step in the plan.
-    at: usize,
-    index: Index,
-    function: &'a Function,
-    /// The driver to bind.
-    driver: &'a DriverName,
-    /// The override that was there before, once it has been replaced.
-    previous: Option<DriverName>,
-    /// Why its driver is not registered.
-    missing: Option<Failure>,
-    /// The framebuffer's device that it was taken from.
-    console: Option<&'static str>,
-    /// Whether it has been made ready, or was tried to be.
-    prepared: bool,
-    failure: Option<Failure>,
-}
-
-impl Job<'_> {
-    fn address(&self) -> Address {
-        self.function.address
-    }
-
-    fn is_target(&self, driver: Option<&DriverName>) -> bool {
-        driver == Some(self.driver)
-    }
-
-    fn was_there(&self) -> bool {
-        self.is_target(self.function.driver.as_ref())
-    }
-
-    /// Whether something still runs that holds its device lock.
-    fn is_stuck(&self) -> bool {
-        matches!(self.failure, Some(Failure::System(_, Errno::TIMEDOUT)))
-    }
-}
-
 struct Work<'a, H> {
     host: &'a H,
     policy: &'a Policy<'a>,
-    jobs: Vec<Job<'a>, MAX_FUNCTIONS>,
+    jobs: &'a mut Vec<Job, MAX_FUNCTIONS>,
 }
 
 impl<'a, H: Machine> Work<'a, H> {
     /// The jobs that nothing has gone wrong with.
-    fn sound_jobs(&mut self) -> impl Iterator<Item = &mut Job<'a>> {
+    fn sound_jobs(&mut self) -> impl Iterator<Item = &mut Job> {
         self.jobs.iter_mut().filter(|job| job.failure.is_none())
     }
 
     /// Takes a step with each job that nothing has gone wrong with, as long as there is time. Where one
     /// is stuck, the rest of its group need not be tried, nor be waited for.
-    fn each_sound(&mut self, step: &dyn Fn(&H, &mut Job<'a>)) {
+    fn each_sound(&mut self, step: &dyn Fn(&H, &mut Job)) {
         for at in 0..self.jobs.len() {
             let Some(job) = self.jobs.get_mut(at).filter(|job| job.failure.is_none()) else {
                 continue;
@@ -171,7 +126,7 @@ impl<'a, H: Machine> Work<'a, H> {
         self.each_sound(&|host, job| {
             job.failure = replace_override(host, job)
                 .err()
-                .map(|errno| failure(host, job.address(), Operation::Override, errno));
+                .map(|errno| failure(host, job.address, Operation::Override, errno));
         });
     }
 
@@ -179,7 +134,7 @@ impl<'a, H: Machine> Work<'a, H> {
     fn release_console(&mut self) {
         let host = self.host;
         for job in self.sound_jobs() {
-            job.console = framebuffer::release(host, job.address());
+            job.console = framebuffer::release(host, job.address);
         }
     }
 
@@ -191,10 +146,10 @@ impl<'a, H: Machine> Work<'a, H> {
         }
         let (host, policy) = (self.host, self.policy);
         for job in self.sound_jobs().filter(|job| !job.prepared) {
-            let free = driver_of(host, job.address()) == Ok(None);
+            let free = driver_of(host, job.address) == Ok(None);
             if free || job.was_there() {
                 job.prepared = true;
-                if !prepare::prepare(host, policy, job.index, job.function, done) {
+                if !prepare::prepare(host, policy, job.address, &job.id, done) {
                     job.failure = Some(Failure::NotPrepared);
                 }
             }
@@ -207,7 +162,7 @@ impl<'a, H: Machine> Work<'a, H> {
             let Some((earlier, [job, ..])) = self.jobs.split_at_mut_checked(at) else {
                 continue;
             };
-            let directory = driver_directory(job.driver);
+            let directory = driver_directory(&job.driver);
             if job.failure.is_some() || job.was_there() || self.host.exists(&directory) {
                 continue;
             }
@@ -216,7 +171,7 @@ impl<'a, H: Machine> Work<'a, H> {
                 .find(|other| other.driver == job.driver && other.missing.is_some());
             job.missing = tried.map_or_else(
                 || {
-                    let loaded = loading::load(self.host, self.policy, job.driver, without_ids);
+                    let loaded = loading::load(self.host, self.policy, &job.driver, without_ids);
                     if !self.host.exists(&directory) {
                         return Some(Failure::NoDriver(loaded.err()));
                     }
@@ -268,13 +223,11 @@ impl<'a, H: Machine> Work<'a, H> {
             self.fail_whole_groups();
         }
         self.each_sound(&|host, job| {
-            let taken = match driver_of(host, job.address()) {
-                Ok(Some(driver)) if driver != *job.driver => {
-                    unbind(host, job.address(), DRIVER_LIMIT)
-                        .map_err(|errno| failure(host, job.address(), Operation::Unbind, errno))
-                }
+            let taken = match driver_of(host, job.address) {
+                Ok(Some(driver)) if driver != job.driver => unbind(host, job.address, DRIVER_LIMIT)
+                    .map_err(|errno| failure(host, job.address, Operation::Unbind, errno)),
                 Ok(_) => Ok(()),
-                Err(errno) => Err(failure(host, job.address(), Operation::Look, errno)),
+                Err(errno) => Err(failure(host, job.address, Operation::Look, errno)),
             };
             job.failure = taken.err().or(job.missing);
         });
@@ -282,8 +235,8 @@ impl<'a, H: Machine> Work<'a, H> {
 
     fn probe(&mut self) {
         self.each_sound(&|host, job| {
-            if driver_of(host, job.address()) == Ok(None) {
-                job.failure = probe(host, job.address(), DRIVER_LIMIT)
+            if driver_of(host, job.address) == Ok(None) {
+                job.failure = probe(host, job.address, DRIVER_LIMIT)
                     .err()
                     .map(|errno| Failure::System(Operation::Probe, errno));
             }
@@ -307,14 +260,14 @@ impl<'a, H: Machine> Work<'a, H> {
             let Some(job) = self.jobs.get(at) else {
                 continue;
             };
-            let (group, address) = (job.function.group, job.address());
+            let (group, address) = (job.group, job.address);
             if matches!(
                 job.failure,
                 None | Some(Failure::Sibling(_) | Failure::Vanished)
             ) {
                 continue;
             }
-            for job in self.sound_jobs().filter(|job| job.function.group == group) {
+            for job in self.sound_jobs().filter(|job| job.group == group) {
                 job.failure = Some(Failure::Sibling(address));
             }
         }
@@ -322,7 +275,7 @@ impl<'a, H: Machine> Work<'a, H> {
 
     /// Leaves a function in the state it shall stay in, and tells which that is.
     #[inline(never)] // Inlined, it makes the executable larger.
-    fn settle(&self, job: &Job<'_>, prepared: &mut AllPrepared) -> Outcome {
+    fn settle(&self, job: &Job, prepared: &mut AllPrepared) -> Outcome {
         let hold = self.policy.on_failure == OnFailure::Hold;
         let was_there = job.was_there();
         let settled = if job.failure.is_none() || was_there {
@@ -335,7 +288,7 @@ impl<'a, H: Machine> Work<'a, H> {
         let (driver, failure) = look(self.host, job);
         let on_target = job.is_target(driver.as_ref());
         // Without a driver before, none now is how it was.
-        let as_before = driver.is_some() || job.function.driver.is_none();
+        let as_before = driver.is_some() || job.before.is_none();
         let fate = match failure {
             _ if was_there && on_target => Fate::Already,
             None => Fate::Bound,
@@ -355,8 +308,8 @@ impl<'a, H: Machine> Work<'a, H> {
     /// a driver may have lost the link long before it lets go. The `driver` link, read afterwards,
     /// tells the rest.
     #[inline(never)] // Inlined, it makes the executable larger.
-    fn give_back(&self, job: &Job<'_>, prepared: &mut AllPrepared) -> bool {
-        let (host, address) = (self.host, job.address());
+    fn give_back(&self, job: &Job, prepared: &mut AllPrepared) -> bool {
+        let (host, address) = (self.host, job.address);
         // What a child writes waits for the device lock, however long that is, and so a driver
         // that is late finds everything undone. Nobody has to wait for that.
         let limit = |stuck| if stuck { QUEUE_LIMIT } else { DRIVER_LIMIT };
@@ -374,7 +327,7 @@ impl<'a, H: Machine> Work<'a, H> {
             stuck |= answer == Err(Errno::TIMEDOUT);
         }
         if !stuck {
-            prepare::undo(host, job.index, address, prepared);
+            prepare::undo(host, address, prepared);
         }
         // Its native driver takes it now if it is loaded, or else when it comes. Where an unbinding
         // is still under way, or nobody knows whether there is a driver, a probe does no harm.
@@ -399,14 +352,14 @@ impl<'a, H: Machine> Work<'a, H> {
 
     /// Sees to it that no driver has a function; whether an override keeps them off and none is
     /// on its way out.
-    fn withhold(&self, job: &Job<'_>) -> bool {
+    fn withhold(&self, job: &Job) -> bool {
         // Everything that could be done waits for the same lock.
         if job.is_stuck() {
             return false;
         }
-        let (host, address) = (self.host, job.address());
-        let kept_off = current_override(host, address).as_ref() == Ok(job.driver) || {
-            let answer = put_override(host, address, job.driver, LOCK_LIMIT);
+        let (host, address) = (self.host, job.address);
+        let kept_off = current_override(host, address).as_ref() == Ok(&job.driver) || {
+            let answer = put_override(host, address, &job.driver, LOCK_LIMIT);
             tried(job, Operation::Override, answer, false)
         };
         let refused = matches!(job.failure, Some(Failure::System(Operation::Unbind, _)));
@@ -423,12 +376,12 @@ impl<'a, H: Machine> Work<'a, H> {
 
 /// Tells what went wrong on the way out of a failure; whether nothing did. That a call waits for a
 /// driver that is known to be stuck is no news.
-fn tried(job: &Job<'_>, act: Operation, answer: Result<(), Errno>, stuck: bool) -> bool {
+fn tried(job: &Job, act: Operation, answer: Result<(), Errno>, stuck: bool) -> bool {
     match answer {
         Err(Errno::TIMEDOUT) if stuck => {}
         Err(errno) => {
             let failure = Failure::System(act, errno);
-            error!(job.address(); "{}: {}", job.address(), failure.told(job.driver));
+            error!(job.address; "{}: {}", job.address, failure.told(&job.driver));
         }
         Ok(()) => {}
     }
@@ -436,25 +389,25 @@ fn tried(job: &Job<'_>, act: Operation, answer: Result<(), Errno>, stuck: bool) 
 }
 
 /// The driver a function has now, and why it is not the one it should have.
-fn look(root: &dyn Root, job: &Job<'_>) -> (Option<DriverName>, Option<Failure>) {
-    match driver_of(root, job.address()) {
+fn look(root: &dyn Root, job: &Job) -> (Option<DriverName>, Option<Failure>) {
+    match driver_of(root, job.address) {
         Ok(driver) if job.is_target(driver.as_ref()) => (driver, job.failure),
         Ok(driver) => (driver, job.failure.or(Some(Failure::NotBound))),
         Err(errno) => (
             None,
-            Some(failure(root, job.address(), Operation::Look, errno)),
+            Some(failure(root, job.address, Operation::Look, errno)),
         ),
     }
 }
 
 /// Sets the override of a job, unless it has it, and remembers what it replaced.
-fn replace_override(host: &impl Machine, job: &mut Job<'_>) -> Result<(), Errno> {
-    let address = job.address();
+fn replace_override(host: &impl Machine, job: &mut Job) -> Result<(), Errno> {
+    let address = job.address;
     let previous = current_override(host, address)?;
-    if previous == *job.driver {
+    if previous == job.driver {
         return Ok(());
     }
-    let answer = put_override(host, address, job.driver, LOCK_LIMIT);
+    let answer = put_override(host, address, &job.driver, LOCK_LIMIT);
     // A write that failed may have had its effect, and one that takes too long will have it later.
     let untouched = || current_override(host, address).as_ref() == Ok(&previous);
     match answer {

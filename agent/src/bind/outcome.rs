@@ -6,6 +6,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::failure::{Failure, Operation};
+use crate::bind::job::Job;
 use crate::bind::prepare::AllPrepared;
 use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::pci::address::Address;
@@ -137,6 +138,8 @@ pub struct Outcomes {
     pub vfio_unseen: Option<Errno>,
     /// What was set by `vfio.set=`, and not undone.
     pub prepared: AllPrepared,
+    /// What the work is done with.
+    pub(crate) jobs: Vec<Job, MAX_FUNCTIONS>,
 }
 
 impl Outcomes {
@@ -150,6 +153,7 @@ impl Outcomes {
         unasked: Vec::new(),
         vfio_unseen: None,
         prepared: Vec::new(),
+        jobs: Vec::new(),
     };
 
     /// What a plan comes to when nothing is done.

@@ -6,10 +6,10 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::controls::DRIVER_LIMIT;
-use crate::machine::inventory::{Function, Index};
 use crate::machine::sysfs::{Path, attribute, path};
 use crate::machine::{Machine, Root};
 use crate::pci::address::Address;
+use crate::pci::id::DeviceId;
 use crate::policy::Policy;
 use crate::policy::setting::{Setting, Size};
 use crate::text::digits::{decimal, hex};
@@ -27,7 +27,7 @@ pub type Value = Bounded<64>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Prepared {
     /// The function.
-    pub function: Index,
+    pub address: Address,
     /// Which attribute.
     pub attribute: Attribute,
     /// What it was.
@@ -129,13 +129,13 @@ fn wanted(setting: Setting<'_>) -> (Attribute, Value) {
 pub fn prepare(
     host: &impl Machine,
     policy: &Policy<'_>,
-    index: Index,
-    function: &Function,
+    address: Address,
+    id: &DeviceId,
     done: &mut AllPrepared,
 ) -> bool {
     let mut all = true;
-    for setting in policy.settings_of(function.address, &function.id) {
-        all &= set(host, index, function.address, setting, done);
+    for setting in policy.settings_of(address, id) {
+        all &= set(host, address, setting, done);
     }
     all
 }
@@ -143,7 +143,6 @@ pub fn prepare(
 #[inline(never)] // Inlined, it makes the executable larger.
 fn set(
     host: &impl Machine,
-    function: Index,
     address: Address,
     setting: Setting<'_>,
     done: &mut AllPrepared,
@@ -182,7 +181,7 @@ fn set(
         }
     }
     let undo = Prepared {
-        function,
+        address,
         attribute,
         before: before.clone(),
         now: now.clone(),
@@ -215,8 +214,8 @@ fn set(
 }
 
 /// Makes a function that goes back to its native driver what it was before; nothing has it now.
-pub fn undo(host: &impl Machine, function: Index, address: Address, done: &mut AllPrepared) {
-    while let Some(at) = done.iter().rposition(|one| one.function == function) {
+pub fn undo(host: &impl Machine, address: Address, done: &mut AllPrepared) {
+    while let Some(at) = done.iter().rposition(|one| one.address == address) {
         let one = done.remove(at);
         let answer = attribute_as(host, address, &one);
         if let Err(errno) = answer {

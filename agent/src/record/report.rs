@@ -184,7 +184,7 @@ fn write_function(
     json.key("set");
     json.open(b'[');
     let all = record.outcomes.prepared.iter();
-    for one in all.filter(|one| one.function == step.function) {
+    for one in all.filter(|one| one.address == *address) {
         json.next();
         json.open(b'{');
         json.text("name", &one.attribute);

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
@@ -200,6 +201,20 @@ fn has_linker(target: &str) -> bool {
     program::output(cargo.env("RUSTC_BOOTSTRAP", "1")).is_ok()
 }
 
+/// The flags that leave the folders of cargo's packages out of an executable. It has a few paths of theirs,
+/// and its size would depend on where its builder is at home.
+fn without_folders(get: &dyn Fn(&str) -> Option<OsString>) -> Vec<String> {
+    let own = || get("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let Some(home) = get("CARGO_HOME").map(PathBuf::from).or_else(own) else {
+        return Vec::new();
+    };
+    let folders = fs::read_dir(home.join("registry/src"));
+    let flag = |folder: fs::DirEntry| format!("--remap-path-prefix={}=", folder.path().display());
+    let flags = folders.into_iter().flatten().flatten().map(flag);
+    // What has a blank, a list of flags cannot have.
+    flags.filter(|flag| !flag.contains(' ')).collect()
+}
+
 /// The variables with the flags that every crate needs in order to do without a C library, behind
 /// those of the user that `get` finds.
 fn flags(
@@ -208,11 +223,17 @@ fn flags(
     libc: Libc,
     get: &dyn Fn(&str) -> Option<OsString>,
 ) -> Vec<(String, OsString)> {
-    if architecture != Architecture::S390x {
+    let mut ours = Vec::new();
+    if libc == Libc::None {
+        ours = without_folders(get);
+    }
+    if architecture == Architecture::S390x {
+        // rustix makes system calls itself, instead of through libc, only where it is told to.
+        ours.extend(["--cfg", "rustix_use_experimental_asm"].map(str::to_owned));
+    }
+    if ours.is_empty() {
         return Vec::new();
     }
-    // rustix makes system calls itself, instead of through libc, only where it is told to.
-    let ours = ["--cfg", "rustix_use_experimental_asm"];
     // Cargo takes the first of these that is set, and none but that.
     let name = ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"]
         .map(str::to_owned)
@@ -232,7 +253,7 @@ fn flags(
         value.push(flag);
     }
     let mut flags = vec![(name, value)];
-    if libc == Libc::None {
+    if libc == Libc::None && architecture == Architecture::S390x {
         // syscalls asks for a feature by name that has long been stable; a stable compiler lets only
         // crates that are named here do so. Build scripts of other packages look at this, too, and
         // would have them built anew.
