@@ -74,6 +74,7 @@ fn agent_run() -> AgentRun {
             format!("{GPU_AUDIO}/driver_override"),
             "pci/drivers_probe".to_owned(),
         ],
+        left: Vec::new(),
     }
 }
 
@@ -221,6 +222,16 @@ fn a_stolen_function_is_noticed() {
 fn the_exit_status_is_compared_with_the_record_too() {
     let late = change_run(|run| run.ending = Ending::TimedOut(60));
     fails_with(&late, &["its end", "TimedOut(60)"]);
+}
+
+#[test]
+fn what_is_left_running_is_noticed_unless_it_hangs() {
+    let left = |state: &str| change_run(|run| run.left = vec![state.to_owned()]);
+    for state in ["99 S (sleeping)", "99 Z (zombie)"] {
+        fails_with(&left(state), &["what it leaves running", state]);
+    }
+    let hanging = judge(&scenario(), &left("99 D (disk sleep)"));
+    assert!(hanging.failures.is_empty(), "{hanging:#?}");
 }
 
 #[test]
