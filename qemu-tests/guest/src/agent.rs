@@ -10,8 +10,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qemu_tests::protocol::{AgentOrder, AgentRun};
 
 use crate::files;
-use crate::inherit::agents;
 use crate::places;
+use crate::processes::agents;
 use crate::program::{self, AGENT};
 use crate::watch::Watch;
 

@@ -19,6 +19,7 @@ mod mounts;
 mod network;
 mod pci;
 mod places;
+mod processes;
 mod program;
 mod slots;
 mod vfio;
