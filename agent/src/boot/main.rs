@@ -4,6 +4,7 @@
 #![no_main]
 #![deny(unsafe_code)]
 
+mod children;
 mod command;
 mod init;
 mod logger;

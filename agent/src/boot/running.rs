@@ -3,10 +3,11 @@
 use core::ffi::CStr;
 use core::time::Duration;
 
+use crate::children::wait;
 use crate::sys::{self, Forked};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::Signal;
 use rustix::thread::{Timespec, nanosleep};
 use vfio_bind_agent::machine::sysfs::path;
 use vfio_bind_agent::machine::tree::Tree;
@@ -195,30 +196,6 @@ fn within(limit: Duration, call: &dyn Fn() -> Result<(), Errno>) -> Result<(), E
         Some(0) => Ok(()),
         Some(raw) => Err(Errno::from_raw_os_error(raw)),
         None => Err(Errno::INTR),
-    }
-}
-
-/// Waits for a child, but no longer than `limit`; `None` if it still runs then.
-///
-/// It asks again and again, with pauses of 50 microseconds to 10 milliseconds: signals and pidfds
-/// would need more of the kernel (5.3) and of this program. The pauses, which may be longer than
-/// asked, end it even without a clock.
-pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
-    let mut left = limit.as_micros() as u64;
-    let end = sys::clock_us().saturating_add(left);
-    let mut pause_us = 50;
-    loop {
-        match rustix::process::waitpid(Some(child), WaitOptions::NOHANG) {
-            Ok(Some((_, status))) => return Ok(Some(status)),
-            Ok(None) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-        if left == 0 || sys::clock_us() >= end {
-            return Ok(None);
-        }
-        pause(pause_us);
-        left = left.saturating_sub(pause_us);
-        pause_us = (2 * pause_us).min(10_000);
     }
 }
 
