@@ -6,6 +6,7 @@
 
 mod children;
 mod command;
+mod helper;
 mod init;
 mod logger;
 mod options;

@@ -17,7 +17,7 @@ mod start;
 mod waiting;
 
 pub use start::Start;
-pub use waiting::ChildSignal;
+pub use waiting::{ChildSignal, is_readable_within};
 
 /// What tells a process that a child has ended.
 const SIGCHLD: usize = 17;

@@ -1,5 +1,8 @@
 //! Sleeping until something happens, but no longer than is asked.
 
+use core::time::Duration;
+
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 use syscalls::{Sysno, syscall};
 
@@ -54,14 +57,40 @@ impl Drop for ChildSignal {
     }
 }
 
+/// Whether there is something to read, or nobody left to write it, within `limit`. A signal that nobody
+/// handles makes that no shorter and no longer: the kernel goes on with what is left
+/// (`poll_select_finish` in fs/select.c).
+pub fn is_readable_within(file: &impl AsFd, limit: Duration) -> bool {
+    const POLLIN: i16 = 1;
+    /// `struct pollfd`.
+    #[repr(C)]
+    struct Awaited {
+        fd: i32,
+        events: i16,
+        revents: i16,
+    }
+    let mut awaited = Awaited {
+        fd: file.as_fd().as_raw_fd(),
+        events: POLLIN,
+        revents: 0,
+    };
+    let mut time: Time = [limit.as_secs(), limit.subsec_nanos().into()];
+    let (one, time) = (&raw mut awaited, &raw mut time);
+    // SAFETY: the kernel reads and writes one pollfd and a timespec, and there is no set of signals.
+    let answer = unsafe { syscall!(Sysno::ppoll, one, 1, time, 0, SET_SIZE) };
+    matches!(answer, Ok(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     use std::fs;
     use std::process;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
+    use rustix::io::write;
+    use rustix::pipe::pipe;
     use rustix::thread::gettid;
 
     const SHORT: Duration = Duration::from_millis(30);
@@ -74,6 +103,18 @@ mod tests {
         let elapsed = start.elapsed();
         assert!(elapsed < LONG, "{elapsed:?}");
         (answer, elapsed >= SHORT)
+    }
+
+    #[test]
+    fn what_is_there_is_not_waited_for_and_what_is_not_no_longer_than_asked() {
+        let (reader, writer) = pipe().unwrap();
+        assert_eq!(timed(|| is_readable_within(&reader, SHORT)), (false, true));
+        assert!(!is_readable_within(&reader, Duration::ZERO));
+        write(&writer, b"x").unwrap();
+        assert!(timed(|| is_readable_within(&reader, LONG)).0);
+        let (reader, writer) = pipe().unwrap();
+        drop(writer);
+        assert!(timed(|| is_readable_within(&reader, LONG)).0, "no writer");
     }
 
     /// The signals that are held back, as the kernel shows them.
