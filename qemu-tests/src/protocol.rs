@@ -203,6 +203,8 @@ pub struct AgentRun {
     /// Writes into sysfs that inotify saw while it ran, in order, as `ADDRESS/FILE` or
     /// `drivers/NAME/FILE`. Files of drivers that appeared during the run are not watched.
     pub writes: Vec<String>,
+    /// The processes of the agent that are there when it has ended and were not before, as `PID STATE`.
+    pub left: Vec<String>,
 }
 
 /// What an initramfs left behind for the real root file system.

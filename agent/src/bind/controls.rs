@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use crate::machine::sysfs::{DRIVERS_PROBE, attribute, driver_of};
-use crate::machine::{Machine, deadline};
+use crate::machine::{Machine, SHOWN_MOST, deadline};
 use crate::pci::address::Address;
 use crate::text::{DriverName, clip, name};
 
@@ -37,7 +37,7 @@ pub(crate) fn put_address(
 /// What open or read answered; `ETIMEDOUT` where the lock is held.
 pub fn current_override(host: &impl Machine, address: Address) -> Result<DriverName, Errno> {
     let path = attribute(address, "driver_override");
-    let mut buffer = [0; 256];
+    let mut buffer = [0; SHOWN_MOST];
     let text = host.read_within(&path, &mut buffer, LOCK_LIMIT)?;
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     Ok(if text == b"(null)" {

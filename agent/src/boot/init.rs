@@ -4,8 +4,9 @@
 use core::ffi::CStr;
 use core::time::Duration;
 
+use crate::children::wait;
 use crate::logger::{self, Sink};
-use crate::running::{pause, wait};
+use crate::running::pause;
 use crate::sys::{self, Forked, Start};
 use crate::{place, work};
 use rustix::fs::Mode;

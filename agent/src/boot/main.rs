@@ -4,7 +4,9 @@
 #![no_main]
 #![deny(unsafe_code)]
 
+mod children;
 mod command;
+mod helper;
 mod init;
 mod logger;
 mod options;

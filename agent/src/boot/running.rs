@@ -1,16 +1,18 @@
 //! The running machine: a directory tree, and what sysfs alone cannot do.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 use core::time::Duration;
 
+use crate::children::wait;
+use crate::helper::Helper;
 use crate::sys::{self, Forked};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::Signal;
 use rustix::thread::{Timespec, nanosleep};
 use vfio_bind_agent::machine::sysfs::path;
 use vfio_bind_agent::machine::tree::Tree;
-use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, deadline};
+use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, SHOWN_MOST, deadline};
 use vfio_bind_agent::text::Dec;
 
 /// How long modprobe may take: slow storage and a large module under emulation need seconds.
@@ -27,6 +29,8 @@ static MODPROBES: [&CStr; 4] = [
 /// The machine this program runs on.
 pub struct Running {
     tree: Tree,
+    /// Makes the calls that may never return, once there was one.
+    helper: Cell<Option<Helper>>,
     /// When what is not begun is not begun any more, in microseconds of the clock.
     end: u64,
 }
@@ -38,6 +42,7 @@ impl Running {
         let tree = Tree::open(c"/")?;
         Ok(Self {
             end: sys::clock_us().saturating_add(within.as_micros() as u64),
+            helper: Cell::new(None),
             tree: match given {
                 Some(directory) => tree.with_policy_in(directory.to_bytes()),
                 None => tree,
@@ -48,6 +53,14 @@ impl Running {
     /// Its files.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(helper) = self.helper.take() {
+            helper.dismiss();
+        }
     }
 }
 
@@ -76,28 +89,17 @@ impl Root for Running {
 
 impl Machine for Running {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
-        within(self.limit(limit), &|| self.tree.write(path, data))
+        self.call(path, data, &mut [], limit).map(drop)
     }
 
     fn read_within<'b>(
         &self,
         path: &str,
-        buffer: &'b mut [u8],
+        buffer: &'b mut [u8; SHOWN_MOST],
         limit: Duration,
     ) -> Result<&'b [u8], Errno> {
-        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        // What a pipe holds (4 KiB at least) is written without waiting for its reader.
-        let room = buffer.len();
-        within(self.limit(limit), &|| {
-            let mut shown = [0; 256];
-            let shown = shown.get_mut(..room.min(256)).unwrap_or_default();
-            let shown = self.tree.read(path, shown)?;
-            rustix::io::write(&writer, shown).map(drop)
-        })?;
-        // Where nothing was shown, there would be nothing to read.
-        drop(writer);
-        let length = rustix::io::read(&reader, &mut *buffer)?;
-        Ok(buffer.get(..length).unwrap_or_default())
+        let length = self.call(path, b"", buffer, limit)?;
+        Ok(buffer.get(..length.into()).unwrap_or_default())
     }
 
     fn is_late(&self) -> bool {
@@ -159,6 +161,26 @@ impl Machine for Running {
 }
 
 impl Running {
+    /// Has the helper write `data`, or read where there is none; gives how much was read.
+    fn call(
+        &self,
+        path: &str,
+        data: &[u8],
+        buffer: &mut [u8],
+        limit: Duration,
+    ) -> Result<u16, Errno> {
+        let helper = match self.helper.take() {
+            Some(helper) => helper,
+            None => Helper::start()?,
+        };
+        let answer = helper.call(path, data, buffer, self.limit(limit));
+        // One that is stuck, or no more, is left.
+        if !matches!(answer, Err(Errno::TIMEDOUT | Errno::INTR)) {
+            core::mem::forget(self.helper.replace(Some(helper)));
+        }
+        answer
+    }
+
     /// How long a call may take that may take `limit`.
     fn limit(&self, limit: Duration) -> Duration {
         deadline::limit(limit, sys::clock_us(), self.end)
@@ -177,49 +199,6 @@ fn kernels_choice<'b>(text: &[u8], buffer: &'b mut [u8]) -> Option<&'b CStr> {
     CStr::from_bytes_until_nul(buffer)
         .ok()
         .filter(|choice| !choice.is_empty())
-}
-
-/// Calls in a child what may never return. One that is stuck in the kernel cannot be killed: it is
-/// left behind.
-fn within(limit: Duration, call: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
-    let child = match sys::fork()? {
-        Forked::Parent(child) => child,
-        Forked::Child => {
-            // Linux errno values are below 134 and fit into an exit status.
-            let raw = call().err().map_or(0, Errno::raw_os_error);
-            sys::exit(u8::try_from(raw).unwrap_or(u8::MAX));
-        }
-    };
-    let status = wait(child, limit)?.ok_or(Errno::TIMEDOUT)?;
-    match status.exit_status() {
-        Some(0) => Ok(()),
-        Some(raw) => Err(Errno::from_raw_os_error(raw)),
-        None => Err(Errno::INTR),
-    }
-}
-
-/// Waits for a child, but no longer than `limit`; `None` if it still runs then.
-///
-/// It asks again and again, with pauses of 50 microseconds to 10 milliseconds: signals and pidfds
-/// would need more of the kernel (5.3) and of this program. The pauses, which may be longer than
-/// asked, end it even without a clock.
-pub fn wait(child: Pid, limit: Duration) -> Result<Option<WaitStatus>, Errno> {
-    let mut left = limit.as_micros() as u64;
-    let end = sys::clock_us().saturating_add(left);
-    let mut pause_us = 50;
-    loop {
-        match rustix::process::waitpid(Some(child), WaitOptions::NOHANG) {
-            Ok(Some((_, status))) => return Ok(Some(status)),
-            Ok(None) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-        if left == 0 || sys::clock_us() >= end {
-            return Ok(None);
-        }
-        pause(pause_us);
-        left = left.saturating_sub(pause_us);
-        pause_us = (2 * pause_us).min(10_000);
-    }
 }
 
 /// Sleeps for so many microseconds, or less if a signal comes; they are less than a second.

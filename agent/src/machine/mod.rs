@@ -55,6 +55,9 @@ pub trait Root {
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno>;
 }
 
+/// The most that [`Machine::read_within`] reads.
+pub const SHOWN_MOST: usize = 256;
+
 /// A machine that can be changed.
 pub trait Machine: Root {
     /// Writes to an existing file in one call, but gives up after `limit`: a driver that never
@@ -65,15 +68,15 @@ pub trait Machine: Root {
     /// What open or write answered; `ETIMEDOUT` at the limit.
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno>;
 
-    /// Reads the start of a file, 256 bytes at most, but gives up after `limit`: to show some
-    /// attributes takes the device lock, too.
+    /// Reads the start of a file, but gives up after `limit`: to show some attributes takes the device
+    /// lock, too.
     ///
     /// # Errors
     /// What open or read answered; `ETIMEDOUT` at the limit.
     fn read_within<'b>(
         &self,
         path: &str,
-        buffer: &'b mut [u8],
+        buffer: &'b mut [u8; SHOWN_MOST],
         limit: Duration,
     ) -> Result<&'b [u8], Errno>;
 

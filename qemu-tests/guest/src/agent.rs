@@ -11,6 +11,7 @@ use qemu_tests::protocol::{AgentOrder, AgentRun};
 
 use crate::files;
 use crate::places;
+use crate::processes::agents;
 use crate::program::{self, AGENT};
 use crate::watch::Watch;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         .transpose()?;
     files::remove(REPORT)?;
     let log = KernelLog::from_now()?;
+    let before = agents()?;
     let watch = Watch::start()?;
     let started = Instant::now();
     let mut command = match order.place {
@@ -37,6 +39,10 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     let (ending, output) = program::outcome(command.args(&order.arguments), program::LIMIT)?;
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let writes = watch.finish()?;
+    let number = |agent: &str| agent.split(' ').next().map(str::to_owned);
+    let before: Vec<_> = before.iter().map(|agent| number(agent)).collect();
+    let mut left = agents()?;
+    left.retain(|agent| !before.contains(&number(agent)));
     drop(cmdline);
     let report = report()?;
     Ok(AgentRun {
@@ -47,6 +53,7 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         log: log.lines()?,
         output,
         writes,
+        left,
     })
 }
 

@@ -5,13 +5,25 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The text of a file, without the white space around it.
 pub(crate) fn read(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
     let text = fs::read_to_string(path).with_context(|| format!("read({})", path.display()))?;
     Ok(text.trim().to_owned())
+}
+
+/// That whoever started this program holds back no signal from it.
+pub(crate) fn no_signal_held_back() -> Result<()> {
+    let status = read("/proc/self/status")?;
+    let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let held = held.context("/proc/self/status has no SigBlk")?.trim();
+    ensure!(
+        held.bytes().all(|digit| digit == b'0'),
+        "signals are held back: {held}"
+    );
+    Ok(())
 }
 
 /// Writes a file in one call, as sysfs wants it.

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::Inherited;
 
 use crate::agent::{self, KernelLog};
 use crate::files;
-use crate::program::AGENT;
+use crate::processes::agents;
 
 /// What the agent keeps of the files of its image.
 const KEPT: [&str; 2] = [
@@ -26,25 +25,12 @@ pub(crate) fn inherited() -> Result<Inherited> {
         kept: kept()?,
         log: KernelLog::from_start()?.lines()?,
         modules: names.map(str::to_owned).collect(),
-        agents: agents()?,
+        // One that has ended waits for an init that asks for it, as this one does not.
+        agents: agents()?
+            .into_iter()
+            .filter(|agent| !agent.contains(" Z"))
+            .collect(),
     })
-}
-
-/// The processes whose program is the agent.
-fn agents() -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir("/proc").context("list(/proc)")? {
-        let process = entry.context("list(/proc)")?.path();
-        // Others have none, or end while they are looked at.
-        if !fs::read_link(process.join("exe")).is_ok_and(|program| program == Path::new(AGENT)) {
-            continue;
-        }
-        let status = fs::read_to_string(process.join("status")).unwrap_or_default();
-        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
-        let [number, state] = ["Pid:", "State:"].map(|name| field(name).unwrap_or("?").trim());
-        all.push(format!("{number} {state}"));
-    }
-    Ok(all)
 }
 
 /// The texts of [`KEPT`] behind one another; nothing for one that is not there.

@@ -19,6 +19,7 @@ mod mounts;
 mod network;
 mod pci;
 mod places;
+mod processes;
 mod program;
 mod slots;
 mod vfio;
@@ -68,6 +69,7 @@ fn main() {
 /// Makes the guest usable and reads its orders.
 fn start() -> Result<Orders> {
     mounts::mount_all()?;
+    files::no_signal_held_back()?;
     let text = files::read(ORDERS_PATH)?;
     serde_json::from_str(&text).with_context(|| format!("{ORDERS_PATH} holds no orders"))
 }

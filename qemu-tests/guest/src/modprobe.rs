@@ -10,6 +10,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::files;
 use crate::kmod::MODPROBE;
 use crate::program::AGENT;
 
@@ -28,6 +29,10 @@ pub(crate) fn start() -> Option<i32> {
             Ok(()) => 0,
             Err(errno) => errno as i32,
         });
+    }
+    if let Err(error) = files::no_signal_held_back() {
+        eprintln!("guest-init: modprobe: {error:#}");
+        return Some(1);
     }
     let error = Command::new(MODPROBE).args(arguments).exec();
     eprintln!("guest-init: exec({MODPROBE}): {error}");

@@ -29,6 +29,10 @@ pub(super) fn judge(scenario: &Scenario, run: &Run, records: &Records, all: &mut
     check_log(run, seen, &mut failures);
     check_writes(scenario, run, seen, &around, &mut failures);
     check_attributes(run, &around, &mut failures);
+    // What hangs in the kernel, which `D` says, cannot be ended.
+    for process in seen.left.iter().filter(|process| !process.contains(" D")) {
+        failures.add("what it leaves running", "nothing", process);
+    }
     if !run.writes {
         check_stillness(run, &around, &mut failures);
     }

@@ -77,6 +77,7 @@ fn agent_run() -> AgentRun {
             format!("{GPU_AUDIO}/driver_override"),
             "pci/drivers_probe".to_owned(),
         ],
+        left: Vec::new(),
     }
 }
 
@@ -241,6 +242,16 @@ fn the_record_must_say_what_the_log_says() {
         });
         assert!(told, "{judgement:#?}");
     }
+}
+
+#[test]
+fn what_is_left_running_is_noticed_unless_it_hangs() {
+    let left = |state: &str| change_run(|run| run.left = vec![state.to_owned()]);
+    for state in ["99 S (sleeping)", "99 Z (zombie)"] {
+        fails_with(&left(state), &["what it leaves running", state]);
+    }
+    let hanging = judge(&scenario(), &left("99 D (disk sleep)"));
+    assert!(hanging.failures.is_empty(), "{hanging:#?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What has no safe form: start-up, the memory functions that the compiler calls, the logger,
-//! fork, exec and one ioctl. Nothing else in the project is `unsafe` at boot.
+//! fork, exec, waiting and one ioctl. Nothing else in the project is `unsafe` at boot.
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char};
@@ -16,9 +16,14 @@ mod entry;
 mod memory;
 mod room;
 mod start;
+mod waiting;
 
 pub use room::room;
 pub use start::Start;
+pub use waiting::{ChildSignal, is_readable_within};
+
+/// What tells a process that a child has ended.
+const SIGCHLD: usize = 17;
 
 fn errno(error: syscalls::Errno) -> Errno {
     Errno::from_raw_os_error(error.into_raw())
@@ -81,9 +86,8 @@ impl<T> Shared<T> {
 
 /// Makes up for what whoever started this program left undone or set otherwise: closed standard
 /// descriptors, whose numbers the files that are opened next would get, and ended children that are
-/// not kept for [`wait`](crate::running::wait) because SIGCHLD is ignored.
+/// not kept for [`wait`](crate::children::wait) because SIGCHLD is ignored.
 pub fn settle_in() {
-    const SIGCHLD: usize = 17;
     /// A `struct sigaction` of zeros is `SIG_DFL` with no flag and no mask, whatever the order of its
     /// fields (include/linux/signal_types.h).
     const DEFAULT: [usize; 4] = [0; 4];
@@ -112,7 +116,6 @@ pub enum Forked {
 /// # Errors
 /// What clone answered.
 pub fn fork() -> Result<Forked, Errno> {
-    const SIGCHLD: usize = 17;
     // SAFETY: without CLONE_VM the child runs on its own copy of this stack; the process has one
     // thread and no libc whose state a fork could tear. The other arguments of clone are unused
     // without their flags; s390x takes the stack before the flags.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cases::{AUDIO, GPUS_BRIDGES, GROUP, NATIVE, NEIGHBOUR, NEIGHBOURS_DRIVER, STRANGER};
 use crate::support::{Card, FakeMachine};
 use rustix::io::Errno;
-use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root};
+use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, SHOWN_MOST};
 
 /// What may come into the group.
 const LATE: &str = "0000:42:00.2";
@@ -219,7 +219,7 @@ impl<'m> Faulty<'m> {
         let act = || match data {
             Some(data) => self.machine.write_within(path, data, limit),
             None => {
-                let mut shown = [0; 256];
+                let mut shown = [0; SHOWN_MOST];
                 let read = self.machine.read_within(path, &mut shown, limit);
                 read.map(drop)
             }
@@ -299,7 +299,7 @@ impl Machine for Faulty<'_> {
     fn read_within<'b>(
         &self,
         path: &str,
-        buffer: &'b mut [u8],
+        buffer: &'b mut [u8; SHOWN_MOST],
         limit: Duration,
     ) -> Result<&'b [u8], Errno> {
         self.within(path, None, limit)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::FakeMachine;
 use rustix::io::Errno;
-use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root};
+use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, SHOWN_MOST};
 
 impl Root for FakeMachine {
     fn read_at<'b>(
@@ -47,7 +47,7 @@ impl Machine for FakeMachine {
     fn read_within<'b>(
         &self,
         path: &str,
-        buffer: &'b mut [u8],
+        buffer: &'b mut [u8; SHOWN_MOST],
         limit: Duration,
     ) -> Result<&'b [u8], Errno> {
         if self.waits(path, b"") {
