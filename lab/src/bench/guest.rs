@@ -1,17 +1,18 @@
 //! One guest that measures: its image, its boot, and what it says.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::architecture::Architecture;
-use qemu_tests::bench::Measured;
+use qemu_tests::bench::{Measured, Work};
 use qemu_tests::protocol::{End, Orders, Seen, Step};
 use qemu_tests::wire;
 
 use super::figures::{Figures, Row};
 use super::machine;
 use super::plan::{Guest, HOOKS, SCRIPTS, Way};
+use super::tree;
 use crate::initrd::{self, Choice};
 use crate::logs;
 use crate::rig::Rig;
@@ -61,9 +62,14 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         natives: machine.natives,
         ..Choice::default()
     };
-    let [base, image] =
-        ["base", "cpio"].map(|end| rig.folder().join(format!("{}.{end}", guest.name)));
+    let [mut base, whole, image] =
+        ["base", "tree", "cpio"].map(|end| rig.folder().join(format!("{}.{end}", guest.name)));
     initrd::write_base(&base, &kernel, &programs, &choice)?;
+    if guest.made_up() {
+        tree::write(&whole, &base, guest.functions())?;
+        remove(&base)?;
+        base = whole;
+    }
     let scripts = SCRIPTS.map(|(name, text)| (format!("{HOOKS}/{name}"), text));
     let mut files: Vec<_> = scripts
         .iter()
@@ -90,9 +96,8 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         log: &log,
     };
     let evidence = boot.start()?.finish(|_| {})?;
-    for path in [base, image] {
-        fs::remove_file(&path).with_context(|| format!("remove({})", path.display()))?;
-    }
+    remove(&base)?;
+    remove(&image)?;
     let told = || {
         format!(
             "{} measured nothing of use; log: {}",
@@ -110,20 +115,25 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
     Ok(Outcome { rows, release, log })
 }
 
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).with_context(|| format!("remove({})", path.display()))
+}
+
 fn steps(guest: &Guest) -> Result<Vec<Step>> {
     let load = |module: &str| Step::Load(vec![module.to_owned()]);
     let mut steps = Vec::new();
     if !guest.made_up() {
         // It is what makes virtual functions.
         steps.push(load("nvme"));
+        let (controller, number) = machine::virtual_functions(guest.functions())?;
+        steps.push(Step::Bench(Work::VirtualFunctions(controller, number)));
     }
-    steps.push(Step::Bench(guest.preparation()?));
     let (boots, rest): (Vec<_>, Vec<_>) =
         guest.pairs.iter().partition(|pair| pair.way == Way::Load);
     let works = |pairs: Vec<&super::plan::Pair>| {
         let orders = pairs.into_iter().flat_map(super::plan::Pair::orders);
         orders
-            .map(|order| Step::Bench(qemu_tests::bench::Work::Measure(order)))
+            .map(|order| Step::Bench(Work::Measure(order)))
             .collect::<Vec<_>>()
     };
     steps.extend(works(boots));

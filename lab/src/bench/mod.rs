@@ -13,6 +13,7 @@ mod plot;
 mod report;
 mod run;
 mod targets;
+mod tree;
 
 pub use figures::{Figures, Row};
 pub use guest::{ARCHITECTURE, Outcome};

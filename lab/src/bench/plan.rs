@@ -1,9 +1,9 @@
 //! What is measured: the agent beside what people write today, in guests of several sizes.
 
-use anyhow::Result;
-use qemu_tests::bench::{DOMAIN, Order, SHELL, TREE, Work};
+use qemu_tests::bench::{Order, SHELL, TREE};
 
 use super::machine::{self, CARD, CARD_PATH};
+use super::tree;
 
 /// Where the image has the agent.
 const AGENT: &str = "/usr/bin/vfio-bind-agent";
@@ -177,31 +177,6 @@ impl Guest {
             .max()
             .unwrap_or(0)
     }
-
-    /// What it does before anything is measured.
-    ///
-    /// # Errors
-    /// Where its machine cannot have as many functions.
-    pub fn preparation(&self) -> Result<Work> {
-        Ok(match self.made_up() {
-            true => Work::Tree(self.functions()),
-            false => {
-                let (controller, number) = machine::virtual_functions(self.functions())?;
-                Work::VirtualFunctions(controller, number)
-            }
-        })
-    }
-}
-
-/// The function that is taken of a made-up tree: its last.
-fn last(functions: usize) -> (String, String) {
-    let (domain, place) = ((functions - 1) / DOMAIN, (functions - 1) % DOMAIN);
-    let (port, behind) = (place / 32 + 1, place % 32 - 1);
-    let (slot, function) = (behind / 8, behind % 8);
-    (
-        format!("{domain:04x}:{port:02x}:{slot:02x}.{function}"),
-        format!("{domain:04x}:00:{port:02x}.0/{slot:02x}.{function}"),
-    )
 }
 
 impl Pair {
@@ -226,7 +201,7 @@ impl Pair {
     #[must_use]
     pub fn orders(&self) -> [Order; 2] {
         let (card, path) = match self.made_up {
-            true => last(self.functions),
+            true => tree::card(self.functions),
             false => (CARD.to_owned(), CARD_PATH.to_owned()),
         };
         let mut addresses = vec![card.clone()];

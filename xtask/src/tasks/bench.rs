@@ -23,6 +23,9 @@ pub struct Bench {
     /// Only what `test --all` looks at: half a minute.
     #[arg(long)]
     short: bool,
+    /// Only the guests with this in their names.
+    #[arg(conflicts_with_all = ["short", "write"])]
+    part: Option<String>,
     /// Write what was measured to docs/measurements: a page, its picture, and the limits of `test --all`;
     /// with `--short` only those.
     #[arg(long, conflicts_with_all = ["kernel", "agent"])]
@@ -69,10 +72,13 @@ pub fn run(options: &Bench, debian: &Debian) -> Result<bool> {
     let workshop = Workshop(debian);
     let rig = Rig::new(options.settings(), &workshop, debian)?;
     rig.prepare_all(&rig.machine_parts(None, ARCHITECTURE))?;
-    let guests = match options.short {
+    let mut guests = match options.short {
         true => bench::short(),
         false => bench::full(),
     };
+    if let Some(part) = &options.part {
+        guests.retain(|guest| guest.name.contains(part.as_str()));
+    }
     say(format_args!(
         "{} guests, whose clocks count instructions",
         guests.len()
