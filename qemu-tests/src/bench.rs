@@ -27,11 +27,15 @@ pub struct Order {
     pub cmdline: Option<String>,
     /// Functions that it must have given to vfio-pci; they are given back behind each run.
     pub taken: Vec<String>,
-    /// A piece of what it must print, where it is to print something.
-    pub says: String,
+    /// Functions of the made-up tree whose override it must have written, and the last of which it must have had
+    /// probed; both are taken back behind each run.
+    pub overridden: Vec<String>,
+    /// Pieces of what it must print.
+    pub says: Vec<String>,
     /// Modules that are unloaded behind each run, in this order.
     pub unload: Vec<String>,
-    /// How often the clock runs along. A run in which system calls are counted comes before.
+    /// How often the clock runs along. A run in which system calls are counted comes before, and before that one
+    /// that fills caches where the clock runs along more than once.
     pub times: usize,
 }
 

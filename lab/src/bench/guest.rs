@@ -4,36 +4,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use qemu_tests::architecture::Architecture;
 use qemu_tests::bench::{Measured, Work};
 use qemu_tests::protocol::{End, Orders, Seen, Step};
 use qemu_tests::wire;
 
-use super::figures::{Figures, Row};
-use super::machine;
-use super::plan::{Guest, HOOKS, SCRIPTS, Way};
+use super::figures::{Figures, Row, tracing};
+use super::machine::{self, ARCHITECTURE, CARD};
+use super::peers;
+use super::plan::{Guest, HOOKS, Pair, SCRIPTS, Way};
 use super::tree;
 use crate::initrd::{self, Choice};
 use crate::logs;
 use crate::rig::Rig;
-use crate::userland::{self, Files};
 use crate::vm::Boot;
 
-/// The architecture that is measured.
-pub const ARCHITECTURE: Architecture = Architecture::X86_64;
 /// The module that vfio-pci does not name as needed, and that images of real tools load with it.
 const SOFT: (&str, &str) = (
     "etc/modprobe.d/bench.conf",
     "softdep vfio post: vfio_iommu_type1\n",
 );
-
-/// The shell and its libraries.
-///
-/// # Errors
-/// Where it cannot be had.
-pub fn shell(rig: &Rig<'_>) -> Result<Files> {
-    userland::packaged("dash", ARCHITECTURE, rig.debian())
-}
 
 /// What a guest measured, and the kernel that it ran.
 #[derive(Clone, Debug)]
@@ -57,7 +46,10 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         false => machine::real(),
     };
     let mut programs = rig.image_programs(ARCHITECTURE)?;
-    programs.kmod.extend(shell(rig)?);
+    programs.kmod.extend(peers::shell(rig)?);
+    if guest.has_driverctl() {
+        programs.kmod.extend(peers::driverctl(rig)?);
+    }
     let choice = Choice {
         natives: machine.natives,
         ..Choice::default()
@@ -76,6 +68,8 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         .map(|(place, text)| (place.as_str(), *text))
         .collect();
     files.push(SOFT);
+    let wanted = format!("etc/driverctl.d/pci-{CARD}");
+    files.push((&wanted, "vfio-pci\n"));
     let orders = Orders {
         scenario: guest.name.to_owned(),
         steps: steps(guest)?,
@@ -130,8 +124,8 @@ fn steps(guest: &Guest) -> Result<Vec<Step>> {
     }
     let (boots, rest): (Vec<_>, Vec<_>) =
         guest.pairs.iter().partition(|pair| pair.way == Way::Load);
-    let works = |pairs: Vec<&super::plan::Pair>| {
-        let orders = pairs.into_iter().flat_map(super::plan::Pair::orders);
+    let works = |pairs: Vec<&Pair>| {
+        let orders = pairs.into_iter().flat_map(Pair::orders);
         orders
             .map(|order| Step::Bench(Work::Measure(order)))
             .collect::<Vec<_>>()
@@ -165,17 +159,18 @@ fn ended(records: &[Seen], exit: Option<i32>, over_time: Option<u64>) -> Result<
 }
 
 fn rows(guest: &Guest, measured: &[Measured]) -> Result<Vec<Row>> {
+    let tracing = tracing(measured);
     let find = |label: &str| {
         let one = measured.iter().find(|one| one.label == label);
-        one.map(Figures::new)
+        one.map(|one| Figures::new(one, tracing))
             .with_context(|| format!("{label} was not measured"))
     };
-    let row = |pair: &super::plan::Pair| {
-        let [agent, shell] = pair.orders();
+    let row = |pair: &Pair| {
+        let [agent, peer] = pair.orders();
         Ok(Row {
             pair: pair.clone(),
             agent: find(&agent.label)?,
-            shell: find(&shell.label)?,
+            peer: find(&peer.label)?,
         })
     };
     guest.pairs.iter().map(row).collect()
