@@ -30,7 +30,7 @@ svg { --page: #0d1117; --ink: #f0f6fc; --soft: #9198a1; --line: #3d444d; --good:
 }
 text { fill: var(--ink) }
 .soft { fill: var(--soft) }
-.head { font-weight: bold }
+.head { font-weight: bold; paint-order: stroke; stroke: var(--page); stroke-width: 6px }
 .scale { stroke: var(--line) }
 .one { stroke: var(--soft); stroke-width: 1.5 }
 .good { fill: var(--good); stroke: var(--good) }
@@ -45,11 +45,7 @@ const PARTS: [(Way, bool, &str); 5] = [
     (Way::Plan, false, "Looked at, in a machine of 64 functions"),
     (Way::Plan, true, "Looked at, in trees that are made up"),
     (Way::Load, false, "A boot's part, vfio-pci loaded along"),
-    (
-        Way::Idle,
-        false,
-        "Nothing asked, beside a shell that ends at once",
-    ),
+    (Way::Idle, false, "Nothing asked"),
 ];
 
 /// The name of a row below its heading.
@@ -57,8 +53,8 @@ fn name(row: &Row) -> String {
     let pair = &row.pair;
     match (pair.way, pair.made_up) {
         (Way::Load, _) => format!("{} bound", pair.taken),
-        (Way::Idle, _) => String::new(),
-        (_, true) => format!("by {}, {}", pair.selector.name, pair.functions),
+        (Way::Idle, _) => "a shell that ends at once".to_owned(),
+        (_, true) => format!("{} functions, by {}", pair.functions, pair.selector.name),
         (_, false) => format!("by {}", pair.selector.name),
     }
 }

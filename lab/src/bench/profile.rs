@@ -6,11 +6,12 @@ use super::figures::{Figures, Row};
 use super::words::{markdown, short};
 
 /// Kinds of system calls that wait, so that what others do goes by within them.
-const WAITING: [&str; 8] = [
+const WAITING: [&str; 9] = [
     "clock_nanosleep",
     "nanosleep",
     "poll",
     "ppoll",
+    "restart_syscall",
     "rt_sigtimedwait",
     "vfork",
     "wait4",
@@ -44,10 +45,10 @@ fn names(row: &Row) -> Vec<&str> {
     sums.into_iter().take(MOST).map(|(_, name)| name).collect()
 }
 
-/// A table: what both spend outside of system calls, and in those of the most expensive kinds. `None` where the
-/// kernel did not tell.
+/// A table: what both spend outside of system calls, as much of it as they do where nothing is asked (`idle`),
+/// and what they spend in calls of the most expensive kinds. `None` where the kernel did not tell.
 #[must_use]
-pub fn table(row: &Row) -> Option<String> {
+pub fn table(row: &Row, idle: Option<&Row>) -> Option<String> {
     if row.agent.kinds.is_empty() || row.peer.kinds.is_empty() {
         return None;
     }
@@ -61,6 +62,10 @@ pub fn table(row: &Row) -> Option<String> {
             short(outside(figures))
         }),
     ];
+    if let Some(idle) = idle {
+        let [agent, peer] = [&idle.agent, &idle.peer].map(|figures| short(outside(figures)));
+        lines.push(vec!["that, where nothing is asked".to_owned(), agent, peer]);
+    }
     for name in &names {
         lines.push(cells(name, &|figures| {
             let kind = kinds(figures).find(|kind| kind.name == *name);
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn a_table_says_where_instructions_go() {
         let mut row = row(1_000, 20_000, 4);
-        assert_eq!(table(&row), None);
+        assert_eq!(table(&row, None), None);
         let kind = |name: &str, calls, nanoseconds| Kind {
             name: name.to_owned(),
             calls,
@@ -106,11 +111,12 @@ mod tests {
             let name = format!("some {number}");
             row.peer.kinds.push(kind(&name, 1, 10));
         }
-        let text = table(&row).unwrap();
+        let text = table(&row, Some(&row)).unwrap();
         for line in [
             "| Instructions | the agent | the hook |",
             "| all | 1000 | 0.02M |",
             "| outside of system calls | 599 | 4740 |",
+            "| that, where nothing is asked | 599 | 4740 |",
             "| read |  | 0.01M in 9 |",
             "| openat | 400 in 3 | 200 in 1 |",
             "| some 3 |  | 10 in 1 |",

@@ -98,9 +98,10 @@ pub fn terminal(rows: &[Row]) -> String {
 pub fn page(rows: &[Row], setting: &Setting) -> String {
     let mut text = format!(
         "# What a run costs\n\n\
-         `cargo xtask bench --write` measured this and wrote it, in {}, software emulation, on Linux {}; what is\n\
-         beside the agent is of Debian 12. `cargo xtask test --all` looks at some of it again and fails where a\n\
-         ratio or a count of system calls is more than a fifth worse than [limits.json](limits.json).\n\n\
+         `cargo xtask bench --write` measured this and wrote it, in {}, software emulation,\n\
+         on Linux {}; what is beside the agent is of Debian 12. `cargo xtask test --all` looks at\n\
+         some of it again and fails where a ratio or a count of system calls is more than a fifth worse than\n\
+         [limits.json](limits.json).\n\n\
          ![The agent's instructions for each of the other's](cost.svg)\n\n{COLUMNS}\n",
         setting.qemu, setting.kernel
     );
@@ -137,6 +138,7 @@ pub fn page(rows: &[Row], setting: &Setting) -> String {
 /// What is not reached, and where its cost goes.
 fn missed(rows: &[Row]) -> String {
     let mut text = String::new();
+    let idle = rows.iter().find(|row| row.pair.way == Way::Idle);
     for row in rows {
         let lines = shortcomings(std::slice::from_ref(row));
         if lines.is_empty() {
@@ -145,7 +147,7 @@ fn missed(rows: &[Row]) -> String {
         for line in lines {
             let _ = write!(text, "### {line}\n\n");
         }
-        if let Some(table) = profile::table(row) {
+        if let Some(table) = profile::table(row, idle) {
             let _ = writeln!(text, "{table}");
         }
     }
@@ -200,16 +202,17 @@ const PARTS: [(Way, bool, &str); 5] = [
 const COLUMNS: &str = "\
 Each pair is the agent's number and the other's. Instructions are those of user and kernel, from before a program\n\
 is started until it is reaped, by the guest's clock, which QEMU moves by one nanosecond for each (`-icount\n\
-shift=0,sleep=off`); a pause counts as if it were instructions. They are the median of three runs, and of one run with 16,384\n\
-functions; the last column is how far the fastest is from the slowest. System calls are counted by the kernel's\n\
+shift=0,sleep=off`); a pause counts as if it were instructions. They are the median of three runs, and of one\n\
+run with 16,384 functions; the last column is how far the fastest is from the slowest. System calls are counted by the kernel's\n\
 histograms in a run of their own, page faults are minor ones, and memory is what the largest process had in the\n\
 end: nothing gives any back. Children count. A target is for the ratio. Behind each run it is looked at whether\n\
 the right function has vfio-pci, or is named and no other; a wrong answer is a failure.\n";
 
 const PROFILE: &str = "\
-The kernel's instructions within system calls of a kind, and their number, less what counting takes. What is\n\
-outside of them is a program's own instructions, its page faults, its start and its end. Calls that wait for other\n\
-processes are left out, and what those do is in.\n";
+Instructions outside of system calls are a program's own, those of its page faults, and those of its start and its\n\
+end; a line has what it takes where nothing is asked, which is little else. The others are the kernel's within\n\
+system calls of a kind, and how many there were, less what counting takes. Calls that wait are left out: what other\n\
+processes do meanwhile has its own lines, and a pause in which nothing runs counts as outside.\n";
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,7 @@ use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 
 /// Measures in each of `guests`, in two at a time; what runs on this machine at the same time changes no number.
+/// The outcomes come by the size of the guests.
 ///
 /// # Errors
 /// That of the first guest that measures nothing of use.
@@ -45,7 +46,7 @@ pub fn all(guests: &[Guest], rig: &Rig<'_>) -> Result<Vec<Outcome>> {
         threads.map(join).into_iter().collect::<Result<Vec<_>>>()
     });
     let mut outcomes: Vec<_> = results?.into_iter().flatten().collect();
-    outcomes.sort_by_key(|(number, _)| *number);
+    outcomes.sort_by_key(|(number, _)| guests.get(*number).map(Guest::functions));
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
