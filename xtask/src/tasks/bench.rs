@@ -96,8 +96,10 @@ pub fn run(options: &Bench, debian: &Debian) -> Result<bool> {
     }
     let mut worse = bench::wrong(&rows);
     if !options.write && options.kernel.is_none() {
-        worse.extend(Limits::read(&limits())?.exceeded(&watched(rows)));
-        worse.dedup();
+        let exceeded = Limits::read(&limits())?.exceeded(&watched(rows));
+        // Those of watched rows are told by both.
+        worse.retain(|line| !exceeded.contains(line));
+        worse.extend(exceeded);
     } else if options.write && worse.is_empty() {
         if !options.short {
             let setting = setting(release, &rig)?;
