@@ -112,7 +112,7 @@ pub fn write_with_orders(
     files: &[(&str, &str)],
     list: Option<&str>,
 ) -> Result<()> {
-    let mut archive = Archive::behind(path, base, orders)?;
+    let mut archive = Archive::ordering(path, base, orders)?;
     for (place, text) in files {
         // A folder that is there stays as it is.
         if let Some((folder, _)) = place.rsplit_once('/') {
@@ -137,7 +137,7 @@ pub fn wrap_in_crash(path: &Path, base: &Path, scenario: &str, kernel: &Path) ->
         scenario: scenario.to_owned(),
         steps: vec![Step::Crash],
     };
-    let mut archive = Archive::behind(path, base, &orders)?;
+    let mut archive = Archive::ordering(path, base, &orders)?;
     archive.add("crash", FOLDER, b"")?;
     archive.add(CRASH_IMAGE.trim_start_matches('/'), DATA, &image)?;
     archive.add_file(CRASH_KERNEL.trim_start_matches('/'), DATA, kernel)?;
@@ -206,7 +206,18 @@ impl Archive {
     }
 
     /// Starts an archive behind the image `base`, with orders in it.
-    fn behind(path: &Path, base: &Path, orders: &Orders) -> Result<Self> {
+    fn ordering(path: &Path, base: &Path, orders: &Orders) -> Result<Self> {
+        let mut archive = Self::behind(path, base)?;
+        let text = serde_json::to_vec(orders).context("orders as JSON")?;
+        archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
+        Ok(archive)
+    }
+
+    /// Starts an archive at `path` behind the image `base`.
+    ///
+    /// # Errors
+    /// Where `base` cannot be read, or the file not be written.
+    pub fn behind(path: &Path, base: &Path) -> Result<Self> {
         let mut archive = Self::create(path)?;
         let image = fs::read(base).with_context(|| format!("read({})", base.display()))?;
         // An archive starts at a multiple of four bytes.
@@ -214,8 +225,6 @@ impl Archive {
         let written = archive.out.write_all(&image);
         let written = written.and_then(|()| archive.out.write_all(padding));
         written.with_context(|| format!("write({})", path.display()))?;
-        let text = serde_json::to_vec(orders).context("orders as JSON")?;
-        archive.add(ORDERS_PATH.trim_start_matches('/'), DATA, &text)?;
         Ok(archive)
     }
 
@@ -224,11 +233,24 @@ impl Archive {
     /// # Errors
     /// Where it cannot be written.
     pub fn add(&mut self, place: &str, mode: u32, content: &[u8]) -> Result<()> {
+        self.add_entry(place, newc::Builder::new(place).mode(mode), content)
+    }
+
+    /// Adds a file that is the same as all others with its `number`, which is not 0; the first of them has the
+    /// content, and the others none.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn add_linked(&mut self, place: &str, number: u32, content: &[u8]) -> Result<()> {
+        // The kernel asks no more of the number of links than whether it is greater than one.
+        let entry = newc::Builder::new(place).mode(DATA).ino(number).nlink(2);
+        self.add_entry(place, entry, content)
+    }
+
+    fn add_entry(&mut self, place: &str, entry: newc::Builder, content: &[u8]) -> Result<()> {
         let size = u32::try_from(content.len()).with_context(|| format!("{place} is too large"))?;
-        let mut write = || -> std::io::Result<()> {
-            let mut entry = newc::Builder::new(place)
-                .mode(mode)
-                .write(&mut self.out, size);
+        let write = || -> std::io::Result<()> {
+            let mut entry = entry.write(&mut self.out, size);
             entry.write_all(content)?;
             entry.finish().map(drop)
         };

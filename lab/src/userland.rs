@@ -10,7 +10,7 @@ use crate::debian::{Debian, Release};
 use crate::elf;
 
 /// The releases that guests get programs from, whatever their kernel; the best first.
-const RELEASES: [Release; 3] = ["bookworm", "trixie", "bullseye"];
+pub const RELEASES: [Release; 3] = ["bookworm", "trixie", "bullseye"];
 /// Where programs may be.
 const PROGRAMS: [&str; 4] = ["usr/bin", "bin", "usr/sbin", "sbin"];
 /// Where libraries may be, besides Debian's folders for an architecture in the last two.
@@ -48,7 +48,10 @@ pub fn own_kmod(architecture: Architecture) -> Result<Files> {
 }
 
 /// Finds a program under `root`, and all that it needs.
-fn collect(name: &str, root: &Path, architecture: Architecture) -> Result<Files> {
+///
+/// # Errors
+/// Where something is not there.
+pub fn collect(name: &str, root: &Path, architecture: Architecture) -> Result<Files> {
     let packaged = ["usr/lib", "lib"].map(|folder| format!("{folder}/{}", architecture.gnu()));
     let folders: Vec<_> = packaged
         .iter()

@@ -1,6 +1,6 @@
 //! What measured numbers come to.
 
-use qemu_tests::bench::Measured;
+use qemu_tests::bench::{Kind, Measured};
 
 use super::plan::Pair;
 
@@ -15,6 +15,9 @@ pub struct Figures {
     pub faults: u64,
     /// System calls.
     pub calls: u64,
+    /// The same by kind, with the kernel's instructions in them, the most expensive first; none where the kernel
+    /// cannot tell.
+    pub kinds: Vec<Kind>,
     /// Memory, in KiB.
     pub memory: u64,
     /// What was not as it must be.
@@ -22,9 +25,14 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Those of a program.
+    /// Those of a program; each of its calls took so much longer for being looked at ([`tracing`]).
     #[must_use]
-    pub fn new(measured: &Measured) -> Self {
+    pub fn new(measured: &Measured, tracing: u64) -> Self {
+        let mut kinds = measured.kinds.clone();
+        for kind in &mut kinds {
+            kind.nanoseconds = kind.nanoseconds.saturating_sub(kind.calls * tracing);
+        }
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.nanoseconds));
         let runs = &measured.nanoseconds;
         let instructions = median(runs);
         let most = runs.iter().max().copied().unwrap_or(0);
@@ -34,10 +42,21 @@ impl Figures {
             spread: (most - least) * 1000 / instructions.max(1),
             faults: median(&measured.faults),
             calls: measured.calls,
+            kinds,
             memory: measured.memory,
             wrong: measured.wrong.clone(),
         }
     }
+}
+
+/// What looking at a system call takes: as much as the cheapest of all did, which has next to nothing to do.
+#[must_use]
+pub fn tracing(measured: &[Measured]) -> u64 {
+    let kinds = measured.iter().flat_map(|one| &one.kinds);
+    let each = kinds
+        .filter(|kind| kind.nanoseconds > 0)
+        .map(|kind| kind.nanoseconds / kind.calls.max(1));
+    each.min().unwrap_or(0)
 }
 
 /// The middle one of numbers, the lower of two in the middle; 0 where there are none.
@@ -51,22 +70,22 @@ pub fn median(numbers: &[u64]) -> u64 {
         .unwrap_or(0)
 }
 
-/// The agent beside what people write.
+/// The agent beside what people use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// What was compared.
     pub pair: Pair,
     /// The agent.
     pub agent: Figures,
-    /// The hook.
-    pub shell: Figures,
+    /// What is beside it.
+    pub peer: Figures,
 }
 
 impl Row {
-    /// The agent's instructions for each of the hook's.
+    /// The agent's instructions for each of the other's.
     #[must_use]
     pub fn ratio(&self) -> f64 {
-        self.agent.instructions as f64 / self.shell.instructions.max(1) as f64
+        self.agent.instructions as f64 / self.peer.instructions.max(1) as f64
     }
 }
 
@@ -76,19 +95,20 @@ pub(super) mod tests {
     use crate::bench::plan;
 
     /// One with these instructions of agent and hook, and system calls of the agent.
-    pub(in crate::bench) fn row(agent: u64, shell: u64, calls: u64) -> Row {
+    pub(in crate::bench) fn row(agent: u64, peer: u64, calls: u64) -> Row {
         let figures = |instructions, calls| Figures {
             instructions,
             spread: 3,
             faults: 5,
             calls,
+            kinds: Vec::new(),
             memory: 1024,
             wrong: Vec::new(),
         };
         Row {
             pair: plan::short()[0].pairs[2].clone(),
             agent: figures(agent, calls),
-            shell: figures(shell, 7),
+            peer: figures(peer, 7),
         }
     }
 
@@ -112,16 +132,39 @@ pub(super) mod tests {
             faults: vec![3, 3, 4],
             ..Measured::default()
         };
-        let figures = Figures::new(&measured);
+        let figures = Figures::new(&measured, 0);
         assert_eq!(
             (figures.instructions, figures.spread, figures.faults),
             (100, 200, 3)
         );
-        assert_eq!(Figures::new(&Measured::default()).spread, 0);
+        assert_eq!(Figures::new(&Measured::default(), 0).spread, 0);
     }
 
     #[test]
-    fn a_ratio_needs_a_hook() {
+    fn what_looking_takes_is_not_a_programs() {
+        let kind = |name: &str, calls, nanoseconds| Kind {
+            name: name.to_owned(),
+            calls,
+            nanoseconds,
+        };
+        let one = |kinds| Measured {
+            kinds,
+            ..Measured::default()
+        };
+        let all = [
+            one(vec![kind("exit_group", 1, 0), kind("read", 10, 700)]),
+            one(vec![kind("getpid", 2, 120), kind("openat", 2, 9000)]),
+            one(Vec::new()),
+        ];
+        assert_eq!((tracing(&all), tracing(&all[2..])), (60, 0));
+        assert_eq!(
+            Figures::new(&all[0], 60).kinds,
+            [kind("read", 10, 100), kind("exit_group", 1, 0)]
+        );
+    }
+
+    #[test]
+    fn a_ratio_needs_another_program() {
         assert!((row(300, 200, 1).ratio() - 1.5).abs() < 1e-9);
         assert!((row(300, 0, 1).ratio() - 300.0).abs() < 1e-9);
     }

@@ -1,38 +1,28 @@
 //! One guest that measures: its image, its boot, and what it says.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use qemu_tests::architecture::Architecture;
-use qemu_tests::bench::Measured;
+use qemu_tests::bench::{Measured, Work};
 use qemu_tests::protocol::{End, Orders, Seen, Step};
 use qemu_tests::wire;
 
-use super::figures::{Figures, Row};
-use super::machine;
-use super::plan::{Guest, HOOKS, SCRIPTS, Way};
+use super::figures::{Figures, Row, tracing};
+use super::machine::{self, ARCHITECTURE, CARD};
+use super::peers;
+use super::plan::{Guest, HOOKS, Pair, SCRIPTS, Way};
+use super::tree;
 use crate::initrd::{self, Choice};
 use crate::logs;
 use crate::rig::Rig;
-use crate::userland::{self, Files};
 use crate::vm::Boot;
 
-/// The architecture that is measured.
-pub const ARCHITECTURE: Architecture = Architecture::X86_64;
 /// The module that vfio-pci does not name as needed, and that images of real tools load with it.
 const SOFT: (&str, &str) = (
     "etc/modprobe.d/bench.conf",
     "softdep vfio post: vfio_iommu_type1\n",
 );
-
-/// The shell and its libraries.
-///
-/// # Errors
-/// Where it cannot be had.
-pub fn shell(rig: &Rig<'_>) -> Result<Files> {
-    userland::packaged("dash", ARCHITECTURE, rig.debian())
-}
 
 /// What a guest measured, and the kernel that it ran.
 #[derive(Clone, Debug)]
@@ -56,20 +46,30 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         false => machine::real(),
     };
     let mut programs = rig.image_programs(ARCHITECTURE)?;
-    programs.kmod.extend(shell(rig)?);
+    programs.kmod.extend(peers::shell(rig)?);
+    if guest.has_driverctl() {
+        programs.kmod.extend(peers::driverctl(rig)?);
+    }
     let choice = Choice {
         natives: machine.natives,
         ..Choice::default()
     };
-    let [base, image] =
-        ["base", "cpio"].map(|end| rig.folder().join(format!("{}.{end}", guest.name)));
+    let [mut base, whole, image] =
+        ["base", "tree", "cpio"].map(|end| rig.folder().join(format!("{}.{end}", guest.name)));
     initrd::write_base(&base, &kernel, &programs, &choice)?;
+    if guest.made_up() {
+        tree::write(&whole, &base, guest.functions())?;
+        remove(&base)?;
+        base = whole;
+    }
     let scripts = SCRIPTS.map(|(name, text)| (format!("{HOOKS}/{name}"), text));
     let mut files: Vec<_> = scripts
         .iter()
         .map(|(place, text)| (place.as_str(), *text))
         .collect();
     files.push(SOFT);
+    let wanted = format!("etc/driverctl.d/pci-{CARD}");
+    files.push((&wanted, "vfio-pci\n"));
     let orders = Orders {
         scenario: guest.name.to_owned(),
         steps: steps(guest)?,
@@ -90,9 +90,8 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         log: &log,
     };
     let evidence = boot.start()?.finish(|_| {})?;
-    for path in [base, image] {
-        fs::remove_file(&path).with_context(|| format!("remove({})", path.display()))?;
-    }
+    remove(&base)?;
+    remove(&image)?;
     let told = || {
         format!(
             "{} measured nothing of use; log: {}",
@@ -110,20 +109,25 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
     Ok(Outcome { rows, release, log })
 }
 
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).with_context(|| format!("remove({})", path.display()))
+}
+
 fn steps(guest: &Guest) -> Result<Vec<Step>> {
     let load = |module: &str| Step::Load(vec![module.to_owned()]);
     let mut steps = Vec::new();
     if !guest.made_up() {
         // It is what makes virtual functions.
         steps.push(load("nvme"));
+        let (controller, number) = machine::virtual_functions(guest.functions())?;
+        steps.push(Step::Bench(Work::VirtualFunctions(controller, number)));
     }
-    steps.push(Step::Bench(guest.preparation()?));
     let (boots, rest): (Vec<_>, Vec<_>) =
         guest.pairs.iter().partition(|pair| pair.way == Way::Load);
-    let works = |pairs: Vec<&super::plan::Pair>| {
-        let orders = pairs.into_iter().flat_map(super::plan::Pair::orders);
+    let works = |pairs: Vec<&Pair>| {
+        let orders = pairs.into_iter().flat_map(Pair::orders);
         orders
-            .map(|order| Step::Bench(qemu_tests::bench::Work::Measure(order)))
+            .map(|order| Step::Bench(Work::Measure(order)))
             .collect::<Vec<_>>()
     };
     steps.extend(works(boots));
@@ -155,17 +159,18 @@ fn ended(records: &[Seen], exit: Option<i32>, over_time: Option<u64>) -> Result<
 }
 
 fn rows(guest: &Guest, measured: &[Measured]) -> Result<Vec<Row>> {
+    let tracing = tracing(measured);
     let find = |label: &str| {
         let one = measured.iter().find(|one| one.label == label);
-        one.map(Figures::new)
+        one.map(|one| Figures::new(one, tracing))
             .with_context(|| format!("{label} was not measured"))
     };
-    let row = |pair: &super::plan::Pair| {
-        let [agent, shell] = pair.orders();
+    let row = |pair: &Pair| {
+        let [agent, peer] = pair.orders();
         Ok(Row {
             pair: pair.clone(),
             agent: find(&agent.label)?,
-            shell: find(&shell.label)?,
+            peer: find(&peer.label)?,
         })
     };
     guest.pairs.iter().map(row).collect()

@@ -1,10 +1,12 @@
 //! What programs add to an image.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::guest::{ARCHITECTURE, shell};
+use super::machine::ARCHITECTURE;
+use super::peers::{self, DRIVERCTL};
 use super::plan::SCRIPTS;
 use crate::rig::Rig;
 use crate::supply::AGENT;
@@ -36,34 +38,43 @@ fn entry(place: &str, file: u64) -> u64 {
     (HEADER + name).next_multiple_of(4) + file.next_multiple_of(4)
 }
 
-/// The agent, and a shell and a hook in its place.
+/// The agent, and in its place a shell and a hook, or driverctl and what it needs besides udev and kmod, which
+/// are there.
 ///
 /// # Errors
 /// Where a program cannot be had.
 pub fn sizes(rig: &Rig<'_>) -> Result<Vec<Size>> {
-    let [mut agent, mut dash, mut libraries, mut hook] =
-        ["the agent", "dash", "its libraries", "the hook by ID"].map(|what| Size {
-            what,
-            file: 0,
-            entry: 0,
-        });
-    let bytes = |path: &std::path::Path| {
+    let [mut agent, mut dash, mut hook, mut driverctl, mut needed] = [
+        "the agent",
+        "dash and its libraries",
+        "the hook by ID",
+        "driverctl",
+        "bash, realpath and cut for driverctl, and their libraries",
+    ]
+    .map(|what| Size {
+        what,
+        file: 0,
+        entry: 0,
+    });
+    let bytes = |path: &Path| {
         let metadata = fs::metadata(path).with_context(|| format!("stat({})", path.display()));
         metadata.map(|metadata| metadata.len())
     };
     agent.add(AGENT, bytes(&rig.agent(ARCHITECTURE)?)?);
-    for (place, path) in shell(rig)? {
-        let size = if place.ends_with("/dash") {
-            &mut dash
-        } else {
-            &mut libraries
-        };
-        size.add(&place, bytes(&path)?);
+    for (place, path) in peers::shell(rig)? {
+        dash.add(&place, bytes(&path)?);
     }
     for (name, text) in SCRIPTS.iter().filter(|(name, _)| *name == "id") {
         hook.add(name, text.len() as u64);
     }
-    Ok(vec![agent, dash, libraries, hook])
+    for (place, path) in peers::driverctl(rig)? {
+        let size = match place == DRIVERCTL {
+            true => &mut driverctl,
+            false => &mut needed,
+        };
+        size.add(&place, bytes(&path)?);
+    }
+    Ok(vec![agent, dash, hook, driverctl, needed])
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::figures::Row;
-use super::plan::Way;
 
 /// The part by which a number may get worse.
 const TOLERANCE: f64 = 0.2;
-/// The agent's instructions for each of the hook's.
+/// The agent's instructions for each of the other's.
 const RATIO: &str = "ratio";
 /// The agent's system calls.
 const CALLS: &str = "system calls";
@@ -26,12 +25,8 @@ impl Limits {
     pub fn of(rows: &[Row]) -> Self {
         let numbers = |row: &Row| {
             let ratio = (row.ratio() * 1000.0).round() / 1000.0;
-            let mut numbers = BTreeMap::from([(CALLS.to_owned(), row.agent.calls as f64)]);
-            // Where it waits for others, its time is not that of its instructions.
-            if row.pair.way == Way::Plan {
-                numbers.insert(RATIO.to_owned(), ratio);
-            }
-            numbers
+            let calls = row.agent.calls as f64;
+            BTreeMap::from([(CALLS.to_owned(), calls), (RATIO.to_owned(), ratio)])
         };
         let all = rows.iter().map(|row| (row.pair.name(), numbers(row)));
         Self(all.collect())
@@ -64,16 +59,7 @@ impl Limits {
     #[must_use]
     pub fn exceeded(&self, rows: &[Row]) -> Vec<String> {
         let now = Self::of(rows);
-        let mut all = Vec::new();
-        for row in rows {
-            for (who, figures) in [("the agent", &row.agent), ("the hook", &row.shell)] {
-                let told = figures
-                    .wrong
-                    .iter()
-                    .map(|what| format!("{}: {who}: {what}", row.pair.name()));
-                all.extend(told);
-            }
-        }
+        let mut all = wrong(rows);
         for (name, numbers) in &now.0 {
             for (kind, number) in numbers {
                 let limit = self.0.get(name).and_then(|numbers| numbers.get(kind));
@@ -88,6 +74,22 @@ impl Limits {
         }
         all
     }
+}
+
+/// What programs did not do that they were to do.
+#[must_use]
+pub fn wrong(rows: &[Row]) -> Vec<String> {
+    let mut all = Vec::new();
+    for row in rows {
+        for (who, figures) in [("the agent", &row.agent), (row.pair.peer(), &row.peer)] {
+            let told = figures
+                .wrong
+                .iter()
+                .map(|what| format!("{}: {who}: {what}", row.pair.name()));
+            all.extend(told);
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What is measured: the agent beside what people write today, in guests of several sizes.
 
-use anyhow::Result;
-use qemu_tests::bench::{DOMAIN, Order, SHELL, TREE, Work};
+use qemu_tests::bench::{Order, SHELL, TREE};
 
 use super::machine::{self, CARD, CARD_PATH};
+use super::peers::DRIVERCTL as DRIVERCTL_PROGRAM;
+use super::tree;
 
 /// Where the image has the agent.
 const AGENT: &str = "/usr/bin/vfio-bind-agent";
@@ -21,6 +22,9 @@ const MODULES: [&str; 5] = [
     "vfio",
 ];
 
+/// What the agent says of a plan for one function and no other.
+const ONE: &str = "1 function would go to vfio-pci; nothing was written";
+
 /// A hook in shell, by its name; its text.
 pub const SCRIPTS: [(&str, &str); 5] = [
     ("address", include_str!("hooks/address.sh")),
@@ -30,42 +34,63 @@ pub const SCRIPTS: [(&str, &str); 5] = [
     ("boot", include_str!("hooks/boot.sh")),
 ];
 
-/// How a function is selected, and the hook that people write for it.
+/// How a function is selected, and what is beside the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selector {
     /// In a table.
     pub name: &'static str,
-    /// The hook's name.
-    pub script: &'static str,
+    /// Who does the same.
+    pub peer: Peer,
+}
+
+/// What people use today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A hook in shell, by its name.
+    Hook(&'static str),
+    /// driverctl, as the unit of a function runs it at boot.
+    Driverctl,
+    /// A shell that ends at once.
+    Shell,
 }
 
 /// By address, whoever is in its group comes along.
 const ADDRESS: Selector = Selector {
     name: "address",
-    script: "address",
+    peer: Peer::Hook("address"),
 };
 /// By address, beside a hook that takes the group along as well.
 const GROUP: Selector = Selector {
     name: "address, group",
-    script: "group",
+    peer: Peer::Hook("group"),
+};
+/// By address, beside driverctl.
+const DRIVERCTL: Selector = Selector {
+    name: "address, driverctl",
+    peer: Peer::Driverctl,
 };
 /// By path; nobody writes such a hook, so it is beside one by address.
 const PATH: Selector = Selector {
     name: "path",
-    script: "address",
+    peer: Peer::Hook("address"),
 };
 /// By ID.
 const ID: Selector = Selector {
     name: "ID",
-    script: "id",
+    peer: Peer::Hook("id"),
 };
 /// By class.
 const CLASS: Selector = Selector {
     name: "class",
-    script: "class",
+    peer: Peer::Hook("class"),
+};
+/// Nothing is asked.
+const NOTHING: Selector = Selector {
+    name: "nothing",
+    peer: Peer::Shell,
 };
 
-/// All of them.
+/// All that find the same function in different ways.
 const ALL: [Selector; 5] = [ADDRESS, GROUP, PATH, ID, CLASS];
 
 /// Those that do not differ from another one by the size of the machine.
@@ -74,6 +99,8 @@ const MOST: [Selector; 4] = [ADDRESS, PATH, ID, CLASS];
 /// What is done with the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
+    /// There is nothing to do.
+    Idle,
     /// It is bound; vfio-pci is loaded and no driver has it.
     Bind,
     /// The agent plans; the hook does all that it does.
@@ -82,7 +109,7 @@ pub enum Way {
     Load,
 }
 
-/// Two programs that are compared.
+/// The agent, and what it is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// How many functions the machine, or the made-up tree, has.
@@ -109,20 +136,33 @@ pub struct Guest {
 /// What is looked at in each test run with `--all`.
 #[must_use]
 pub fn short() -> Vec<Guest> {
-    vec![real(64, &[ADDRESS, ID], &[])]
+    vec![real(
+        64,
+        &[(Way::Bind, &[ADDRESS, ID]), (Way::Plan, &[ADDRESS, ID])],
+        &[],
+    )]
 }
 
 /// Everything.
 #[must_use]
 pub fn full() -> Vec<Guest> {
     vec![
-        real(64, &ALL, &[1, 8, 57]),
         made_up(16384, &MOST),
+        real(
+            64,
+            &[
+                (Way::Idle, &[NOTHING]),
+                (Way::Bind, &ALL),
+                (Way::Bind, &[DRIVERCTL]),
+                (Way::Plan, &ALL),
+            ],
+            &[1, 8, 57],
+        ),
         made_up(1024, &MOST),
     ]
 }
 
-fn real(functions: usize, selectors: &[Selector], boots: &[usize]) -> Guest {
+fn real(functions: usize, ways: &[(Way, &[Selector])], boots: &[usize]) -> Guest {
     let pair = |way, selector: &Selector, taken| Pair {
         functions,
         made_up: false,
@@ -134,8 +174,8 @@ fn real(functions: usize, selectors: &[Selector], boots: &[usize]) -> Guest {
         .iter()
         .map(|taken| pair(Way::Load, &ADDRESS, *taken))
         .collect();
-    for way in [Way::Bind, Way::Plan] {
-        pairs.extend(selectors.iter().map(|selector| pair(way, selector, 1)));
+    for (way, selectors) in ways {
+        pairs.extend(selectors.iter().map(|selector| pair(*way, selector, 1)));
     }
     Guest {
         name: "bench-64",
@@ -168,6 +208,14 @@ impl Guest {
         self.pairs.iter().any(|pair| pair.made_up)
     }
 
+    /// Whether driverctl is measured in it.
+    #[must_use]
+    pub fn has_driverctl(&self) -> bool {
+        self.pairs
+            .iter()
+            .any(|pair| pair.selector.peer == Peer::Driverctl)
+    }
+
     /// How many functions it has.
     #[must_use]
     pub fn functions(&self) -> usize {
@@ -177,31 +225,6 @@ impl Guest {
             .max()
             .unwrap_or(0)
     }
-
-    /// What it does before anything is measured.
-    ///
-    /// # Errors
-    /// Where its machine cannot have as many functions.
-    pub fn preparation(&self) -> Result<Work> {
-        Ok(match self.made_up() {
-            true => Work::Tree(self.functions()),
-            false => {
-                let (controller, number) = machine::virtual_functions(self.functions())?;
-                Work::VirtualFunctions(controller, number)
-            }
-        })
-    }
-}
-
-/// The function that is taken of a made-up tree: its last.
-fn last(functions: usize) -> (String, String) {
-    let (domain, place) = ((functions - 1) / DOMAIN, (functions - 1) % DOMAIN);
-    let (port, behind) = (place / 32 + 1, place % 32 - 1);
-    let (slot, function) = (behind / 8, behind % 8);
-    (
-        format!("{domain:04x}:{port:02x}:{slot:02x}.{function}"),
-        format!("{domain:04x}:00:{port:02x}.0/{slot:02x}.{function}"),
-    )
 }
 
 impl Pair {
@@ -216,40 +239,52 @@ impl Pair {
         } = self;
         let kind = if self.made_up { "made up" } else { "real" };
         match self.way {
+            Way::Idle => format!("nothing asked, {functions} {kind}"),
             Way::Bind => format!("bind by {}, {functions} {kind}", selector.name),
             Way::Plan => format!("plan by {}, {functions} {kind}", selector.name),
             Way::Load => format!("boot with {taken}, {functions} {kind}"),
         }
     }
 
-    /// The two orders: the agent's, and the hook's.
+    /// Names what is beside the agent.
+    #[must_use]
+    pub fn peer(&self) -> &'static str {
+        match self.selector.peer {
+            Peer::Hook(_) => "the hook",
+            Peer::Driverctl => "driverctl",
+            Peer::Shell => "the shell",
+        }
+    }
+
+    /// The two orders: the agent's, and that of what is beside it.
     #[must_use]
     pub fn orders(&self) -> [Order; 2] {
         let (card, path) = match self.made_up {
-            true => last(self.functions),
+            true => tree::card(self.functions),
             false => (CARD.to_owned(), CARD_PATH.to_owned()),
         };
         let mut addresses = vec![card.clone()];
         addresses.extend(machine::first_virtual_functions(self.taken - 1));
-        let (value, mut words) = match self.selector.name {
+        let (value, words) = match self.selector.name {
             "path" => (path, addresses.clone()),
             "ID" => ("8086:10d3".to_owned(), vec!["0x8086:0x10d3".to_owned()]),
             "class" => ("class:0200".to_owned(), vec!["0x0200".to_owned()]),
             _ => (addresses.join(","), addresses.clone()),
         };
-        let line = format!("intel_iommu=on vfio.bind={value}");
-        let root = if self.made_up { TREE } else { "" };
-        words.insert(0, format!("{root}/sys"));
-        let script = match self.way {
-            Way::Load => "boot",
-            _ => self.selector.script,
+        let line = match self.way {
+            Way::Idle => "intel_iommu=on quiet".to_owned(),
+            _ => format!("intel_iommu=on vfio.bind={value}"),
         };
-        words.insert(0, format!("/{HOOKS}/{script}"));
-        words.insert(0, SHELL.to_owned());
-        let shell = Order {
-            label: format!("{}: sh", self.name()),
-            command: words,
-            taken: if self.made_up { Vec::new() } else { addresses },
+        let (taken, overridden) = match (self.way, self.made_up) {
+            (Way::Idle, _) => (Vec::new(), Vec::new()),
+            (_, true) => (Vec::new(), addresses),
+            (_, false) => (addresses, Vec::new()),
+        };
+        let peer = Order {
+            label: format!("{}: {}", self.name(), self.peer()),
+            command: self.peer_command(words),
+            taken,
+            overridden,
             unload: self.modules(),
             times: self.times(),
             ..Order::default()
@@ -258,16 +293,38 @@ impl Pair {
             label: format!("{}: agent", self.name()),
             command: vec![AGENT.to_owned()],
             cmdline: Some(line.clone()),
-            ..shell.clone()
+            ..peer.clone()
         };
         if self.way == Way::Plan {
             let root = if self.made_up { TREE } else { "/" };
             let arguments = ["plan", "--cmdline", &line, "--root", root].map(str::to_owned);
             agent.command.extend(arguments);
-            (agent.cmdline, agent.says) = (None, card);
-            agent.taken = Vec::new();
+            (agent.cmdline, agent.says) = (None, vec![card, ONE.to_owned()]);
+            (agent.taken, agent.overridden) = (Vec::new(), Vec::new());
         }
-        [agent, shell]
+        [agent, peer]
+    }
+
+    /// What is run beside the agent, with words on what it is to find.
+    fn peer_command(&self, words: Vec<String>) -> Vec<String> {
+        let root = if self.made_up { TREE } else { "" };
+        let script = match (self.selector.peer, self.way) {
+            (Peer::Shell, _) => return [SHELL, "-c", ":"].map(str::to_owned).to_vec(),
+            (Peer::Driverctl, _) => {
+                let mut command = vec![format!("/{DRIVERCTL_PROGRAM}"), "load-override".to_owned()];
+                command.extend(words.iter().map(|address| format!("pci/{address}")));
+                return command;
+            }
+            (Peer::Hook(_), Way::Load) => "boot",
+            (Peer::Hook(script), _) => script,
+        };
+        let mut command = vec![
+            SHELL.to_owned(),
+            format!("/{HOOKS}/{script}"),
+            format!("{root}/sys"),
+        ];
+        command.extend(words);
+        command
     }
 
     fn times(&self) -> usize {

@@ -3,18 +3,61 @@
 use std::fmt::Write as _;
 
 use super::figures::Row;
+use super::plan::Way;
 use super::targets::target;
+use super::words::ratio;
 
 /// The width of the names in front.
-const NAMES: f64 = 290.0;
+const NAMES: f64 = 210.0;
 /// The width of one doubling.
-const STEP: f64 = 44.0;
+const STEP: f64 = 56.0;
 /// The height of a row.
-const HEIGHT: f64 = 20.0;
-/// Room for the scale.
-const HEAD: f64 = 44.0;
-/// The least power of two that is shown.
-const LEAST: f64 = -3.0;
+const HEIGHT: f64 = 22.0;
+/// The height of a heading.
+const HEADING: f64 = 32.0;
+/// Room for title, key and scale.
+const TOP: f64 = 84.0;
+/// Room for the words behind.
+const WORDS: f64 = 170.0;
+/// The powers of two that are always shown, from and to.
+const SCALE: (f64, f64) = (-2.0, 3.0);
+
+/// Colours, on a light and on a dark page.
+const STYLE: &str = "\
+svg { --page: #fff; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --good: #1a7f37; --bad: #cf222e; --plain: #0969da }
+@media (prefers-color-scheme: dark) {
+svg { --page: #0d1117; --ink: #f0f6fc; --soft: #9198a1; --line: #3d444d; --good: #3fb950; --bad: #f85149; --plain: #4493f8 }
+}
+text { fill: var(--ink) }
+.soft { fill: var(--soft) }
+.head { font-weight: bold; paint-order: stroke; stroke: var(--page); stroke-width: 6px }
+.scale { stroke: var(--line) }
+.one { stroke: var(--soft); stroke-width: 1.5 }
+.good { fill: var(--good); stroke: var(--good) }
+.bad { fill: var(--bad); stroke: var(--bad) }
+.plain { fill: var(--plain); stroke: var(--plain) }
+.aim { stroke: var(--ink); stroke-width: 2 }
+";
+
+/// The parts, in order: what they hold and what they are called.
+const PARTS: [(Way, bool, &str); 5] = [
+    (Way::Bind, false, "Bound, in a machine of 64 functions"),
+    (Way::Plan, false, "Looked at, in a machine of 64 functions"),
+    (Way::Plan, true, "Looked at, in trees that are made up"),
+    (Way::Load, false, "A boot's part, vfio-pci loaded along"),
+    (Way::Idle, false, "Nothing asked"),
+];
+
+/// The name of a row below its heading.
+fn name(row: &Row) -> String {
+    let pair = &row.pair;
+    match (pair.way, pair.made_up) {
+        (Way::Load, _) => format!("{} bound", pair.taken),
+        (Way::Idle, _) => "a shell that ends at once".to_owned(),
+        (_, true) => format!("{} functions, by {}", pair.functions, pair.selector.name),
+        (_, false) => format!("by {}", pair.selector.name),
+    }
+}
 
 /// The picture, as SVG.
 #[must_use]
@@ -22,54 +65,92 @@ pub fn svg(rows: &[Row]) -> String {
     let most = rows
         .iter()
         .map(|row| row.ratio().log2().ceil())
-        .fold(1.0, f64::max);
-    let at = |ratio: f64| NAMES + (ratio.log2().clamp(LEAST, most) - LEAST) * STEP;
-    let width = NAMES + (most - LEAST) * STEP + 60.0;
-    let bottom = HEAD + rows.len() as f64 * HEIGHT;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{:.0}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"8\" y=\"16\">instructions of the agent for each of the hook's; a bar is the target</text>\n",
-        bottom + 12.0
+        .fold(SCALE.1, f64::max);
+    let (mut body, mut y) = (String::new(), TOP);
+    for (way, made_up, heading) in PARTS {
+        let mut some = rows
+            .iter()
+            .filter(|row| row.pair.way == way && row.pair.made_up == made_up)
+            .peekable();
+        if some.peek().is_none() {
+            continue;
+        }
+        y += HEADING;
+        let _ = writeln!(
+            body,
+            "<text class=\"head\" x=\"12\" y=\"{:.1}\">{heading}</text>",
+            y - 8.0
+        );
+        for row in some {
+            draw(&mut body, row, y + HEIGHT / 2.0, most);
+            y += HEIGHT;
+        }
+    }
+    let (width, height) = (at(most.exp2(), most) + WORDS, y + 16.0);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\" font-family=\"sans-serif\" font-size=\"13\">\n<style>\n{STYLE}</style>\n\
+         <rect width=\"100%\" height=\"100%\" style=\"fill: var(--page)\"/>\n{}{body}</svg>\n",
+        scale(most, y)
+    )
+}
+
+/// Where a ratio is, on a scale up to this power of two.
+fn at(ratio: f64, most: f64) -> f64 {
+    NAMES + (ratio.log2().clamp(SCALE.0, most) - SCALE.0) * STEP
+}
+
+/// Title, key and scale, with lines down to `bottom`.
+fn scale(most: f64, bottom: f64) -> String {
+    let mut text = String::from(
+        "<text class=\"head\" x=\"12\" y=\"22\">Instructions of the agent for each of the other's</text>\n\
+         <text class=\"soft\" x=\"12\" y=\"42\">left of 1 it costs less; | is the target, and where it is \
+         missed the dot is red</text>\n",
     );
-    let mut power = LEAST;
+    let mut power = SCALE.0;
     while power <= most {
-        let (x, ratio) = (at(power.exp2()), power.exp2());
-        let color = if power == 0.0 { "black" } else { "lightgray" };
+        let (x, number) = (at(power.exp2(), most), power.exp2());
+        let class = if power == 0.0 { "one" } else { "scale" };
         let _ = writeln!(
             text,
-            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{HEAD:.0}\" y2=\"{bottom:.0}\" stroke=\"{color}\"/>\
-             <text x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{ratio}</text>",
-            HEAD - 8.0
+            "<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP:.0}\" y2=\"{bottom:.0}\"/>\
+             <text class=\"soft\" x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{number}</text>",
+            TOP - 8.0
         );
         power += 1.0;
     }
-    for (number, row) in rows.iter().enumerate() {
-        let y = HEAD + (number as f64 + 0.5) * HEIGHT;
-        let (x, aim) = (at(row.ratio()), target(&row.pair));
-        let color = match aim {
-            Some(aim) if row.ratio() > aim => "crimson",
-            Some(_) => "seagreen",
-            None => "steelblue",
-        };
+    text
+}
+
+/// One row, in the middle of which is `y`.
+fn draw(text: &mut String, row: &Row, y: f64, most: f64) {
+    let (x, aim) = (at(row.ratio(), most), target(&row.pair));
+    let (class, words) = match aim {
+        Some(aim) if row.ratio() > aim => ("bad", format!(", missed {aim}")),
+        Some(aim) => ("good", format!(", reached {aim}")),
+        None => ("plain", String::new()),
+    };
+    let _ = writeln!(
+        text,
+        "<text x=\"24\" y=\"{0:.1}\">{1}</text>\
+         <line class=\"{class}\" stroke-width=\"2\" x1=\"{2:.1}\" x2=\"{x:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+         <circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>\
+         <text x=\"{3:.1}\" y=\"{0:.1}\">{4}<tspan class=\"soft\">{words}</tspan></text>",
+        y + 4.5,
+        name(row),
+        at(1.0, most),
+        at(most.exp2(), most) + 16.0,
+        ratio(row.ratio())
+    );
+    if let Some(aim) = aim {
+        let x = at(aim, most);
         let _ = writeln!(
             text,
-            "<text x=\"8\" y=\"{:.1}\">{}</text><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{color}\"/>",
-            y + 4.0,
-            row.pair.name()
+            "<line class=\"aim\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>",
+            y - 8.0,
+            y + 8.0
         );
-        if let Some(aim) = aim {
-            let x = at(aim);
-            let _ = writeln!(
-                text,
-                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"{color}\" stroke-width=\"3\"/>",
-                y - 7.0,
-                y + 7.0
-            );
-        }
     }
-    text + "</svg>\n"
 }
 
 #[cfg(test)]
@@ -80,22 +161,43 @@ mod tests {
     #[test]
     fn a_dot_is_where_its_ratio_is() {
         let text = svg(&[row(200, 100, 1), row(1, 100, 1)]);
-        let two = NAMES + (1.0 - LEAST) * STEP;
+        let (two, first) = (NAMES + (1.0 - SCALE.0) * STEP, TOP + HEADING + HEIGHT / 2.0);
         assert!(
             text.contains(&format!(
-                "<circle cx=\"{two:.1}\" cy=\"54.0\" r=\"4\" fill=\"crimson\""
+                "<circle class=\"bad\" cx=\"{two:.1}\" cy=\"{first:.1}\""
             )),
             "{text}"
         );
         // Less than the scale has is at its edge.
         assert!(
             text.contains(&format!(
-                "<circle cx=\"{NAMES:.1}\" cy=\"74.0\" r=\"4\" fill=\"seagreen\""
+                "<circle class=\"good\" cx=\"{NAMES:.1}\" cy=\"{:.1}\"",
+                first + HEIGHT
             )),
             "{text}"
         );
-        assert_eq!(text.matches("plan by address, 64 real").count(), 2);
+        assert_eq!(
+            text.matches("by path").count() + text.matches("by address").count(),
+            2
+        );
+        assert_eq!(text.matches("class=\"head\"").count(), 2, "{text}");
         assert!(text.ends_with("</svg>\n"));
         assert!(svg(&[]).starts_with("<svg "));
+    }
+
+    #[test]
+    fn every_part_has_a_heading() {
+        let pairs = crate::bench::plan::full()
+            .into_iter()
+            .flat_map(|guest| guest.pairs);
+        let rows: Vec<_> = pairs
+            .map(|pair| Row {
+                pair,
+                ..row(200, 100, 1)
+            })
+            .collect();
+        let text = svg(&rows);
+        assert_eq!(text.matches("<circle").count(), rows.len());
+        assert_eq!(text.matches("class=\"head\"").count(), PARTS.len() + 1);
     }
 }

@@ -1,24 +1,21 @@
 //! Programs, measured: by the clock, which counts instructions where QEMU is told so, and in a run of its
 //! own by their system calls, which would disturb the clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod count;
+mod histograms;
+
 use std::fs::{self, File};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::fs::symlink;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::libc;
-use nix::mount::{MsFlags, mount};
-use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use qemu_tests::bench::{DOMAIN, Measured, Order, TREE, Work};
+use qemu_tests::bench::{Measured, Order, TREE, Work};
 use qemu_tests::protocol::{Ending, Seen};
 
 use crate::agent::CmdlineMount;
@@ -31,6 +28,8 @@ use crate::pci::DEVICES;
 const OUTPUT: &str = "/run/output";
 /// Where the agent leaves its records; a second run would keep that of the first.
 const RECORDS: &str = "/run/vfio-bind";
+/// What makes the kernel look for a driver, in the made-up tree.
+const PROBE: &str = "/tree/sys/bus/pci/drivers_probe";
 /// The driver that takes.
 const DRIVER: &str = "vfio-pci";
 
@@ -38,7 +37,6 @@ const DRIVER: &str = "vfio-pci";
 pub(crate) fn carry_out(work: &Work, channel: &mut Channel) -> Result<()> {
     match work {
         Work::VirtualFunctions(address, number) => virtual_functions(address, *number),
-        Work::Tree(functions) => make_tree(*functions),
         Work::Measure(order) => channel.send(&Seen::Measured(measure(order)?)),
     }
 }
@@ -56,26 +54,48 @@ fn measure(order: &Order) -> Result<Measured> {
         label: order.label.clone(),
         ..Measured::default()
     };
-    // It comes first: a first run finds caches empty that all later ones find full.
-    let traced = trace(command(order)?)?;
-    (measured.calls, measured.memory) = (traced.calls, traced.memory);
-    measured.wrong.extend(wrong(order, &traced.ending)?);
+    if order.times > 1 {
+        // What a first run finds empty, all later ones find full.
+        measured.wrong.extend(run(order)?.wrong);
+    }
+    let counted = count::count(command(order)?)?;
+    (measured.calls, measured.memory) = (counted.calls, counted.memory);
+    measured.kinds = counted.kinds;
+    measured.wrong.extend(wrong(order, &counted.ending)?);
     undo(order)?;
     for _ in 0..order.times {
-        let mut command = command(order)?;
-        let started = Instant::now();
-        let child = command.spawn().context("spawn")?;
-        let (ending, faults) = reap(Pid::from_raw(child.id().cast_signed()))?;
-        let elapsed = u64::try_from(started.elapsed().as_nanos());
-        measured.nanoseconds.push(elapsed.unwrap_or(u64::MAX));
-        measured.faults.push(faults);
-        measured.wrong.extend(wrong(order, &ending)?);
-        undo(order)?;
+        let run = run(order)?;
+        measured.nanoseconds.push(run.nanoseconds);
+        measured.faults.push(run.faults);
+        measured.wrong.extend(run.wrong);
     }
     measured.wrong.sort();
     measured.wrong.dedup();
     drop(cmdline);
     Ok(measured)
+}
+
+/// What a run by the clock came to.
+struct Run {
+    nanoseconds: u64,
+    faults: u64,
+    wrong: Vec<String>,
+}
+
+/// Runs a program by the clock, and undoes what it did.
+fn run(order: &Order) -> Result<Run> {
+    let mut command = command(order)?;
+    let started = Instant::now();
+    let child = command.spawn().context("spawn")?;
+    let (ending, faults) = reap(Pid::from_raw(child.id().cast_signed()))?;
+    let elapsed = u64::try_from(started.elapsed().as_nanos());
+    let wrong = wrong(order, &ending)?;
+    undo(order)?;
+    Ok(Run {
+        nanoseconds: elapsed.unwrap_or(u64::MAX),
+        faults,
+        wrong,
+    })
 }
 
 fn command(order: &Order) -> Result<Command> {
@@ -124,17 +144,33 @@ fn wrong(order: &Order, ending: &Ending) -> Result<Vec<String>> {
     let mut all: Vec<_> = bad_end(ending).into_iter().collect();
     let output = fs::read(OUTPUT).with_context(|| format!("read({OUTPUT})"))?;
     let output = String::from_utf8_lossy(&output);
-    if !output.contains(&order.says) {
-        let last = output.lines().last().unwrap_or_default();
-        all.push(format!("it does not say {:?}; last: {last}", order.says));
-    }
+    let last = output.lines().last().unwrap_or_default();
+    let unsaid = order.says.iter().filter(|piece| !output.contains(*piece));
+    all.extend(unsaid.map(|piece| format!("it does not say {piece:?}; last: {last}")));
     for address in &order.taken {
         let driver = files::link_name(format!("{DEVICES}/{address}/driver"));
         if driver.as_deref() != Some(DRIVER) {
             all.push(format!("{address} has {driver:?}"));
         }
     }
+    for address in &order.overridden {
+        let text = files::read(tree(address))?;
+        if text != DRIVER {
+            all.push(format!("the override of {address} is {text:?}"));
+        }
+    }
+    if let Some(address) = order.overridden.last() {
+        let text = files::read(PROBE).unwrap_or_default();
+        if text != *address {
+            all.push(format!("{text:?} is probed, not {address}"));
+        }
+    }
     Ok(all)
+}
+
+/// The override of a function of the made-up tree.
+fn tree(address: &str) -> String {
+    format!("{TREE}{DEVICES}/{address}/driver_override")
 }
 
 /// Makes the machine what it was before a run.
@@ -146,6 +182,10 @@ fn undo(order: &Order) -> Result<()> {
             files::write(function.join("driver/unbind"), address)?;
         }
     }
+    for address in &order.overridden {
+        files::write(tree(address), "(null)\n")?;
+        files::remove(PROBE)?;
+    }
     // Kernels differ in what vfio-pci brings along.
     let loaded = |module: &&String| Path::new("/sys/module").join(module).exists();
     for module in order.unload.iter().filter(loaded) {
@@ -155,202 +195,4 @@ fn undo(order: &Order) -> Result<()> {
         fs::remove_dir_all(RECORDS).with_context(|| format!("remove({RECORDS})"))?;
     }
     Ok(())
-}
-
-/// What a traced run came to.
-struct Traced {
-    calls: u64,
-    memory: u64,
-    ending: Ending,
-}
-
-/// Runs a command and counts the system calls of all its processes.
-fn trace(mut command: Command) -> Result<Traced> {
-    // SAFETY: ptrace(PTRACE_TRACEME) is one system call; it neither allocates nor locks.
-    unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
-    let child = command.spawn().context("spawn")?;
-    let first = Pid::from_raw(child.id().cast_signed());
-    waitpid(first, None).context("wait(exec)")?;
-    let options = Options::PTRACE_O_TRACESYSGOOD
-        | Options::PTRACE_O_TRACEFORK
-        | Options::PTRACE_O_TRACEVFORK
-        | Options::PTRACE_O_TRACECLONE
-        | Options::PTRACE_O_TRACEEXEC
-        | Options::PTRACE_O_TRACEEXIT;
-    ptrace::setoptions(first, options).context("ptrace(SETOPTIONS)")?;
-    ptrace::syscall(first, None).context("ptrace(SYSCALL)")?;
-    // A process stops where it enters a system call, and again where it leaves it.
-    let (mut known, mut inside) = (BTreeSet::from([first]), BTreeSet::new());
-    let (mut calls, mut memory) = (0, 0);
-    loop {
-        let status = waitpid(None, Some(WaitPidFlag::__WALL)).context("wait")?;
-        let (pid, signal) = match status {
-            WaitStatus::PtraceSyscall(pid) => {
-                if !inside.remove(&pid) {
-                    inside.insert(pid);
-                    calls += 1;
-                }
-                (pid, None)
-            }
-            WaitStatus::PtraceEvent(pid, _, event) => {
-                if event == libc::PTRACE_EVENT_EXIT {
-                    memory = memory.max(resident(pid)?);
-                }
-                (pid, None)
-            }
-            // A new process stops before its first instruction.
-            WaitStatus::Stopped(pid, signal) => (pid, Some(signal).filter(|_| !known.insert(pid))),
-            WaitStatus::Exited(pid, code) if pid == first => {
-                let ending = Ending::Exited(code);
-                return Ok(Traced {
-                    calls,
-                    memory,
-                    ending,
-                });
-            }
-            WaitStatus::Signaled(pid, signal, _) if pid == first => {
-                let ending = Ending::Signalled(signal as i32);
-                return Ok(Traced {
-                    calls,
-                    memory,
-                    ending,
-                });
-            }
-            _ => continue,
-        };
-        go_on(pid, signal)?;
-    }
-}
-
-fn go_on(pid: Pid, signal: Option<Signal>) -> Result<()> {
-    match ptrace::syscall(pid, signal) {
-        // It was killed while it was stopped.
-        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(errno).context("ptrace(SYSCALL)"),
-    }
-}
-
-/// The memory of a process, in KiB. What wait4 tells is never less than what the one who started it had,
-/// and the counters of `status` are behind by up to 64 pages (SPLIT_RSS_COUNTING, before 6.2).
-fn resident(pid: Pid) -> Result<u64> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = files::read(&path)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.with_context(|| format!("{path} has no Rss"))
-}
-
-/// Makes up a tree: domains of [`DOMAIN`] functions, each in a group of its own, on a file system that has
-/// no other cost than that of its names.
-fn make_tree(functions: usize) -> Result<()> {
-    fs::create_dir_all(TREE).with_context(|| format!("mkdir({TREE})"))?;
-    let room = Some("nr_inodes=0,size=100%");
-    mount(Some("tmpfs"), TREE, Some("tmpfs"), MsFlags::empty(), room)
-        .with_context(|| format!("mount(tmpfs, {TREE})"))?;
-    let make = || -> io::Result<()> {
-        let tree = Tree::new()?;
-        for number in 0..functions {
-            tree.function(number, number + 1 == functions)?;
-        }
-        Ok(())
-    };
-    make().with_context(|| format!("making up a tree at {TREE}"))
-}
-
-/// A tree being made.
-struct Tree {
-    /// Files that many functions have alike are the same file.
-    models: BTreeMap<&'static str, String>,
-}
-
-/// What kinds of functions there are: vendor, device, subsystem vendor and device, class.
-const MODELS: [(&str, [&str; 5]); 3] = [
-    ("port", ["1B36", "000C", "0000", "0000", "060400"]),
-    ("disk", ["1B36", "0010", "1AF4", "1100", "010802"]),
-    ("card", ["8086", "10D3", "8086", "0000", "020000"]),
-];
-
-impl Tree {
-    fn new() -> io::Result<Self> {
-        for folder in [
-            "sys/bus/pci/devices",
-            "sys/bus/pci/drivers/vfio-pci",
-            "sys/class/iommu/dmar0",
-            "sys/kernel/iommu_groups",
-            "sys/devices",
-            "proc",
-            "models",
-        ] {
-            fs::create_dir_all(format!("{TREE}/{folder}"))?;
-        }
-        fs::copy("/proc/cmdline", format!("{TREE}/proc/cmdline"))?;
-        fs::copy("/proc/cpuinfo", format!("{TREE}/proc/cpuinfo"))?;
-        let mut models = BTreeMap::new();
-        for (name, [vendor, device, subvendor, subdevice, class]) in MODELS {
-            let folder = format!("{TREE}/models/{name}");
-            fs::create_dir(&folder)?;
-            let (base, rest) = class.split_at(2);
-            let (sub, interface) = rest.split_at(2);
-            let modalias = format!(
-                "pci:v0000{vendor}d0000{device}sv0000{subvendor}sd0000{subdevice}\
-                 bc{base}sc{sub}i{interface}"
-            );
-            let number = |text: &str| format!("0x{}", text.to_lowercase());
-            for (file, text) in [
-                ("vendor", number(vendor)),
-                ("device", number(device)),
-                ("class", number(class)),
-                ("modalias", modalias),
-            ] {
-                fs::write(format!("{folder}/{file}"), format!("{text}\n"))?;
-            }
-            models.insert(name, folder);
-        }
-        Ok(Self { models })
-    }
-
-    fn function(&self, number: usize, last: bool) -> io::Result<()> {
-        let (domain, place) = (number / DOMAIN, number % DOMAIN);
-        let (port, behind) = (place / 32 + 1, place % 32);
-        let bridge = format!("{domain:04x}:00:{port:02x}.0");
-        let (address, parent) = match behind {
-            0 => (bridge, String::new()),
-            _ => {
-                let (slot, function) = ((behind - 1) / 8, (behind - 1) % 8);
-                let address = format!("{domain:04x}:{port:02x}:{slot:02x}.{function}");
-                (address, format!("/{bridge}"))
-            }
-        };
-        let model = match behind {
-            0 => "port",
-            _ if last => "card",
-            _ => "disk",
-        };
-        let below = format!("devices/pci{domain:04x}:00{parent}/{address}");
-        let folder = format!("{TREE}/sys/{below}");
-        fs::create_dir_all(&folder)?;
-        let shared = self.models.get(model).map_or("", String::as_str);
-        for file in ["vendor", "device", "class", "modalias"] {
-            fs::hard_link(format!("{shared}/{file}"), format!("{folder}/{file}"))?;
-        }
-        if behind == 0 {
-            for file in ["secondary_bus_number", "subordinate_bus_number"] {
-                fs::write(format!("{folder}/{file}"), format!("{port}\n"))?;
-            }
-        }
-        fs::write(format!("{folder}/driver_override"), "(null)\n")?;
-        let group = format!("{TREE}/sys/kernel/iommu_groups/{number}/devices");
-        fs::create_dir_all(&group)?;
-        symlink(format!("../../../../{below}"), format!("{group}/{address}"))?;
-        let up = "../".repeat(3 + parent.matches('/').count());
-        symlink(
-            format!("{up}kernel/iommu_groups/{number}"),
-            format!("{folder}/iommu_group"),
-        )?;
-        symlink(format!("{up}bus/pci"), format!("{folder}/subsystem"))?;
-        symlink(
-            format!("../../../{below}"),
-            format!("{TREE}/sys/bus/pci/devices/{address}"),
-        )
-    }
 }
