@@ -82,6 +82,10 @@ impl Root for Running {
         self.tree.exists(path)
     }
 
+    fn folders(&self, path: &str) -> Option<u32> {
+        self.tree.folders(path)
+    }
+
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
         self.tree.list(path, each)
     }

@@ -78,12 +78,13 @@ impl fmt::Display for Kind {
 /// How many IOMMU groups the kernel made.
 #[must_use]
 pub fn group_count(root: &dyn Root) -> u32 {
-    let mut count = 0u32;
-    // A kernel without IOMMU support has no such directory, and no group.
-    let _ = root.list("sys/kernel/iommu_groups", &mut |_| {
-        count = count.saturating_add(1)
-    });
-    count
+    const GROUPS: &str = "sys/kernel/iommu_groups";
+    root.folders(GROUPS).unwrap_or_else(|| {
+        let mut count = 0u32;
+        // A kernel without IOMMU support has no such directory, and no group.
+        let _ = root.list(GROUPS, &mut |_| count = count.saturating_add(1));
+        count
+    })
 }
 
 /// A parameter of vfio that does without an IOMMU (drivers/vfio/vfio_main.c).

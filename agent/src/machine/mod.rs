@@ -53,6 +53,13 @@ pub trait Root {
     /// # Errors
     /// What open or getdents answered.
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno>;
+
+    /// How many directories a directory has, where the file system counts them: in its links, of which two
+    /// are its own and its parent's (sysfs does, `kernfs_refresh_inode` in fs/kernfs/inode.c). `None` where
+    /// it has none, or does not count them.
+    fn folders(&self, _path: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// The most that [`Machine::read_within`] reads.

@@ -168,6 +168,14 @@ impl Root for Tree {
         })
     }
 
+    fn folders(&self, path: &str) -> Option<u32> {
+        let mut buffer = PATH_BUFFER;
+        let path = c_path(path, &mut buffer).ok()?;
+        let status = rustix::fs::statat(&self.directory, path, AtFlags::empty()).ok()?;
+        let count = u32::try_from(status.st_nlink).ok()?.checked_sub(2)?;
+        (count > 0).then_some(count)
+    }
+
     #[inline(never)] // Inlined, it makes the executable larger.
     fn list(&self, path: &str, each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
         let directory = self.open_file(path, OFlags::RDONLY | OFlags::DIRECTORY)?;

@@ -3,7 +3,7 @@
 //! Words of other software are left in peace: a name counts only if it is one of ours but for dots,
 //! dashes and capitals, and a lone word only behind a list that it may be a part of.
 
-use crate::policy::{grammar, kernel_ids, words};
+use crate::policy::{grammar, kernel_ids, vocabulary};
 use crate::text::cmdline::Parameter;
 
 /// What protects.
@@ -19,7 +19,7 @@ pub fn meant(name: &[u8]) -> Option<&'static str> {
     if same_letters(name, b"vfioids") {
         return Some(KERNEL_IDS);
     }
-    let mut names = words::names().chain([KERNEL_IDS]);
+    let mut names = vocabulary::names().chain([KERNEL_IDS]);
     names.find(|known| same_letters(name, known.as_bytes()))
 }
 

@@ -13,6 +13,7 @@ pub mod resolve;
 pub mod selector;
 pub mod setting;
 pub mod sources;
+mod vocabulary;
 mod words;
 
 use core::fmt;

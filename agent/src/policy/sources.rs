@@ -5,7 +5,7 @@ use crate::policy::handed::{self, Handed};
 use crate::policy::modprobe_conf::ModprobeConf;
 use crate::policy::problem::{Place, Problem};
 use crate::policy::selector::Source;
-use crate::policy::words::{Word, own_word};
+use crate::policy::vocabulary::{Word, own_word};
 use crate::policy::{Policy, VFIO_PCI, kernel_ids, lookalike};
 use crate::text::cmdline::{Parameter, line_of_file, parameters};
 use crate::text::misread::split;
