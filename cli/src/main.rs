@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use vfio_bind_cli::commands::{bind, check, plan, protected};
+use vfio_bind_cli::commands::{bind, check, plan, protected, verify};
 use vfio_bind_cli::storage::protected::Scope;
 
 /// The command line.
@@ -65,6 +65,15 @@ enum Command {
         #[arg(long)]
         now: bool,
     },
+    /// Say whether what is asked for is so, and what was bound since the boot still is.
+    ///
+    /// Compares the policy and the records in /run/vfio-bind with the machine, and writes nothing. The
+    /// exit status is 0 where all is as asked, and 1 otherwise.
+    Verify {
+        /// A directory with the `proc`, `sys`, `dev` and `run` of another system.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -89,5 +98,6 @@ fn run(command: Command) -> Result<u8> {
             let scope = if now { Scope::Now } else { Scope::Boot };
             protected::print(&root, scope).map(|()| 0)
         }
+        Command::Verify { root } => verify::verify(&root),
     }
 }

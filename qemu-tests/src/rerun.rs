@@ -29,11 +29,22 @@ pub struct Rerun {
 
 /// In this order, each after the last.
 #[rustfmt::skip]
-pub const RERUNS: [Rerun; 3] = [
+pub const RERUNS: [Rerun; 5] = [
     Rerun {
         command: "vfio-bind-agent",
         exit: 1,
         says: &["nothing is done; run `vfio-bind bind`"],
+        takes: &[],
+        outcomes: &[],
+    },
+    Rerun {
+        command: "vfio-bind verify",
+        exit: 1,
+        says: &[
+            "0000:42:00.0: on vfio-pci (vfio.bind=0000:42:00.0)",
+            "WRONG: 0000:02:00.0: not on vfio-pci (vfio.bind=1b36:0010): nvme has it",
+            "WRONG: 0000:01:01.0: refused (vfio.bind=0000:01:01.0)",
+        ],
         takes: &[],
         outcomes: &[],
     },
@@ -59,6 +70,16 @@ pub const RERUNS: [Rerun; 3] = [
             (NVME, Bound), (MOUNTED, Refused),
             (NIC, Refused),
         ],
+    },
+    Rerun {
+        command: "vfio-bind verify --root /",
+        exit: 1,
+        says: &[
+            "0000:02:00.0: on vfio-pci (vfio.bind=1b36:0010)",
+            "WRONG: 0000:03:00.0: refused (vfio.bind=1b36:0010)",
+        ],
+        takes: &[],
+        outcomes: &[],
     },
 ];
 

@@ -14,7 +14,7 @@ use crate::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 16] = [
+const FILES: [Entry; 17] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -79,6 +79,11 @@ const FILES: [Entry; 16] = [
     (
         "systemd/vfio-bind-give-back.service",
         "usr/lib/systemd/system/vfio-bind-give-back.service",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-verify.service",
+        "usr/lib/systemd/system/vfio-bind-verify.service",
         0o644,
     ),
     (

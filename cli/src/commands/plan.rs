@@ -25,17 +25,7 @@ use vfio_bind_agent::text::cmdline::MAX_LEN;
 /// Where `root` cannot be opened, its command line not be read, or nothing be written.
 pub fn print(root: &Path, line: Option<&str>) -> Result<u8> {
     let tree = open(root)?;
-    let known = match known::gather(root, Scope::Boot) {
-        Ok(known) => known,
-        // As in a tree that was captured without them: the plan is of use, and says what it lacks.
-        Err(error) => {
-            let mut known = known::files(root)?;
-            known
-                .told
-                .push(format!("{error:#}; a boot may refuse more"));
-            known
-        }
-    };
+    let known = known::gather_or_less(root, Scope::Boot)?;
     show(&tree, root, line, &known)
 }
 

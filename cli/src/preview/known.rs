@@ -53,6 +53,21 @@ pub fn gather(root: &Path, scope: Scope) -> Result<Known> {
     Ok(known)
 }
 
+/// The same; of a tree that was captured without mounts what its files say, which is of use and says what it
+/// lacks.
+///
+/// # Errors
+/// Where a file is there and cannot be read.
+pub fn gather_or_less(root: &Path, scope: Scope) -> Result<Known> {
+    gather(root, scope).or_else(|error| {
+        let mut known = files(root)?;
+        known
+            .told
+            .push(format!("{error:#}; a boot may refuse more"));
+        Ok(known)
+    })
+}
+
 /// What the files of a system say of it, for one whose mounts nobody knows.
 ///
 /// # Errors

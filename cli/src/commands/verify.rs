@@ -1,0 +1,176 @@
+//! Whether what was asked for is so: the record of this boot and the plan beside the live machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use crate::preview::known::{self, Informed};
+use crate::storage::protected::Scope;
+use anyhow::{Context, Result};
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::machine::sysfs::driver_of;
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::policy::problem::Severity;
+use vfio_bind_agent::policy::selector::Source;
+use vfio_bind_agent::record::report::{DIRECTORY, FILE};
+use vfio_bind_agent::record::unmatched::unmatched;
+use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
+use vfio_bind_agent::run::{self, Extent};
+use vfio_bind_report::Report;
+
+use super::plan;
+
+/// Prints, for each function that is asked for or was bound since the boot, whether it is where it should
+/// be. Gives 0 where all of it is, and 1 otherwise.
+///
+/// # Errors
+/// Where the records or the machine cannot be read, or nothing be printed.
+pub fn verify(root: &Path) -> Result<u8> {
+    let tree = plan::open(root)?;
+    let line = fs::read(root.join("proc/cmdline"))
+        .with_context(|| format!("read({})", root.join("proc/cmdline").display()))?;
+    let bound = bound(root)?;
+    let known = known::gather_or_less(root, Scope::Now)?;
+    let informed = Informed {
+        tree: &tree,
+        known: &known,
+    };
+    let mut findings = Findings::default();
+    run::rehearse(&informed, &line, Extent::Whole, &mut |record| {
+        findings.compare(record, &bound);
+        record.exit()
+    });
+    for (address, by) in &bound {
+        let address = Address::parse(address.as_bytes());
+        if let Some(address) = address.filter(|address| !findings.told.contains(address)) {
+            findings.compare_one(&tree, address, by);
+        }
+    }
+    let mut text = findings.text;
+    if text.is_empty() {
+        text.push_str("nothing is asked for, and nothing was bound\n");
+    }
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("write(standard output)")?;
+    Ok(if findings.wrong {
+        EXIT_NOT_BOUND
+    } else {
+        EXIT_DONE
+    })
+}
+
+/// The functions that runs since the boot have bound, each with the driver it got, by the records.
+fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
+    let directory = root.join(DIRECTORY);
+    let mut records = vec![directory.join(FILE)];
+    // Those of later runs: what they say is newer.
+    records.extend(
+        (1..)
+            .map(|number| directory.join(format!("run-{number}")).join(FILE))
+            .take_while(|path| path.exists()),
+    );
+    let mut bound = BTreeMap::new();
+    for path in records {
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("read({})", path.display())),
+        };
+        let report =
+            Report::parse(&text).with_context(|| format!("{}: it is no record", path.display()))?;
+        for function in report.functions {
+            match function.driver_now.filter(|_| function.outcome.is_vfio()) {
+                Some(driver) => bound.insert(function.address, driver),
+                None => bound.remove(&function.address),
+            };
+        }
+        for given in report.given_back {
+            let address = given.split(' ').next().unwrap_or_default();
+            bound.remove(address);
+        }
+    }
+    Ok(bound)
+}
+
+#[derive(Default)]
+struct Findings {
+    text: String,
+    wrong: bool,
+    told: Vec<Address>,
+}
+
+impl Findings {
+    fn good(&mut self, text: &str) {
+        self.text.extend([text, "\n"]);
+    }
+
+    fn bad(&mut self, text: &str) {
+        self.wrong = true;
+        self.text.extend(["WRONG: ", text, "\n"]);
+    }
+
+    /// What is asked for.
+    fn compare(&mut self, record: &Record<'_>, bound: &BTreeMap<String, String>) {
+        for step in &record.plan.steps {
+            let Some(function) = record.inventory.get(step.function) else {
+                continue;
+            };
+            let address = function.address;
+            let now = function.driver.as_deref();
+            let on = now.map_or("it has no driver".to_owned(), |driver| {
+                format!("{driver} has it")
+            });
+            let why = step.reason(record.policy);
+            self.told.push(address);
+            match step.decision {
+                Decision::Bind if now == Some(record.driver(step)) => {
+                    self.good(&format!("{address}: on {} ({why})", record.driver(step)));
+                }
+                Decision::Bind => {
+                    let lost = match bound.get(&address.to_string()) {
+                        Some(driver) => format!("it was bound to {driver} since the boot, and "),
+                        None => String::new(),
+                    };
+                    self.bad(&format!(
+                        "{address}: not on {} ({why}): {lost}{on}; `vfio-bind bind` takes it, unless it is in use",
+                        record.driver(step)
+                    ));
+                }
+                Decision::Refuse(refusal) => {
+                    self.bad(&format!("{address}: refused ({why}): {refusal}; {on}"));
+                }
+                Decision::Leave(_) => {}
+            }
+        }
+        for unmatched in unmatched(record.policy, record.inventory, record.plan) {
+            if unmatched.selector.source != Source::KernelIds {
+                self.bad(&unmatched.to_string());
+            }
+        }
+        for problem in &record.policy.problems {
+            self.wrong |= problem.severity() == Severity::Error;
+            self.text.extend([problem.to_string().as_str(), "\n"]);
+        }
+    }
+
+    /// What was bound, and nobody asks for any more or is not there.
+    fn compare_one(&mut self, tree: &impl Root, address: Address, by: &str) {
+        match driver_of(tree, address) {
+            Ok(Some(driver)) if driver.as_str() == by => {
+                self.good(&format!("{address}: on {by}, and not asked for any more"));
+            }
+            Ok(Some(driver)) => self.bad(&format!(
+                "{address}: it was bound to {by} since the boot, and {driver} has it"
+            )),
+            Ok(None) => self.bad(&format!(
+                "{address}: it was bound to {by} since the boot, and has no driver"
+            )),
+            Err(_) => self.bad(&format!(
+                "{address}: it was bound to {by} since the boot, and is gone"
+            )),
+        }
+    }
+}
