@@ -137,8 +137,9 @@ impl Tool {
     }
 
     /// Whether a case is made of its images where nobody asks for the tool: what an init system does with a
-    /// broken agent does not change from one version of a tool to the next, nor who waits for a root between
-    /// the oldest and the newest, and an image of mkosi-initrd takes a minute.
+    /// broken agent does not change from one version of a tool to the next, nor how dracut's own loop waits
+    /// for a root, nor much else between the oldest and the newest; and an image of mkosi-initrd takes a
+    /// minute.
     #[must_use]
     pub fn has_unasked(&self, case: Case) -> bool {
         let is_first = match self {
@@ -148,10 +149,12 @@ impl Tool {
             Self::Mkinitcpio(..) | Self::Cpio => true,
         };
         let is_between = matches!(self, Self::Dracut(Dracut::V106, _));
+        let is_later_loop = matches!(self, Self::Dracut(Dracut::V112, false));
         let is_dear = *self == Self::Mkosi && matches!(case, Case::SlowRoot | Case::WithoutUs);
         self.has(case)
             && (is_first || !case.breaks_agent())
-            && !(is_between && (case.waits() || case == Case::WithoutUs))
+            && !(is_between && case != Case::Asked)
+            && !(is_later_loop && case.waits())
             && !is_dear
     }
 
