@@ -22,7 +22,7 @@ pub struct Journal {
 
 /// One message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry<'a> {
+pub struct Message<'a> {
     /// How much it matters.
     pub level: Level,
     /// The function, the group, the file or the word that it is about; empty where it is the run.
@@ -62,11 +62,11 @@ impl Journal {
     }
 
     /// The messages that were kept.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         let mut parts = self.entries.split(|byte| *byte == END);
         core::iter::from_fn(move || {
             let (letter, about) = parts.next()?.split_first()?;
-            Some(Entry {
+            Some(Message {
                 level: match letter {
                     b'e' => Level::Error,
                     b'w' => Level::Warn,
@@ -110,9 +110,9 @@ mod tests {
 
     fn kept(journal: &Journal) -> Vec<(Level, &str, &str)> {
         let text = |bytes| core::str::from_utf8(bytes).unwrap();
-        let entries = journal.entries();
-        entries
-            .map(|entry| (entry.level, text(entry.about), text(entry.text)))
+        let messages = journal.messages();
+        messages
+            .map(|one| (one.level, text(one.about), text(one.text)))
             .collect()
     }
 

@@ -230,13 +230,13 @@ fn write_groups(record: &Record<'_>, json: &mut Json<'_, '_>) {
 fn write_messages(journal: &Journal, json: &mut Json<'_, '_>) {
     json.key("messages");
     json.open(b'[');
-    for entry in journal.entries() {
-        let about = (!entry.about.is_empty()).then_some(Text(entry.about));
+    for message in journal.messages() {
+        let about = (!message.about.is_empty()).then_some(Text(message.about));
         json.next();
         json.open(b'{');
-        json.text("level", &journal::word(entry.level));
+        json.text("level", &journal::word(message.level));
         json.optional("about", shown(&about));
-        json.text("text", &Text(entry.text));
+        json.text("text", &Text(message.text));
         json.close(b'}');
     }
     json.close(b']');
