@@ -20,23 +20,35 @@ const TOP: f64 = 84.0;
 /// Room for the words behind.
 const WORDS: f64 = 170.0;
 /// The powers of two that are always shown, from and to.
-const SCALE: (f64, f64) = (-2.0, 3.0);
+const SCALE: (f64, f64) = (-4.0, 1.0);
 
-/// Colours, on a light and on a dark page.
+/// Colours, on a light and on a dark page; written out, for not all that show such files know variables.
 const STYLE: &str = "\
-svg { --page: #fff; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --good: #1a7f37; --bad: #cf222e; --plain: #0969da }
+.page { fill: #fff }
+text { fill: #1f2328 }
+.soft { fill: #59636e }
+.head { stroke: #fff }
+.scale { stroke: #d1d9e0 }
+.one { stroke: #59636e }
+.good { fill: #1a7f37; stroke: #1a7f37 }
+.bad { fill: #cf222e; stroke: #cf222e }
+.plain { fill: #0969da; stroke: #0969da }
+.aim { stroke: #1f2328 }
 @media (prefers-color-scheme: dark) {
-svg { --page: #0d1117; --ink: #f0f6fc; --soft: #9198a1; --line: #3d444d; --good: #3fb950; --bad: #f85149; --plain: #4493f8 }
+.page { fill: #0d1117 }
+text { fill: #f0f6fc }
+.soft { fill: #9198a1 }
+.head { stroke: #0d1117 }
+.scale { stroke: #3d444d }
+.one { stroke: #9198a1 }
+.good { fill: #3fb950; stroke: #3fb950 }
+.bad { fill: #f85149; stroke: #f85149 }
+.plain { fill: #4493f8; stroke: #4493f8 }
+.aim { stroke: #f0f6fc }
 }
-text { fill: var(--ink) }
-.soft { fill: var(--soft) }
-.head { font-weight: bold; paint-order: stroke; stroke: var(--page); stroke-width: 6px }
-.scale { stroke: var(--line) }
-.one { stroke: var(--soft); stroke-width: 1.5 }
-.good { fill: var(--good); stroke: var(--good) }
-.bad { fill: var(--bad); stroke: var(--bad) }
-.plain { fill: var(--plain); stroke: var(--plain) }
-.aim { stroke: var(--ink); stroke-width: 2 }
+.head { font-weight: bold; paint-order: stroke; stroke-width: 6px }
+.one { stroke-width: 1.5 }
+.aim { stroke-width: 2 }
 ";
 
 /// The parts, in order: what they hold and what they are called.
@@ -90,7 +102,7 @@ pub fn svg(rows: &[Row]) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
          height=\"{height:.0}\" font-family=\"sans-serif\" font-size=\"13\">\n<style>\n{STYLE}</style>\n\
-         <rect width=\"100%\" height=\"100%\" style=\"fill: var(--page)\"/>\n{}{body}</svg>\n",
+         <rect width=\"100%\" height=\"100%\" class=\"page\"/>\n{}{body}</svg>\n",
         scale(most, y)
     )
 }
