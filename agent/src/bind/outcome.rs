@@ -70,6 +70,12 @@ impl Outcome {
     pub fn is_unseen(&self) -> bool {
         matches!(self.failure, Some(Failure::System(Operation::Look, _)))
     }
+
+    /// Whether it was there already, which is not taken away, and cannot be made ready.
+    #[must_use]
+    pub fn is_unready(&self) -> bool {
+        self.fate == Fate::Already && self.failure == Some(Failure::NotPrepared)
+    }
 }
 
 /// What VFIO says of a group in which something was bound.

@@ -62,7 +62,9 @@ impl fmt::Display for Attribute {
 }
 
 impl Attribute {
-    fn file(self, address: Address) -> Path {
+    /// Its file in sysfs.
+    #[must_use]
+    pub fn file(self, address: Address) -> Path {
         match self {
             Self::ResetMethod => attribute(address, "reset_method"),
             Self::D3cold => attribute(address, "d3cold_allowed"),
@@ -101,7 +103,8 @@ impl Attribute {
 }
 
 /// The attribute of a setting, and the value that the kernel wants for it.
-fn wanted(setting: Setting<'_>) -> (Attribute, Value) {
+#[must_use]
+pub fn wanted(setting: Setting<'_>) -> (Attribute, Value) {
     match setting {
         Setting::ResetMethod(methods) => {
             let value = fmt::from_fn(|f| {
@@ -167,11 +170,8 @@ fn set(
     };
     if let Setting::Rebar(bar, exponent) = setting {
         match offered(host, address, bar) {
-            Ok(sizes) if sizes >> exponent & 1 == 1 => {}
-            Ok(sizes) => {
-                let sizes = Sizes(sizes);
-                return tell(format_args!("its sizes are {sizes}"));
-            }
+            Ok(sizes) if sizes.has(exponent) => {}
+            Ok(sizes) => return tell(format_args!("its sizes are {sizes}")),
             Err(errno) => {
                 let answer = Answer(errno);
                 return tell(format_args!(
@@ -258,11 +258,16 @@ fn bar_size(root: &dyn Root, address: Address, bar: u8) -> Result<u8, Errno> {
 }
 
 /// The sizes that a BAR may have: bit 0 is 1 MiB, bit 1 is 2 MiB.
-fn offered(root: &dyn Root, address: Address, bar: u8) -> Result<u64, Errno> {
+///
+/// # Errors
+/// What the system answered; `EINVAL` where that is no number.
+pub fn offered(root: &dyn Root, address: Address, bar: u8) -> Result<Sizes, Errno> {
     let mut buffer = [0; 32];
     let file = Attribute::Rebar(bar).file(address);
     let text = root.read(&file, &mut buffer)?;
-    long_hex(text.trim_ascii_end()).ok_or(Errno::INVAL)
+    long_hex(text.trim_ascii_end())
+        .map(Sizes)
+        .ok_or(Errno::INVAL)
 }
 
 /// Sixteen hexadecimal digits.
@@ -273,12 +278,22 @@ fn long_hex(text: &[u8]) -> Option<u64> {
 }
 
 /// Sizes of a BAR, as [`offered`] gives them.
-struct Sizes(u64);
+#[derive(Clone, Copy)]
+pub struct Sizes(pub u64);
+
+impl Sizes {
+    /// Whether a size is one of them, by its exponent.
+    #[must_use]
+    pub fn has(self, exponent: u8) -> bool {
+        let shifted = self.0.checked_shr(exponent.into());
+        shifted.is_some_and(|sizes| sizes & 1 == 1)
+    }
+}
 
 impl fmt::Display for Sizes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        for exponent in (0..40).filter(|exponent| self.0 >> exponent & 1 == 1) {
+        for exponent in (0..40).filter(|exponent| self.has(*exponent)) {
             write!(f, "{}{}", Plain(comma), Size(exponent))?;
             comma = ", ";
         }

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use crate::bind::failure::Failure;
 use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcome, Unasked};
 use crate::machine::inventory::{Function, Unseen};
 use crate::plan::decision::Decision;
@@ -139,8 +138,8 @@ fn tell_steps(record: &Record<'_>) {
         let end = fmt::from_fn(|f| match (outcome.fate, step.decision, &outcome.failure) {
             (Fate::Planned, ..) => write!(f, "{before} -> {driver} planned"),
             (Fate::Bound, ..) => write!(f, "{before} -> {now}"),
-            (Fate::Already, _, Some(Failure::NotPrepared)) => {
-                write!(f, "on {now} already: {}", Failure::NotPrepared.told(driver))
+            (Fate::Already, _, Some(failure)) if outcome.is_unready() => {
+                write!(f, "on {now} already: {}", failure.told(driver))
             }
             (Fate::Already, ..) => write!(f, "on {now} already"),
             (_, Decision::Refuse(refusal), _) => write!(f, "refused: {refusal}"),
@@ -151,10 +150,7 @@ fn tell_steps(record: &Record<'_>) {
             (fate, _, None) => write!(f, "{fate}, now {now}"),
         });
         match outcome.fate {
-            Fate::Already if outcome.failure == Some(Failure::NotPrepared) => {
-                error!(address; "{address}: {end} ({why})");
-            }
-            Fate::Planned | Fate::Bound | Fate::Already => {
+            Fate::Planned | Fate::Bound | Fate::Already if !outcome.is_unready() => {
                 info!(address; "{address}: {end} ({why})")
             }
             _ => error!(address; "{address}: {end} ({why})"),

@@ -9,7 +9,6 @@ pub mod unmatched;
 
 use core::fmt;
 
-use crate::bind::failure::Failure;
 use crate::bind::outcome::{Fate, Outcomes};
 use crate::machine::LoadError;
 use crate::machine::inventory::Inventory;
@@ -110,9 +109,7 @@ impl Record<'_> {
         let missed = pairs.any(|(step, outcome)| {
             let wanted = step.decision == Decision::Bind || matches!(step.why, Why::Selected(_));
             let there = matches!(outcome.fate, Fate::Bound | Fate::Already | Fate::Planned);
-            // What was there already is not taken away where it cannot be made ready.
-            let unready = outcome.failure == Some(Failure::NotPrepared);
-            wanted && (!there || unready)
+            wanted && (!there || outcome.is_unready())
         });
         let unusable = self.outcomes.groups.iter().any(|status| {
             status.viable == Some(false) || status.unanswered.is_some() || status.newcomer.is_some()

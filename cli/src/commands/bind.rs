@@ -76,10 +76,15 @@ fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
     Ok(directory)
 }
 
+/// Where the run of this number since the boot has its record, in the directory of that of the boot.
+pub(super) fn directory_of_run(parent: &Path, number: u32) -> PathBuf {
+    parent.join(format!("run-{number}"))
+}
+
 fn new_directory(parent: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(parent)?;
     for number in 1..=MOST_RUNS {
-        let directory = parent.join(format!("run-{number}"));
+        let directory = directory_of_run(parent, number);
         match fs::create_dir(&directory) {
             Ok(()) => return Ok(directory),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

@@ -20,6 +20,7 @@ use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
 use vfio_bind_agent::run::{self, Extent};
 use vfio_bind_report::Report;
 
+use super::bind::directory_of_run;
 use super::plan;
 
 /// Prints, for each function that is asked for or was bound since the boot, whether it is where it should
@@ -69,7 +70,7 @@ fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
     // Those of later runs: what they say is newer.
     records.extend(
         (1..)
-            .map(|number| directory.join(format!("run-{number}")).join(FILE))
+            .map(|number| directory_of_run(&directory, number).join(FILE))
             .take_while(|path| path.exists()),
     );
     let mut bound = BTreeMap::new();

@@ -6,12 +6,14 @@ use std::path::Path;
 
 use crate::preview::known::Known;
 use rustix::io::Errno;
+use vfio_bind_agent::bind::prepare::{offered, wanted};
 use vfio_bind_agent::machine::Root;
-use vfio_bind_agent::machine::sysfs::{attribute, driver_directory};
+use vfio_bind_agent::machine::SHOWN_MOST;
+use vfio_bind_agent::machine::sysfs::driver_directory;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::plan::refusal::Refusal;
-use vfio_bind_agent::policy::setting::{Setting, Size};
+use vfio_bind_agent::policy::setting::Setting;
 use vfio_bind_agent::record::Record;
 
 /// A sentence for each of them.
@@ -110,33 +112,26 @@ fn unready(record: &Record<'_>, tree: &impl Root) -> Vec<String> {
 
 /// What there is in place of a setting.
 fn lacks(tree: &impl Root, address: Address, setting: Setting<'_>) -> Option<String> {
-    let file = match setting {
-        Setting::ResetMethod(_) => "reset_method".to_owned(),
-        Setting::D3cold(_) => "d3cold_allowed".to_owned(),
-        Setting::Rebar(bar, _) => format!("resource{bar}_resize"),
-    };
-    let mut buffer = [0; 256];
-    let text = match tree.read(&attribute(address, &file), &mut buffer) {
-        Ok(text) => String::from_utf8_lossy(text).trim_end().to_owned(),
-        Err(Errno::NOENT) => return Some(format!("it has no {file} under this kernel")),
-        // Who may not read it knows nothing.
-        Err(_) => return None,
-    };
-    match setting {
-        Setting::ResetMethod(methods) => {
-            let offered: Vec<_> = text.split(' ').map(str::as_bytes).collect();
-            let mut methods = methods.split(|byte| *byte == b'+');
-            let lacking = methods.any(|method| !offered.contains(&method));
-            lacking.then(|| format!("its resets are `{text}`"))
+    let (attribute, value) = wanted(setting);
+    let file = attribute.file(address);
+    let mut buffer = [0; SHOWN_MOST];
+    match (tree.read(&file, &mut buffer), setting) {
+        (Err(Errno::NOENT), _) => {
+            let name = file.rsplit('/').next().unwrap_or_default();
+            Some(format!("it has no {name} under this kernel"))
         }
-        Setting::D3cold(_) => None,
-        Setting::Rebar(_, exponent) => {
-            let sizes = u64::from_str_radix(&text, 16).ok()?;
-            let all: Vec<_> = (0..40)
-                .filter(|exponent| sizes >> exponent & 1 == 1)
-                .map(|exponent| Size(exponent).to_string())
-                .collect();
-            (sizes >> exponent & 1 == 0).then(|| format!("its sizes are {}", all.join(", ")))
+        // Who may not read it knows nothing.
+        (Err(_), _) | (Ok(_), Setting::D3cold(_)) => None,
+        (Ok(text), Setting::ResetMethod(_)) => {
+            let text = String::from_utf8_lossy(text);
+            let offered: Vec<_> = text.split_whitespace().collect();
+            let mut methods = value.split(' ');
+            let lacking = methods.any(|method| !offered.contains(&method));
+            lacking.then(|| format!("its resets are `{}`", text.trim_end()))
+        }
+        (Ok(_), Setting::Rebar(bar, exponent)) => {
+            let sizes = offered(tree, address, bar).ok()?;
+            (!sizes.has(exponent)).then(|| format!("its sizes are {sizes}"))
         }
     }
 }
