@@ -27,8 +27,8 @@ installkernel() {
     # In hostonly mode dracut leaves out what no device uses yet. A module that this kernel has
     # built in, or under another name, is no error.
     hostonly='' instmods -s vfio vfio_iommu_type1 vfio_virqfd vfio_pci_core vfio_pci
-    # For the IOMMU of a virtual machine, and for groups that come with the first driver.
-    hostonly='' instmods -s virtio_pci virtio_iommu pci_stub
+    # For the IOMMU of a virtual machine.
+    hostonly='' instmods -s virtio_pci virtio_iommu
 }
 
 # The controllers that this system boots from, for the agent to leave alone. Without the list it takes

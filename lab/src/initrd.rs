@@ -18,8 +18,8 @@ use crate::userland::Files;
 /// `modules.dep` does not tell.
 const VFIO_MODULES: [&str; 2] = ["vfio_pci", "vfio_iommu_type1"];
 /// What makes an IOMMU ready where it is not, in kernels that have it as a module: the driver of
-/// virtio-iommu, and the driver that does nothing.
-const IOMMU_MODULES: [&str; 2] = ["virtio_iommu", "pci_stub"];
+/// virtio-iommu.
+const IOMMU_MODULE: &str = "virtio_iommu";
 /// Depmod wants them; they come with the kernel.
 const KERNEL_LISTS: [&str; 3] = [
     "modules.order",
@@ -157,7 +157,7 @@ pub fn stage_modules(kernel: &Kernel, choice: &Choice<'_>) -> Result<tempfile::T
     let staged = tempfile::tempdir().context("a folder for modules")?;
     let folder = staged.path().join("lib/modules").join(&kernel.release);
     let index = Index::read(&kernel.modules)?;
-    let possible = IOMMU_MODULES.into_iter().filter(|name| index.has(name));
+    let possible = [IOMMU_MODULE].into_iter().filter(|name| index.has(name));
     let wanted: Vec<_> = VFIO_MODULES
         .into_iter()
         .chain(possible)

@@ -31,7 +31,7 @@ use crate::bind::failure::{Failure, Operation, failure};
 use crate::bind::job::Job;
 use crate::bind::outcome::{Fate, Outcome, Outcomes};
 use crate::bind::prepare::AllPrepared;
-use crate::bind::ready::STUB;
+use crate::bind::ready::PORT_DRIVER;
 use crate::bind::verify::ask_groups;
 use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::machine::sysfs::{driver_directory, driver_of};
@@ -411,8 +411,8 @@ fn replace_override(host: &impl Machine, job: &mut Job) -> Result<(), Errno> {
     // A write that failed may have had its effect, and one that takes too long will have it later.
     let untouched = || current_override(host, address).as_ref() == Ok(&previous);
     match answer {
-        // With the stub's own, left over from what made the groups, nothing would be given back.
-        Err(errno) if errno != Errno::TIMEDOUT && previous != STUB && untouched() => {}
+        // With the one left over from what made the groups, nothing would be given back.
+        Err(errno) if errno != Errno::TIMEDOUT && previous != PORT_DRIVER && untouched() => {}
         _ => job.previous = Some(previous),
     }
     answer

@@ -7,6 +7,7 @@
 //!   drivers/base/dd.c, by way of `pci_dma_configure`). Until then the function has no group, and
 //!   nobody knows its siblings.
 
+use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::controls::{
@@ -16,9 +17,9 @@ use crate::bind::failure::{Failure, Operation, failure};
 use crate::machine::inventory::{Function, GroupTiming, Inventory};
 use crate::machine::iommu::Kind;
 use crate::machine::survey::scan;
-use crate::machine::sysfs::{DRIVERS_PROBE, driver_directory, driver_of};
+use crate::machine::sysfs::{DRIVERS_PROBE, driver_directory};
 use crate::machine::{LoadError, Loading, Machine, Root, way};
-use crate::pci::address::Address;
+use crate::pci::address::{Address, Slot};
 use crate::plan::decision::{Decision, Plan};
 use crate::plan::refusal::Refusal;
 use crate::text::{DriverName, Plain, name};
@@ -26,12 +27,13 @@ use crate::text::{DriverName, Plain, name};
 /// The module of virtio-iommu's driver.
 pub const VIRTIO_IOMMU: &str = "virtio_iommu";
 
-/// A driver that takes whatever it is told to and does nothing with it, and that VFIO accepts in a
-/// group.
-pub(crate) const STUB: &str = "pci-stub";
+/// A driver of the kernel itself that refuses all but ports of PCI Express (`pcie_portdrv_probe` in
+/// drivers/pci/pcie/portdrv.c). The kernel makes the group before it asks the driver, and what never had
+/// a function need not give it back, however late it is asked.
+pub(crate) const PORT_DRIVER: &str = "pcieport";
 
-/// Takes functions from it, and from no other driver.
-const STUB_UNBIND: &str = "sys/bus/pci/drivers/pci-stub/unbind";
+/// How many slots of root buses are told apart where groups are in doubt; beyond that all are.
+const MAX_SLOTS: usize = 128;
 
 /// The address of a virtio-iommu (`PCI_DEVICE_ID_VIRTIO` 0x1040 plus `VIRTIO_ID_IOMMU` 23) on a machine
 /// whose kernel uses no IOMMU, with its driver.
@@ -80,22 +82,28 @@ pub fn timing(root: &dyn Root) -> GroupTiming {
     }
 }
 
-/// Has the kernel make the groups of what is asked for, and of all that could be in them: each
-/// function gets a driver that does nothing, and gives it up at once. Whether the inventory has
-/// changed; after a second call it never has.
+/// Has the kernel make the groups of what is asked for, and of all that could be in them, bridges too: each
+/// function is offered to a driver that refuses it. Whether the inventory has changed; after a second call
+/// it never has. Where one gets no group that way, [`Function::in_doubt`] marks what may share it.
 #[inline(never)] // Inlined, it makes the executable larger.
 pub fn make(host: &impl Machine, inventory: &mut Inventory, plan: &Plan) -> bool {
+    let wide = has_wide_groups(host);
     let mut woken = false;
     // What could not be read, or not be woken, may share a group that is bound without it.
     let mut unknown = inventory.unreadable;
     for function in inventory.functions() {
         let address = function.address;
-        if !inventory.awaits_group(function) || !may_share(host, inventory, plan, address) {
+        if !inventory.awaits_group(function) || !may_share(host, wide, inventory, plan, address) {
             continue;
         }
-        let ready = woken || load_stub(host);
+        let ready = woken || host.exists(&driver_directory(PORT_DRIVER));
         woken = true;
         if !ready {
+            error!(
+                Plain(PORT_DRIVER);
+                "the kernel has no driver pcieport, by which it is made to form IOMMU groups; remove \
+                 pcie_ports=compat, or boot Linux 6.15 or later"
+            );
             unknown = unknown.saturating_add(1);
             break;
         }
@@ -106,26 +114,52 @@ pub fn make(host: &impl Machine, inventory: &mut Inventory, plan: &Plan) -> bool
         if matches!(failure, Failure::Vanished) {
             continue;
         }
-        let told = failure.told(STUB);
-        error!(address; "{address}: {told}; pci-stub may keep it, and its IOMMU group may not be known");
+        let told = failure.told(PORT_DRIVER);
+        error!(
+            address;
+            "{address}: {told}; its override may still be pcieport, and where its IOMMU group is not known \
+             nothing is bound that may share it"
+        );
         unknown = unknown.saturating_add(1);
         if errno == Errno::TIMEDOUT || host.is_late() {
             break;
         }
     }
     if woken {
+        look_again(host, inventory, GroupTiming::AtFirstProbe);
+        if unknown > 0 || inventory.unreadable > 0 {
+            doubt(host, wide, inventory);
+        }
         // What was tried in vain is not tried again, nor promised.
-        look_again(host, inventory, GroupTiming::Tried);
+        inventory.timing = GroupTiming::Tried;
         inventory.unreadable = inventory.unreadable.saturating_add(unknown);
     }
     woken
 }
 
+/// Whether a group may go beyond what is in or behind one slot of the root bus, where `pci_device_group`
+/// (drivers/iommu/iommu.c) ends. Of an SMMU before version 3 whatever uses the same stream mapping shares a
+/// group (`arm_smmu_device_group` in drivers/iommu/arm/arm-smmu/arm-smmu.c), and an IOMMU that is not known
+/// here may have one group for all (`generic_single_device_group`).
+fn has_wide_groups(root: &dyn Root) -> bool {
+    matches!(Kind::of(root), Kind::Smmu | Kind::Other)
+}
+
+/// The slot of the root bus that all of a function's group is in or behind; `None` where nobody can tell.
+fn place(root: &dyn Root, wide: bool, address: Address) -> Option<Slot> {
+    way::root_slot(root, address).filter(|_| !wide)
+}
+
 /// Whether a function may share its group with one that is bound, or would be if its group were known.
 #[inline(never)] // Inlined, it makes the executable larger.
-fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Address) -> bool {
-    // What nobody can tell the place of may share its group with anything.
-    let place = way::root_slot(root, address);
+fn may_share(
+    root: &dyn Root,
+    wide: bool,
+    inventory: &Inventory,
+    plan: &Plan,
+    address: Address,
+) -> bool {
+    let here = place(root, wide, address);
     plan.steps.iter().any(|step| {
         // What has a driver has its group, but not all that will be in it.
         matches!(
@@ -133,35 +167,42 @@ fn may_share(root: &dyn Root, inventory: &Inventory, plan: &Plan, address: Addre
             Decision::Bind | Decision::Refuse(Refusal::NoGroupYet)
         ) && inventory
             .get(step.function)
-            .and_then(|asked| way::root_slot(root, asked.address))
-            .is_none_or(|asked| place.is_none_or(|place| place == asked))
+            .and_then(|asked| place(root, wide, asked.address))
+            .is_none_or(|asked| here.is_none_or(|here| here == asked))
     })
 }
 
-fn load_stub(host: &impl Machine) -> bool {
-    let directory = driver_directory(STUB);
-    if host.exists(&directory) {
-        return true;
+/// Marks what may share its group with a function that awaits one still, or cannot be read.
+#[inline(never)] // Inlined, it makes the executable larger.
+fn doubt(root: &dyn Root, wide: bool, inventory: &mut Inventory) {
+    let mut waiting: Vec<_, MAX_SLOTS> = Vec::new();
+    let functions = inventory.functions().iter();
+    let awaiting = functions.filter(|function| inventory.awaits_group(function));
+    for address in awaiting
+        .map(|function| function.address)
+        .chain(inventory.unread())
+    {
+        let place = place(root, wide, address);
+        if !waiting.contains(&place) && waiting.push(place).is_err() {
+            waiting.clear();
+            let _ = waiting.push(None);
+        }
     }
-    let answer = host.load_module(STUB, Loading::default());
-    let there = answer.is_ok() || host.exists(&directory);
-    if let (Err(error), false) = (answer, there) {
-        error!(
-            Plain("pci-stub");
-            "pci-stub, which the kernel needs to make IOMMU groups, is not there: {error}; put \
-             pci_stub into the image"
-        );
+    let anywhere = waiting.contains(&None);
+    for function in inventory.functions_mut() {
+        let place = place(root, wide, function.address);
+        function.in_doubt =
+            anywhere || waiting.contains(&place) || (place.is_none() && !waiting.is_empty());
     }
-    there
 }
 
-/// Gives a function the stub and takes it away again; what the system refused.
+/// Offers a function to a driver that refuses it, and leaves it as it was; what the system refused.
 #[inline(never)] // Inlined, it makes the executable larger.
 fn wake(host: &impl Machine, address: Address) -> Result<(), (Operation, Errno)> {
     let at = |act| move |errno| (act, errno);
     let previous = current_override(host, address).map_err(at(Operation::Override))?;
-    // Unlike other drivers the stub takes whatever it gets: an error of the probe means something.
-    let woken = put_override(host, address, &name(STUB.as_bytes()), LOCK_LIMIT)
+    // That the driver refuses is no error of the probe: one means that it was not even asked.
+    let woken = put_override(host, address, &name(PORT_DRIVER.as_bytes()), LOCK_LIMIT)
         .map_err(at(Operation::Override))
         .and_then(|()| {
             put_address(host, DRIVERS_PROBE, address, DRIVER_LIMIT).map_err(at(Operation::Probe))
@@ -174,34 +215,20 @@ fn wake(host: &impl Machine, address: Address) -> Result<(), (Operation, Errno)>
     undone.and(woken)
 }
 
-/// Takes a function from the stub, and leaves it to whatever had it but for that.
+/// Restores the override of a function, and leaves it to whatever had it but for that.
 #[inline(never)] // Inlined, it makes the executable larger.
 fn undo(
     host: &impl Machine,
     address: Address,
     previous: &DriverName,
 ) -> Result<(), (Operation, Errno)> {
-    let mut limit = DRIVER_LIMIT;
-    // First the override: with that of the stub, any probe would give the function back to it.
     let restored = put_override(host, address, previous, LOCK_LIMIT);
-    if restored == Err(Errno::TIMEDOUT) {
-        limit = QUEUE_LIMIT;
-    }
-    // Unlike `driver/unbind` it takes nothing from a driver that was faster.
-    let mut taken = put_address(host, STUB_UNBIND, address, limit);
-    if taken == Err(Errno::TIMEDOUT) {
-        limit = QUEUE_LIMIT;
-    } else if driver_of(host, address).is_ok_and(|driver| driver.as_deref() != Some(STUB)) {
-        taken = Ok(());
-    }
-    let mut offered = Ok(());
-    // With the stub's override it would only go back to the stub.
-    if matches!(restored, Ok(()) | Err(Errno::TIMEDOUT)) {
-        // The kernel offers it only once to a native driver that is there, and that was too early.
-        offered = probe(host, address, limit);
-    }
-    let at = |act| move |errno| (act, errno);
-    restored.map_err(at(Operation::Restore))?;
-    taken.map_err(at(Operation::Unbind))?;
-    offered.map_err(at(Operation::Probe))
+    let limit = match restored {
+        Err(Errno::TIMEDOUT) => QUEUE_LIMIT,
+        _ => DRIVER_LIMIT,
+    };
+    // The kernel offers it only once to a native driver that is there, and that was too early.
+    let offered = probe(host, address, limit);
+    restored.map_err(|errno| (Operation::Restore, errno))?;
+    offered.map_err(|errno| (Operation::Probe, errno))
 }

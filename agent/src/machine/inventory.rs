@@ -27,6 +27,9 @@ pub struct Function {
     pub buses: (u8, u8),
     /// Whether the machine boots on this display, as [`crate::machine::boot_display`] finds out.
     pub boot_display: bool,
+    /// Whether what may share its IOMMU group could not be made to get its own, so that nobody knows all
+    /// members.
+    pub in_doubt: bool,
     /// The driver it is bound to.
     pub driver: Option<DriverName>,
     /// The way to it, where [`Inventory::find_way`] was asked for it and sysfs tells it.
@@ -164,6 +167,11 @@ impl Inventory {
         }
     }
 
+    /// The first of the functions that could not be read.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = Address> {
+        self.unread.iter().copied()
+    }
+
     /// Why the function at `address` is not here.
     #[must_use]
     pub fn unseen(&self, address: Address) -> Unseen {
@@ -217,19 +225,14 @@ impl Inventory {
     #[must_use]
     pub fn has_groups(&self) -> bool {
         let mut all = self.functions.iter();
-        all.any(|function| function.group.is_some() || self.awaits_group(function))
+        all.any(|f| f.group.is_some() || f.in_doubt || (self.awaits_group(f) && f.is_endpoint()))
     }
 
     /// Whether a function may get its IOMMU group when a driver is first probed for it.
     #[must_use]
     pub fn awaits_group(&self, function: &Function) -> bool {
-        let Function {
-            group,
-            bridge,
-            driver,
-            ..
-        } = function;
-        self.timing == GroupTiming::AtFirstProbe && !bridge && group.is_none() && driver.is_none()
+        let Function { group, driver, .. } = function;
+        self.timing == GroupTiming::AtFirstProbe && group.is_none() && driver.is_none()
     }
 
     /// How many functions there are.

@@ -88,6 +88,7 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
         bridge,
         buses,
         boot_display: false,
+        in_doubt: false,
         driver,
         way: None,
     })

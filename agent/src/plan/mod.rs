@@ -227,6 +227,8 @@ impl Planner<'_> {
             Some(Refusal::System)
         } else if self.may_be_needed(function, mark) {
             Some(Refusal::Unlisted(function.address))
+        } else if function.in_doubt {
+            Some(Refusal::InDoubt)
         } else {
             match function.group {
                 None if self.inventory.awaits_group(function) => Some(Refusal::NoGroupYet),

@@ -17,6 +17,8 @@ pub enum Refusal {
     Igfx,
     /// It has none yet; a dry run does not make the kernel give it one.
     NoGroupYet,
+    /// What may share its group could not be made to get one, and may be what must be left alone.
+    InDoubt,
     /// Its header type is not 0.
     Bridge,
     /// It belongs to the machine itself and was swept up, not named.
@@ -68,6 +70,9 @@ impl fmt::Display for Refusal {
             Self::NoGroupYet => f.write_str(
                 "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for \
                  it; the agent sees to that at boot, a plan does not",
+            ),
+            Self::InDoubt => f.write_str(
+                "what may share its IOMMU group could not be made to get one, as is told above",
             ),
             Self::Bridge => f.write_str("bridges are never bound; select what is behind it"),
             Self::System => f.write_str(

@@ -28,6 +28,7 @@ fn inventory(functions: u16) -> Box<Inventory> {
             buses: (0, 0),
             way: None,
             boot_display: false,
+            in_doubt: false,
             driver: None,
         });
     }

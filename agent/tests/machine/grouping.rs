@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::snapshots::messages;
 use crate::support::{Card, FakeMachine, Trouble};
 use rustix::io::Errno;
 use vfio_bind_agent::plan::decision::Decision;
@@ -86,10 +87,9 @@ fn run(machine: &FakeMachine, line: &str) -> Told {
 /// What wakes a function and leaves it as it was.
 fn woken(address: &str) -> Vec<String> {
     vec![
-        format!("{address}/driver_override = pci-stub"),
+        format!("{address}/driver_override = pcieport"),
         format!("drivers_probe = {address}"),
         format!("{address}/driver_override = \\n"),
-        format!("drivers/pci-stub/unbind = {address}"),
         format!("drivers_probe = {address}"),
     ]
 }
@@ -208,18 +208,14 @@ fn an_iommu_that_works_needs_no_driver() {
 
 #[test]
 fn groups_that_come_with_a_driver_are_made_first() {
-    for iommu in [
-        "0000:00:07.0",
-        "smmu3.0x0000000009050000",
-        "smmu.0x2b400000",
-    ] {
+    for iommu in ["0000:00:07.0", "smmu3.0x0000000009050000"] {
         let machine = machine().with_late_groups(iommu);
         let told = run(&machine, "vfio.bind=42:00.0");
         assert_eq!(told.exit, EXIT_DONE, "{told:?}");
         assert_eq!(told.steps, [GPU, AUDIO].map(|a| format!("{a} bound")));
-        let expected: Vec<_> = ["modprobe pci-stub".to_owned()]
+        let expected: Vec<_> = [GPU, AUDIO, DISK]
             .into_iter()
-            .chain([GPU, AUDIO, DISK].into_iter().flat_map(woken))
+            .flat_map(woken)
             .chain(
                 [
                     "0000:42:00.0/driver_override = vfio-pci",
@@ -254,18 +250,17 @@ fn a_protected_sibling_is_seen_although_its_group_comes_late() {
 }
 
 #[test]
-fn without_the_stub_no_group_is_made_and_nothing_bound() {
-    let machine = machine()
-        .with(Trouble {
-            missing: vec!["pci-stub"],
-            ..Trouble::default()
-        })
+fn without_a_driver_to_offer_it_to_no_group_is_made_and_nothing_bound() {
+    let machine = FakeMachine::new(&[Card::new(GPU, 0x1234, 0x1111, 0x03_0000, 15)])
         .with_late_groups("0000:00:07.0");
-    let told = run(&machine, "vfio.bind=42:00.0");
+    std::fs::remove_dir(machine.path("sys/bus/pci/drivers/pcieport")).unwrap();
+    let mut told = None;
+    let log = messages(|| told = Some(run(&machine, "vfio.bind=42:00.0")));
+    let told = told.unwrap();
     assert_eq!(told.exit, EXIT_NOT_BOUND);
-    assert_eq!(told.steps, [format!("{GPU} refused")]);
-    assert_eq!(told.refusals, [Refusal::NoGroup]);
-    assert_eq!(machine.take_events(), ["modprobe pci-stub"]);
+    assert_eq!(told.refusals, [Refusal::InDoubt]);
+    assert_eq!(machine.take_events(), [""; 0]);
+    assert!(log.contains("the kernel has no driver pcieport"), "{log}");
 }
 
 #[test]
@@ -278,19 +273,6 @@ fn a_dry_run_makes_no_group_and_says_so() {
 
 #[test]
 fn a_function_that_cannot_be_woken_keeps_its_override_and_stops_no_boot() {
-    for path in [
-        format!("{GPU}/driver_override"),
-        "pci-stub/unbind".to_owned(),
-    ] {
-        let machine = machine()
-            .with_late_groups("0000:00:07.0")
-            .with(Trouble::write_answers(&path, Errno::IO));
-        let told = run(&machine, "vfio.bind=42:00.0");
-        assert_eq!(told.exit, EXIT_NOT_BOUND, "{path}: {told:?}");
-        for address in [GPU, AUDIO, DISK] {
-            assert_ne!(machine.driver_override(address), "pci-stub", "{path}");
-        }
-    }
     let machine = machine().with_late_groups("0000:00:07.0");
     for address in [GPU, AUDIO, DISK] {
         machine.lock(address);
@@ -299,4 +281,109 @@ fn a_function_that_cannot_be_woken_keeps_its_override_and_stops_no_boot() {
     assert_eq!(told.exit, EXIT_NOT_BOUND);
     // One that hangs is enough.
     assert_eq!(machine.waited(), Duration::from_secs(2));
+    machine.let_go();
+    for address in [GPU, AUDIO, DISK] {
+        assert_eq!(machine.driver_override(address), "", "{address}");
+        assert_eq!(machine.driver(address), None, "{address}");
+    }
+}
+
+/// Asks for all of a machine of whose functions one cannot be woken.
+fn run_without(address: &str) -> (FakeMachine, Told, String) {
+    let trouble = Trouble::write_answers(&format!("{address}/driver_override"), Errno::IO);
+    let machine = machine().with(trouble).with_late_groups("0000:00:07.0");
+    let mut told = None;
+    let line = "vfio.bind=42:00.0,43:00.0,51:00.0";
+    let log = messages(|| told = Some(run(&machine, line)));
+    (machine, told.unwrap(), log)
+}
+
+#[test]
+fn what_may_share_the_group_of_one_that_cannot_be_woken_is_left_alone() {
+    for sleeper in [GPU, AUDIO, DISK] {
+        let (machine, told, log) = run_without(sleeper);
+        assert_eq!(told.exit, EXIT_NOT_BOUND);
+        assert_eq!(
+            told.steps,
+            [
+                format!("{GPU} refused"),
+                format!("{DISK} refused"),
+                // Behind another slot of the root bus.
+                format!("{NIC} bound"),
+            ],
+            "{sleeper}"
+        );
+        assert_eq!(told.refusals, [Refusal::InDoubt; 2], "{sleeper}");
+        for address in [GPU, AUDIO, DISK] {
+            assert_eq!(machine.driver(address), None, "{sleeper}");
+            assert_eq!(machine.driver_override(address), "", "{sleeper}");
+        }
+        let expected = format!(
+            "{sleeper}: write(driver_override) to undo it: EIO; its override may still be pcieport, and \
+             where its IOMMU group is not known nothing is bound that may share it"
+        );
+        assert!(log.contains(&expected), "{log}");
+    }
+}
+
+#[test]
+fn what_nobody_can_tell_the_place_of_puts_all_in_doubt() {
+    let cards: Vec<_> = [(GPU, 15), (NIC, 17)]
+        .map(|(address, group)| Card::new(address, 0x8086, 0x1572, 0x02_0000, group))
+        .into();
+    let trouble = Trouble::write_answers(&format!("{GPU}/driver_override"), Errno::IO);
+    let machine = FakeMachine::new(&cards)
+        .with(trouble)
+        .with_late_groups("0000:00:07.0");
+    let told = run(&machine, "vfio.bind=51:00.0");
+    assert_eq!(told.steps, [format!("{NIC} refused")]);
+}
+
+#[test]
+fn a_bridge_without_a_driver_is_woken_and_may_keep_its_group() {
+    const BRIDGE: &str = "0000:41:01.0";
+    let mut cards = cards();
+    cards.push(Card::new(BRIDGE, 0x1b36, 0x000e, 0x06_0400, 16).bridge_to(0x43, 0x43));
+    for (word, expected) in [
+        ("vfio.bind=!41:01.0", "refused"),
+        ("vfio.protect=41:01.0", "refused"),
+        ("quiet", "bound"),
+    ] {
+        let machine = FakeMachine::new(&cards);
+        machine.put_behind(DISK, "0000:41/0000:41:00.0/0000:43:01.0");
+        machine.put_behind(BRIDGE, "0000:41/0000:41:00.0");
+        let machine = machine.with_late_groups("0000:00:07.0");
+        let told = run(&machine, &format!("vfio.bind=43:00.0 {word}"));
+        assert_eq!(told.steps, [format!("{DISK} {expected}")], "{word}");
+        assert_eq!(machine.driver(BRIDGE), None, "{word}");
+        assert_eq!(machine.driver_override(BRIDGE), "", "{word}");
+    }
+}
+
+#[test]
+fn groups_that_go_beyond_a_slot_of_the_root_bus_are_seen_whole() {
+    // The stream mappings of an older SMMU, or one group for each IOMMU.
+    let mut cards = cards();
+    cards[5].group = cards[2].group;
+    for (iommu, both) in [
+        ("smmu.0x2b400000", true),
+        ("10bd0000.iommu", true),
+        ("smmu3.0x0000000009050000", false),
+    ] {
+        let machine = FakeMachine::new(&cards);
+        for (address, bridges) in [
+            (GPU, "0000:41/0000:41:00.0"),
+            (AUDIO, "0000:41/0000:41:00.0"),
+            (NIC, "0000:41/0000:41:01.0"),
+        ] {
+            machine.put_behind(address, bridges);
+        }
+        let machine = machine.with_late_groups(iommu);
+        let told = run(&machine, "vfio.bind=42:00.0");
+        assert_eq!(
+            told.steps.contains(&format!("{NIC} bound")),
+            both,
+            "{iommu}"
+        );
+    }
 }

@@ -39,6 +39,7 @@ fn function() -> impl Strategy<Value = Function> {
             buses: if bridge { (bus + 1, bus + 1) } else { (0, 0) },
             way: None,
             boot_display: boots_on && class == 0x03_0000 && !bridge,
+            in_doubt: false,
             driver: None,
         },
     )

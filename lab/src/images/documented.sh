@@ -48,7 +48,7 @@ expect_call() {
 run_build
 (( failed == 0 )) || wrong 'a whole installation' 'success' "${calls[*]}"
 for call in "add_binary $agent" 'add_binary modprobe' 'add_module vfio_pci?' \
-    'add_module vfio_iommu_type1?' 'add_module virtio_iommu?' 'add_module pci_stub?' 'add_file /usr/lib/systemd/system/vfio-bind.service' \
+    'add_module vfio_iommu_type1?' 'add_module virtio_iommu?' 'add_file /usr/lib/systemd/system/vfio-bind.service' \
     'add_symlink /usr/lib/systemd/system/sysinit.target.wants/vfio-bind.service'; do
     expect_call 'a whole installation' "$call"
 done

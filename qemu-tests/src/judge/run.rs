@@ -150,18 +150,27 @@ fn check_writes(
             _ => true,
         });
     let touched: Vec<&str> = touched.map(|(address, _)| *address).collect();
-    for write in &seen.writes {
+    let is_bridge = |owner: &str| {
+        let before = around.before.function(owner);
+        before.is_some_and(|found| found.header != 0)
+    };
+    let mut check = |write: &String, is_waking: bool| {
         let owner = write.split('/').next().unwrap_or_default();
+        let may_be = touched.contains(&owner) || (is_waking && is_bridge(owner));
         // Other owners are drivers and the bus.
-        if owner.contains(':') && !touched.contains(&owner) {
+        if owner.contains(':') && !may_be {
             failures.add(what, "none to this function", write);
         }
-    }
+    };
     let mut writes = &seen.writes[..];
     if scenario.has_late_groups() {
         while let Some(rest) = after_waking(writes) {
+            check(&writes[0], true);
             writes = rest;
         }
+    }
+    for write in writes {
+        check(write, false);
     }
     let first_bind = writes
         .iter()
@@ -181,8 +190,7 @@ fn binds(write: &str) -> bool {
     write.ends_with("bind") || write.ends_with("drivers_probe")
 }
 
-/// What follows the writes that give a function a driver that does nothing and take it away again,
-/// where such writes come first.
+/// What follows the writes that offer a function to a driver which refuses it, where such writes come first.
 fn after_waking(writes: &[String]) -> Option<&[String]> {
     let (file, rest) = writes.split_first()?;
     let middle = rest.iter().take_while(|write| binds(write)).count();

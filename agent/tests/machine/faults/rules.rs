@@ -10,11 +10,12 @@ use super::run::{Run, State, state};
 use rustix::io::Errno;
 use vfio_bind_agent::bind::failure::{Failure, Operation};
 use vfio_bind_agent::bind::outcome::Fate;
+use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
 
-/// What may have a function for a moment, for its group.
-const STUB: &str = "pci-stub";
+/// What a function is offered to, for its group.
+const PORT_DRIVER: &str = "pcieport";
 
 impl Run<'_> {
     fn after(&self, address: &str) -> State {
@@ -222,9 +223,9 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the stub's override was to be undone, and the system did not allow it.
+    /// Whether the port driver's override was to be undone, and the system did not allow it.
     fn restore_refused(&self, address: &str) -> bool {
-        let restoring = |data: &str| data != STUB && data != TARGET && data != READ;
+        let restoring = |data: &str| data != PORT_DRIVER && data != TARGET && data != READ;
         self.case.groups != Groups::There
             && self.refused(&format!("{address}/driver_override"), &restoring)
     }
@@ -247,41 +248,49 @@ impl Run<'_> {
             .is_some_and(|(decision, _)| *decision == Decision::Bind);
         let held = bound && value == TARGET;
         let restored = value == before.1 || held;
-        let stubborn = driver.as_deref() == Some(STUB) && before.1 != STUB;
-        let unbind_refused = self.refused(&format!("{STUB}/unbind"), &|data| data == address)
-            || self.refused(&format!("{address}/driver/unbind"), &|_| true);
         rule(
             restored || self.restore_refused(address),
             "its override is not as it was",
         );
-        rule(!stubborn || unbind_refused, "pci-stub has it still");
-        if !restored || stubborn {
+        rule(
+            driver.as_deref() != Some(PORT_DRIVER),
+            "the port driver has it",
+        );
+        if !restored {
             let once = matches!(self.host.fault, Fault::Refused(_) | Fault::Late(_));
-            rule(
-                !once,
-                "pci-stub may keep it, and undoing was refused only once",
-            );
+            rule(!once, "its override was restored once only");
             rule(
                 self.exit == EXIT_NOT_BOUND,
-                "pci-stub may keep it, and the exit status is good",
+                "its override is not as it was, and the exit status is good",
             );
             let told = self
                 .log
                 .lines()
-                .any(|line| line.starts_with(address) && line.contains(STUB));
-            rule(told, "pci-stub may keep it, and nobody is told");
+                .any(|line| line.starts_with(address) && line.contains(PORT_DRIVER));
+            rule(told, "its override is not as it was, and nobody is told");
         }
-        if address == NEIGHBOUR && self.case.groups == Groups::WithDriver && restored && !stubborn {
+        let group = format!("sys/bus/pci/devices/{address}/iommu_group");
+        let known = self.host.machine.exists(&group);
+        let its_group = [GPU, AUDIO].contains(&address);
+        let taken = self
+            .steps
+            .values()
+            .any(|(_, outcome)| outcome.fate == Fate::Bound);
+        rule(
+            known || !its_group || !taken || self.race(),
+            "nobody knows that it is in the group, and that is bound",
+        );
+        if address == NEIGHBOUR && self.case.groups == Groups::WithDriver && restored {
             let offered = driver.as_deref() == Some(NEIGHBOURS_DRIVER);
             let refused = self.refused("drivers_probe", &|data| data == address);
-            let unbound = self
+            let touched = self
                 .host
                 .attempts
                 .borrow()
                 .iter()
-                .any(|a| a.path.ends_with("/unbind") && a.data == address && a.well);
+                .any(|a| a.data == address && a.well);
             rule(
-                offered || refused || !unbound,
+                offered || refused || !touched,
                 "its native driver, which is there, does not have it",
             );
         }
@@ -303,17 +312,13 @@ impl Run<'_> {
         }
         let machine = self.host.machine;
         let locked = [GPU, AUDIO].map(|address| (address, machine.is_locked(address)));
-        let stub_was_probed = self.host.hit.borrow().as_ref().is_some_and(|hit| {
-            hit.1 == "sys/bus/pci/drivers_probe" && self.host.fault == Fault::Stuck
-        });
         machine.let_go();
         if self.case.groups != Groups::There {
             for address in [GPU, AUDIO, NEIGHBOUR] {
                 let (driver, value) = self.after(address).unwrap();
                 let (_, before) = self.before[address].clone().unwrap();
-                // A probe that waits for the lock comes behind nothing that could undo it.
-                let stubborn = driver.as_deref() == Some(STUB) && !stub_was_probed;
-                if stubborn || (value != before && driver.as_deref() != Some(TARGET)) {
+                let ported = driver.as_deref() == Some(PORT_DRIVER);
+                if ported || (value != before && driver.as_deref() != Some(TARGET)) {
                     found.push(format!("{address} is {driver:?} with {value:?} at last"));
                 }
                 if address == NEIGHBOUR
@@ -325,7 +330,6 @@ impl Run<'_> {
                         .iter()
                         .any(|a| a.data == address)
                     && driver.as_deref() != Some(NEIGHBOURS_DRIVER)
-                    && !stub_was_probed
                 {
                     found.push(format!("{address} is {driver:?} at last"));
                 }

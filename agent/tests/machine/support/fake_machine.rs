@@ -29,6 +29,8 @@ pub struct FakeMachine {
     pub(super) events: RefCell<Vec<String>>,
     /// Groups that the kernel makes when it first probes a driver for the function.
     pub(super) late: RefCell<BTreeMap<String, u32>>,
+    /// Whether it does so for what comes, too.
+    pub(super) makes_late: Cell<bool>,
     /// Groups that it makes when virtio-iommu's driver is there.
     pub(super) idle: RefCell<BTreeMap<String, u32>>,
     /// Functions whose device lock is held.
@@ -54,6 +56,7 @@ impl FakeMachine {
             native: RefCell::default(),
             events: RefCell::default(),
             late: RefCell::default(),
+            makes_late: Cell::default(),
             idle: RefCell::default(),
             locked: RefCell::default(),
             queued: RefCell::default(),
@@ -71,6 +74,8 @@ impl FakeMachine {
             fs::create_dir_all(machine.path(path)).unwrap();
         }
         fs::write(machine.path("sys/bus/pci/drivers_probe"), "").unwrap();
+        // A part of the kernel.
+        machine.register("pcieport");
         // As an image has it whose system boots from nothing on PCI.
         machine.record("");
         for card in cards {
@@ -185,14 +190,28 @@ impl FakeMachine {
     pub fn remove(&self, address: &str) {
         self.locked.borrow_mut().retain(|locked| locked != address);
         self.detach(address);
-        // It may have left already.
-        let _ = fs::remove_dir_all(self.device(address));
+        let entry = self.device(address);
+        // It may have left already, or never had a group.
+        let group = fs::read_link(entry.join("iommu_group"));
+        let group = group
+            .ok()
+            .and_then(|target| Some(target.file_name()?.to_owned()));
+        if let Some(group) = group {
+            let groups = self.path("sys/kernel/iommu_groups");
+            let _ = fs::remove_file(groups.join(group).join("devices").join(address));
+        }
+        self.late.borrow_mut().remove(address);
+        if let Ok(real) = fs::canonicalize(&entry) {
+            let _ = fs::remove_dir_all(real);
+        }
+        let _ = fs::remove_file(entry);
     }
 
     /// With groups only for what has a driver, until one is probed: Linux before 6.15 with this IOMMU.
     pub fn with_late_groups(self, iommu: &str) -> Self {
         let late = self.forget_groups(|address| self.driver(address).is_none());
         self.late.replace(late);
+        self.makes_late.set(true);
         fs::remove_dir_all(self.path("sys/class/iommu")).unwrap();
         fs::create_dir_all(self.path("sys/class/iommu").join(iommu)).unwrap();
         self
@@ -290,7 +309,7 @@ impl FakeMachine {
         self.events.take()
     }
 
-    pub(super) fn addresses(&self) -> Vec<String> {
+    pub fn addresses(&self) -> Vec<String> {
         let mut addresses: Vec<_> = fs::read_dir(self.path("sys/bus/pci/devices"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -156,17 +156,21 @@ impl FakeMachine {
         }
         let wanted = match self.driver_override(address) {
             chosen if !chosen.is_empty() => Some(chosen),
-            _ => self.native.borrow().get(address).cloned(),
+            _ => {
+                let native = self.native.borrow().get(address).cloned();
+                native.filter(|driver| self.has_driver(driver))
+            }
         };
         let Some(driver) = wanted else {
             self.take_by_id(address);
             return;
         };
-        let registered = self.path("sys/bus/pci/drivers").join(&driver).exists();
-        let refused =
-            driver.contains("vfio") && self.trouble.probe_refuses.iter().any(|a| a == address);
-        if registered && let Some(group) = self.late.borrow_mut().remove(address) {
-            self.give_group(address, group);
+        let registered = self.has_driver(&driver);
+        // What has no driver is no port that it knows what to do with (`pcie_portdrv_probe`).
+        let refused = driver == "pcieport"
+            || driver.contains("vfio") && self.trouble.probe_refuses.iter().any(|a| a == address);
+        if registered {
+            self.make_group(address);
         }
         if registered && !refused {
             self.attach(address, &driver);
@@ -178,7 +182,15 @@ impl FakeMachine {
         let wanted = self.has_ids.get() && self.trouble.by_ids.iter().any(|a| a == address);
         let free = || self.driver(address).is_none() && self.driver_override(address).is_empty();
         if wanted && free() {
+            self.make_group(address);
             self.attach(address, "vfio-pci");
+        }
+    }
+
+    /// What the kernel does before it asks a driver.
+    pub(super) fn make_group(&self, address: &str) {
+        if let Some(group) = self.late.borrow_mut().remove(address) {
+            self.give_group(address, group);
         }
     }
 

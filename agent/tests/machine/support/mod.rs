@@ -4,6 +4,7 @@ mod attributes;
 mod calls;
 mod card;
 mod fake_machine;
+mod hotplug;
 mod kernel;
 mod record;
 mod trouble;
