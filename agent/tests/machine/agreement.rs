@@ -71,7 +71,7 @@ impl Real {
 }
 
 /// Gives a function a name of some kind; some names are those of two devices.
-fn name_it(machine: &FakeMachine, at: usize, address: &str) {
+pub fn name_it(machine: &FakeMachine, at: usize, address: &str) {
     let own = |file: &str| format!("sys/bus/pci/devices/{address}/{file}");
     let number = if at % 8 < 4 { at / 8 } else { 100 + at };
     match at % 4 {

@@ -26,6 +26,7 @@ mod report;
 mod rescue;
 mod schema;
 mod selection;
+mod sequences;
 mod snapshots;
 mod sources;
 mod stuck;

@@ -45,6 +45,8 @@ pub struct Node {
     pub slot: Option<String>,
     pub label: Option<String>,
     pub acpi: Option<String>,
+    /// Whether vfio-pci has it already.
+    pub taken: bool,
 }
 
 fn hex(digits: &str) -> u32 {
@@ -102,6 +104,7 @@ impl Node {
                 .map(|slot| slot.file_name().into_string().unwrap()),
             label: text("label"),
             acpi: text("firmware_node/path"),
+            taken: machine.driver(address).as_deref() == Some("vfio-pci"),
         }
     }
 
@@ -127,7 +130,7 @@ impl Node {
         (self.ids[0], self.ids[1]) == id
     }
 
-    fn is_like(&self, (ids, class): &KernelId) -> bool {
+    pub fn is_like(&self, (ids, class): &KernelId) -> bool {
         ids.iter()
             .zip(self.ids)
             .all(|(asked, own)| asked.is_none_or(|id| id == own))
@@ -391,7 +394,8 @@ impl<'a> Oracle<'a> {
     }
 
     fn is_blind_to(&self, node: &Node) -> bool {
-        self.unlisted && !self.force && node.stores() && !self.is_named_alone(node)
+        let unknown = self.unlisted && !self.force && !node.taken;
+        unknown && node.stores() && !self.is_named_alone(node)
     }
 
     /// Whether something in a group refuses all of it.
@@ -436,8 +440,15 @@ impl<'a> Oracle<'a> {
             return 0;
         }
         let asks = !self.binds.is_empty() || !self.excludes.is_empty() || !self.ids.is_empty();
-        let asked =
-            |node: &Node| (self.is_named(node) || self.is_another(node)) && !self.is_excluded(node);
+        // "What the policy leaves alone, but vfio-pci had it before".
+        let has_it = |node: &Node| {
+            let left_alone = self.is_excluded(node) || (self.is_protected(node) && !self.force);
+            node.taken && left_alone && self.ids.iter().any(|id| node.is_like(id))
+        };
+        let asked = |node: &Node| {
+            has_it(node)
+                || (self.is_named(node) || self.is_another(node)) && !self.is_excluded(node)
+        };
         let missed = self
             .nodes
             .iter()
