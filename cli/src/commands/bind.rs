@@ -9,12 +9,10 @@ use crate::preview::known::{self, Known};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
 use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};
+use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::report;
 
-use super::plan;
-
-/// How many runs of one boot have a record each.
-const MOST_RUNS: u32 = 1000;
+use super::{plan, turn};
 
 /// Where the agent is: beside this program, or where it is installed.
 #[must_use]
@@ -31,10 +29,35 @@ pub fn agent() -> PathBuf {
 /// # Errors
 /// Where the list cannot be made or be handed over, or the agent cannot be run: then nothing is done.
 pub fn bind(root: &Path, agent: &Path, dry_run: bool) -> Result<u8> {
-    let known = known::gather(root, Scope::Now)?;
     if dry_run {
+        let known = known::gather(root, Scope::Now)?;
         return plan::show(&plan::open(root)?, root, None, &known);
     }
+    let ran = run(root, agent, None)?;
+    match &ran.record {
+        Some(record) => eprintln!("vfio-bind: the record of this run is {}", record.display()),
+        None if ran.exit == 0 => eprintln!("vfio-bind: nothing is asked for"),
+        None => {}
+    }
+    Ok(ran.exit)
+}
+
+/// What a run of the agent came to.
+pub(super) struct Ran {
+    /// Its exit status.
+    pub exit: u8,
+    /// Its record, if it left one.
+    pub record: Option<PathBuf>,
+}
+
+/// Runs the agent for all that is asked for, or for `only` one function, as soon as no other run is under
+/// way.
+///
+/// # Errors
+/// As those of [`bind`].
+pub(super) fn run(root: &Path, agent: &Path, only: Option<Address>) -> Result<Ran> {
+    let _turn = turn::wait(root)?;
+    let known = known::gather(root, Scope::Now)?;
     for told in &known.told {
         eprintln!("vfio-bind: {told}");
     }
@@ -42,11 +65,13 @@ pub fn bind(root: &Path, agent: &Path, dry_run: bool) -> Result<u8> {
     let ran = Command::new(agent)
         .args(["apply", "--with"])
         .arg(&directory)
+        .args(
+            only.iter()
+                .flat_map(|only| ["--only".to_owned(), only.to_string()]),
+        )
         .status();
-    let report = directory.join(report::FILE);
-    if report.exists() {
-        eprintln!("vfio-bind: the record of this run is {}", report.display());
-    } else {
+    let record = Some(directory.join(report::FILE)).filter(|report| report.exists());
+    if record.is_none() {
         // What was handed over explains no record. It is no loss where it stays.
         let _ = fs::remove_dir_all(&directory);
     }
@@ -54,17 +79,14 @@ pub fn bind(root: &Path, agent: &Path, dry_run: bool) -> Result<u8> {
     let Some(code) = status.code() else {
         bail!("{}: {status}", agent.display());
     };
-    if code == 0 && !report.exists() {
-        eprintln!("vfio-bind: nothing is asked for");
-    }
-    u8::try_from(code).with_context(|| format!("{}: {status}", agent.display()))
+    let exit = u8::try_from(code).with_context(|| format!("{}: {status}", agent.display()))?;
+    Ok(Ran { exit, record })
 }
 
 /// Puts list and policy into a directory of this run, where its record goes as well.
 fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
-    let parent = root.join(report::DIRECTORY);
     let directory =
-        new_directory(&parent).with_context(|| format!("mkdir below {}", parent.display()))?;
+        new_directory(root).with_context(|| format!("mkdir below {}/run", root.display()))?;
     let write = |file: &str, text: &[u8]| {
         let path = directory.join(file.rsplit('/').next().unwrap_or(file));
         fs::write(&path, text).with_context(|| format!("write({})", path.display()))
@@ -76,15 +98,10 @@ fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Where the run of this number since the boot has its record, in the directory of that of the boot.
-pub(super) fn directory_of_run(parent: &Path, number: u32) -> PathBuf {
-    parent.join(format!("run-{number}"))
-}
-
-fn new_directory(parent: &Path) -> io::Result<PathBuf> {
-    fs::create_dir_all(parent)?;
-    for number in 1..=MOST_RUNS {
-        let directory = directory_of_run(parent, number);
+fn new_directory(root: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(root.join(report::DIRECTORY))?;
+    for number in 1..=report::MOST_RUNS {
+        let directory = root.join(report::directory_of_run(number).as_str());
         match fs::create_dir(&directory) {
             Ok(()) => return Ok(directory),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -92,6 +109,7 @@ fn new_directory(parent: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(format!(
-        "there are {MOST_RUNS} records of runs; remove some"
+        "there are {} records of runs; remove some",
+        report::MOST_RUNS
     )))
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use vfio_bind_agent::bind::outcome::Fate;
 use vfio_bind_agent::machine::Machine;
+use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::plan::focus::Focus;
 use vfio_bind_agent::record::{Record, State, report};
 use vfio_bind_agent::run;
 
@@ -66,14 +68,26 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of_run(machine: &FakeMachine, line: &str) -> Self {
+    /// For all that is asked for, or for one function, of which this knows whether it is in use.
+    pub(super) fn of_run(machine: &FakeMachine, line: &str, focus: Option<&str>) -> Self {
         begin_journal();
         machine.take_events();
         let mut seen = None;
-        run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
+        let line = line.as_bytes();
+        let mut then = |record: &Record<'_>| {
             seen = Some(Self::of(machine, record));
             record.exit()
-        });
+        };
+        match focus {
+            None => run::perform(machine, line, &|| 0, &mut then),
+            Some(function) => {
+                let focus = Focus {
+                    function: Address::parse(function.as_bytes()).unwrap(),
+                    knows_use: true,
+                };
+                run::follow(machine, line, focus, &|| 0, &mut then)
+            }
+        };
         seen.unwrap()
     }
 
@@ -137,7 +151,13 @@ fn target(policy: &Policy) -> &'static str {
 }
 
 /// All that is wrong after a run.
-pub(super) fn broken(world: &World, before: &Before, seen: &Seen, again: bool) -> Vec<String> {
+pub(super) fn broken(
+    world: &World,
+    before: &Before,
+    seen: &Seen,
+    focus: Option<&str>,
+    again: bool,
+) -> Vec<String> {
     let World {
         machine, policy, ..
     } = world;
@@ -160,13 +180,15 @@ pub(super) fn broken(world: &World, before: &Before, seen: &Seen, again: bool) -
     };
     let mut found = Vec::new();
     for address in after.keys() {
-        let wrong = match asked.contains(address) {
+        let wrong = match asked.contains(address) && rules.is_about(focus, address) {
             true => rules.of_asked(address),
-            false => rules.of_others(address),
+            false => rules.of_others(address, asked.contains(address)),
         };
         found.extend(wrong.into_iter().map(|text| format!("{address}: {text}")));
     }
     found.extend(rules.of_the_record());
+    // What is missing elsewhere is not the matter of a run for one function.
+    let exit = if focus.is_some() { seen.exit } else { exit };
     found.extend(rules.of_the_exit(exit));
     let all_done = seen.steps.values().all(|step| {
         matches!(
@@ -200,6 +222,19 @@ impl Rules<'_> {
         &self.world.machine
     }
 
+    fn group(&self, address: &str) -> Option<&str> {
+        let node = self.nodes.iter().find(|node| node.address == address)?;
+        node.group.as_deref()
+    }
+
+    /// Whether a run is about a function: all of them are about all, or about one and its group.
+    fn is_about(&self, focus: Option<&str>, address: &str) -> bool {
+        focus.is_none_or(|focus| {
+            let group = self.group(focus);
+            focus == address || (group.is_some() && group == self.group(address))
+        })
+    }
+
     /// Whether a function has a native driver that is there, and does not have it.
     fn is_dead(&self, address: &str) -> bool {
         let (driver, _) = &self.after[address];
@@ -209,14 +244,10 @@ impl Rules<'_> {
     /// Whether the kernel can bind all of a function's group to the target.
     fn can_be_bound(&self, address: &str) -> bool {
         let trouble = &self.machine().trouble;
-        let group = |address: &str| {
-            let node = self.nodes.iter().find(|node| node.address == address);
-            node.and_then(|node| node.group.clone())
-        };
         let refused = |other: &String| {
             self.target.contains("vfio")
-                && group(other).is_some()
-                && group(other) == group(address)
+                && self.group(other).is_some()
+                && self.group(other) == self.group(address)
                 && self.before.held[other].0.as_deref() != Some(self.target)
         };
         let there = self.machine().has_driver(self.target);
@@ -279,8 +310,8 @@ impl Rules<'_> {
         found
     }
 
-    /// What is to be left alone, whoever asks for it.
-    fn of_others(&self, address: &str) -> Vec<String> {
+    /// What is to be left alone, whoever asks for it, and what is not the matter of a run for one function.
+    fn of_others(&self, address: &str, asked: bool) -> Vec<String> {
         let (before, after) = (&self.before.held[address], &self.after[address]);
         let mut found = Vec::new();
         let step = self.seen.steps.get(address);
@@ -291,11 +322,16 @@ impl Rules<'_> {
         found.extend(unless(after.1 == before.1, "its override is not as it was"));
         // What its override asks for comes by itself, and is told.
         let invited = before.0.is_none() && after.0.as_deref() == Some(&*before.1);
+        // Its turn comes, and vfio-pci has its ID.
+        let early = asked && before.0.is_none() && self.is_on_vfio(address);
         let told = self.seen.unasked.iter().any(|other| other == address);
         let offered = self.world.late && self.wakings(address) > 0;
         let native = offered && before.0.is_none() && !self.is_on_vfio(address);
         found.extend(unless(
-            before.0 == after.0 || (invited && (told || self.target == "pci-stub")) || native,
+            before.0 == after.0
+                || (invited && (told || self.target == "pci-stub"))
+                || native
+                || early,
             "its driver is not what it was",
         ));
         found.extend(unless(

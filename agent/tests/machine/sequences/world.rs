@@ -169,6 +169,8 @@ fn card((address, [vendor, device], class, group, _, _, bus): &Part) -> Card {
 pub(super) enum Happening {
     /// The agent is run on the whole machine.
     Run,
+    /// It is run for one function.
+    Follow(Index),
     Plug(Index),
     Unplug(Index),
     /// What is removed and found again: its override is lost.
@@ -183,7 +185,8 @@ pub(super) enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     let which = any::<Index>;
     prop_oneof![
-        6 => Just(Happening::Run),
+        4 => Just(Happening::Run),
+        4 => which().prop_map(Happening::Follow),
         2 => which().prop_map(Happening::Plug),
         2 => which().prop_map(Happening::Unplug),
         2 => which().prop_map(Happening::Rescan),
@@ -379,7 +382,8 @@ impl World {
         self.note(&format!("{happening:?}"));
         let machine = &self.machine;
         match happening {
-            Happening::Run => return self.run(),
+            Happening::Run => return self.run(None),
+            Happening::Follow(at) => return self.run(Some(at.get(&PARTS).0)),
             Happening::Plug(at) => self.plug(at.get(&PARTS)),
             Happening::Unplug(at) => self.unplug(at.get(&PARTS)),
             Happening::Rescan(at) => {
@@ -430,12 +434,12 @@ impl World {
     }
 
     /// Runs the agent, and once more, which must find nothing to do.
-    fn run(&self) -> Result<(), String> {
+    fn run(&self, focus: Option<&str>) -> Result<(), String> {
         for again in [false, true] {
             let before = Before::of(&self.machine);
-            let seen = Seen::of_run(&self.machine, &self.line());
+            let seen = Seen::of_run(&self.machine, &self.line(), focus);
             self.note(&seen.told());
-            let broken = broken(self, &before, &seen, again);
+            let broken = broken(self, &before, &seen, focus, again);
             if !broken.is_empty() {
                 let again = if again { "a second run: " } else { "" };
                 return Err(format!("{again}{}", broken.join("; ")));
