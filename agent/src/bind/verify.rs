@@ -75,8 +75,11 @@ fn find(
             let mut fate = Fate::Left;
             if let Some((index, function)) = inventory.iter().find(|(_, f)| f.address == address) {
                 let had = function.driver.as_ref();
+                // The run for that one takes the rest of its group.
+                let asked = || policy.asks_for(address, &function.id);
                 if had.is_some_and(|driver| is_vfio(driver.as_bytes()))
                     || plan.bound().any(|step| step.function == index)
+                    || plan.focus.is_some() && asked()
                 {
                     return;
                 }

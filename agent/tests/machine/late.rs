@@ -1,7 +1,7 @@
 //! Functions that come after the first look: a run for one of them, and the rules that udev gets.
 
 use crate::one_gpu::{AUDIO, DISK, GPU, cards, drivers, native_cards, on};
-use crate::support::{Card, FakeMachine, write};
+use crate::support::{Card, FakeMachine, Trouble, write};
 use crate::taken::{Taken, follow, take};
 use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::pci::address::Address;
@@ -57,6 +57,25 @@ fn what_has_come_is_taken_with_its_group_and_nothing_else() {
     // udev tells of each function by itself.
     let again = follow(&machine, "vfio.bind=1234:1111", SECOND_AUDIO, true);
     expect_no_news(&again, &machine);
+}
+
+/// A run for one function has vfio-pci loaded, which has the ID of the other as well.
+#[test]
+fn what_has_an_id_that_is_asked_for_is_not_given_back() {
+    let machine = FakeMachine::new(&cards()).with(Trouble {
+        by_ids: [GPU, SECOND].map(str::to_owned).into(),
+        ..Trouble::default()
+    });
+    machine.insert(&Card::new(SECOND, 0x1234, 0x1111, 0x03_0000, 16));
+    let taken = follow(&machine, "vfio_pci.ids=1234:1111", GPU, true);
+    assert_eq!(
+        (taken.bound.len(), taken.exit),
+        (2, 0),
+        "{}",
+        taken.messages
+    );
+    assert_eq!(machine.driver(SECOND).as_deref(), Some("vfio-pci"));
+    assert!(!taken.says(SECOND), "{}", taken.messages);
 }
 
 #[test]

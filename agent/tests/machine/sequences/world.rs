@@ -361,6 +361,22 @@ fn plug(machine: &FakeMachine, part: &Part) {
     }
     let at = PARTS.iter().position(|other| other.0 == *address).unwrap();
     name_it(machine, at, address);
+    show_slots(machine);
+}
+
+/// A slot is there as long as something is in it.
+fn show_slots(machine: &FakeMachine) {
+    let present = machine.addresses();
+    for (at, part) in PARTS.iter().enumerate() {
+        let Some(device) = part.0.strip_suffix(".0").filter(|_| at % 4 == 1) else {
+            continue;
+        };
+        let slot = format!("sys/bus/pci/slots/{at}");
+        match present.iter().any(|address| address.starts_with(device)) {
+            true => write(machine, &format!("{slot}/address"), format!("{device}\n")),
+            false => drop(fs::remove_dir_all(machine.path(&slot))),
+        }
+    }
 }
 
 impl World {
@@ -420,13 +436,12 @@ impl World {
 
     /// What is behind it goes first.
     fn unplug(&self, part: &Part) {
-        for (at, gone) in PARTS.iter().enumerate().rev() {
+        for gone in PARTS.iter().rev() {
             if gone.0 == part.0 || is_behind(gone, part) {
                 self.machine.remove(gone.0);
-                let slot = self.machine.path("sys/bus/pci/slots").join(at.to_string());
-                let _ = fs::remove_dir_all(slot);
             }
         }
+        show_slots(&self.machine);
     }
 
     fn note(&self, text: &str) {

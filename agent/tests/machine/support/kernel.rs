@@ -179,9 +179,10 @@ impl FakeMachine {
 
     /// vfio-pci's probe by its own list of IDs.
     pub(super) fn take_by_id(&self, address: &str) {
+        let refused = self.trouble.probe_refuses.iter().any(|a| a == address);
         let wanted = self.has_ids.get() && self.trouble.by_ids.iter().any(|a| a == address);
         let free = || self.driver(address).is_none() && self.driver_override(address).is_empty();
-        if wanted && free() {
+        if wanted && !refused && free() {
             self.make_group(address);
             self.attach(address, "vfio-pci");
         }
