@@ -323,12 +323,7 @@ impl<'a, H: Machine> Work<'a, H> {
             restored = tried(job, Operation::Restore, answer, stuck);
             stuck |= answer == Err(Errno::TIMEDOUT);
         }
-        let now = driver_of(host, address);
-        if now.is_ok_and(|driver| job.is_target(driver.as_ref())) {
-            let answer = unbind(host, address, limit(stuck));
-            tried(job, Operation::Unbind, answer, stuck);
-            stuck |= answer == Err(Errno::TIMEDOUT);
-        }
+        stuck |= self.take_off_target(job, stuck);
         if !stuck {
             prepare::undo(host, address, prepared);
         }
@@ -343,6 +338,8 @@ impl<'a, H: Machine> Work<'a, H> {
                     probe(host, address, limit(stuck)),
                     stuck,
                 );
+                // By its IDs vfio-pci takes what no native driver was there for.
+                stuck |= self.take_off_target(job, stuck);
             }
         }
         if let Some(device) = job.console
@@ -351,6 +348,19 @@ impl<'a, H: Machine> Work<'a, H> {
             framebuffer::give_back(host, device);
         }
         restored && !stuck
+    }
+
+    /// Takes a function from the driver that it was to have; whether that hangs.
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn take_off_target(&self, job: &Job, stuck: bool) -> bool {
+        let now = driver_of(self.host, job.address);
+        if !now.is_ok_and(|driver| job.is_target(driver.as_ref())) {
+            return false;
+        }
+        let limit = if stuck { QUEUE_LIMIT } else { DRIVER_LIMIT };
+        let answer = unbind(self.host, job.address, limit);
+        tried(job, Operation::Unbind, answer, stuck);
+        answer == Err(Errno::TIMEDOUT)
     }
 
     /// Sees to it that no driver has a function; whether an override keeps them off and none is

@@ -306,6 +306,19 @@ fn hold_leaves_what_vfio_pci_has_all_the_same() {
     assert_eq!(drivers(&machine)[0].as_deref(), Some("vfio-pci"));
 }
 
+/// Where no native driver is there yet, vfio-pci has what is probed without an override: it has its ID.
+#[test]
+fn what_goes_back_does_not_end_on_vfio_pci_by_its_ids() {
+    let machine = FakeMachine::new(&cards()).with(Trouble {
+        by_ids: vec![GPU.to_owned()],
+        ..Trouble::probe_refuses(AUDIO)
+    });
+    let result = run(&machine, "vfio_pci.ids=1234:1111");
+    assert_eq!(drivers(&machine), on(["", "", "nvme"]));
+    assert_eq!(overrides(&machine), ["", "", ""]);
+    assert_eq!(result.fate(GPU), Some(Fate::Returned));
+}
+
 #[test]
 fn what_somebody_else_unbinds_first_is_bound() {
     let machine = FakeMachine::new(&native_cards()).with(Trouble {
