@@ -19,6 +19,7 @@ pub(crate) mod loading;
 pub mod outcome;
 pub mod prepare;
 pub mod ready;
+pub(crate) mod register;
 pub mod verify;
 
 use heapless::Vec;
@@ -92,6 +93,7 @@ pub fn apply(
         verify::give_back(host, policy, inventory, plan, outcomes);
     }
     ask_groups(host, inventory, plan, outcomes);
+    register::register(host, policy, inventory, plan, outcomes);
     emptied
 }
 

@@ -3,7 +3,7 @@
 use crate::one_gpu::{AUDIO, DISK, GPU, cards, drivers, native_cards, on};
 use crate::support::{Card, FakeMachine, Trouble, write};
 use crate::taken::{Taken, follow, take};
-use vfio_bind_agent::machine::tree::Tree;
+use vfio_bind_agent::machine::tree::{PROTECTED, Tree};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::report;
 
@@ -259,4 +259,74 @@ fn what_the_first_run_has_decided_is_in_its_record() {
         write(&machine, "run/vfio-bind/report.json", text);
         assert!(has(GPU) && !has(AUDIO) && !has(DISK), "{before}");
     }
+}
+
+/// Whoever is first has a new function at once.
+#[test]
+fn what_all_of_an_id_is_asked_for_no_native_driver_touches() {
+    let machine = FakeMachine::new(&native_cards());
+    let taken = take(&machine, "vfio.bind=1234:1111");
+    assert_eq!(taken.exit, 0, "{}", taken.messages);
+    let events = machine.take_events();
+    assert_eq!(
+        events.last().unwrap(),
+        "drivers/vfio-pci/new_id = 1234 1111 ffffffff ffffffff 0000 0000"
+    );
+    insert_second(&machine);
+    assert_eq!(machine.driver(SECOND).as_deref(), Some("vfio-pci"));
+    // What shares its group follows when udev tells of either.
+    let taken = follow(&machine, "vfio.bind=1234:1111", SECOND, false);
+    assert_eq!(
+        (taken.bound, taken.exit),
+        (vec![SECOND_AUDIO.to_owned()], 0)
+    );
+    assert!(taken.messages.contains("0000:43:00.0: on vfio-pci already"));
+}
+
+#[test]
+fn an_id_of_which_something_may_stay_is_not_given_to_vfio_pci() {
+    let given = |machine: FakeMachine, line: &str| {
+        take(&machine, line);
+        let events = machine.take_events();
+        events.iter().any(|event| event.contains("new_id"))
+    };
+    let machine = || FakeMachine::new(&native_cards());
+    for line in [
+        "vfio.bind=1234:1111",
+        "vfio.bind=10de:2204",
+        "vfio.bind=1234:1111,!1b36:0010",
+        "vfio.bind=1234:1111 vfio.driver=vfio-pci vfio.protect=01:00.0",
+    ] {
+        assert!(given(machine(), line), "{line}");
+    }
+    for line in [
+        "vfio.bind=42:00.0",
+        "vfio.bind=1234:*",
+        "vfio.bind=class:03",
+        "vfio.bind=1234:1111@1234:*",
+        "vfio.bind=1234:1111,!1234:*",
+        "vfio.bind=1234:1111 vfio.bind=!44:00.0@1234:1111",
+        "vfio.bind=1234:1111 vfio.protect=44:00.0",
+        "vfio.bind=1234:1111 vfio.protect=42:00.1",
+        "vfio.bind=1234:1111 vfio.protect=41:00.0",
+        "vfio.bind=1234:1111 vfio.group=listed",
+        "vfio.bind=1234:1111 vfio.group=strict",
+        "vfio.bind=1234:1111 vfio.driver=nvgrace",
+        "vfio.bind=1234:1111 vfio.set=1234:1111:d3cold_allowed=0",
+        "vfio.bind=1234:1111 vfio.dry_run",
+        // Whoever loads it gives it these.
+        "vfio_pci.ids=1234:1111",
+    ] {
+        assert!(!given(machine(), line), "{line}");
+    }
+    let refusing = machine().with(Trouble::probe_refuses(GPU));
+    assert!(!given(refusing, "vfio.bind=1234:1111"));
+    // Of an image without a list nobody knows what may come, and be needed.
+    let unlisted = machine();
+    std::fs::remove_file(unlisted.path(PROTECTED)).unwrap();
+    assert!(!given(unlisted, "vfio.bind=1234:1111"));
+    // For a list of the kernel's own it is enough that it is there.
+    let machine = FakeMachine::new(&native_cards());
+    take(&machine, "vfio_pci.ids=10de:2204");
+    assert_eq!(machine.take_events(), ["modprobe vfio-pci"]);
 }
