@@ -21,6 +21,9 @@ impl FakeMachine {
         if let Some(group) = late {
             self.late.borrow_mut().insert(card.address.clone(), group);
         }
+        if self.has_new_id(&card.address) {
+            self.take_by_id(&card.address);
+        }
         self.probe(&card.address);
     }
 
@@ -88,6 +91,7 @@ impl FakeMachine {
         let _ = fs::remove_dir_all(self.path("sys/module").join(module));
         if driver == "vfio-pci" {
             self.has_ids.set(false);
+            self.new_ids.take();
         }
     }
 }

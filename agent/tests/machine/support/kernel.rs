@@ -180,12 +180,20 @@ impl FakeMachine {
     /// vfio-pci's probe by its own list of IDs.
     pub(super) fn take_by_id(&self, address: &str) {
         let refused = self.trouble.probe_refuses.iter().any(|a| a == address);
-        let wanted = self.has_ids.get() && self.trouble.by_ids.iter().any(|a| a == address);
+        let handed = self.has_ids.get() && self.trouble.by_ids.iter().any(|a| a == address);
+        let wanted = handed || self.has_new_id(address);
         let free = || self.driver(address).is_none() && self.driver_override(address).is_empty();
         if wanted && !refused && free() {
             self.make_group(address);
             self.attach(address, "vfio-pci");
         }
+    }
+
+    /// Whether vfio-pci was given the ID of a function later.
+    pub(super) fn has_new_id(&self, address: &str) -> bool {
+        let modalias = fs::read_to_string(self.device(address).join("modalias")).unwrap();
+        let mut new_ids = self.new_ids.borrow().clone().into_iter();
+        new_ids.any(|(vendor, id)| modalias.starts_with(&format!("pci:v{vendor:08X}d{id:08X}")))
     }
 
     /// What the kernel does before it asks a driver.
