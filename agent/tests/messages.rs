@@ -390,6 +390,8 @@ fn why_a_function_is_refused_or_left() {
         Refusal::NoGroupYet = Refusal::NoGroupYet =>
             "Linux before 6.15 gives it an IOMMU group only when a driver is first probed for it; the \
              agent sees to that at boot, a plan does not",
+        Refusal::InDoubt = Refusal::InDoubt =>
+            "what may share its IOMMU group could not be made to get one, as is told above",
         Refusal::Bridge = Refusal::Bridge => "bridges are never bound; select what is behind it",
         Refusal::System = Refusal::System =>
             "it belongs to the machine itself; name it by address or whole ID to take it",

@@ -17,8 +17,7 @@ use crate::userland::Files;
 /// What guests need besides native drivers. The IOMMU part is a soft dependency of vfio, which
 /// `modules.dep` does not tell.
 const VFIO_MODULES: [&str; 2] = ["vfio_pci", "vfio_iommu_type1"];
-/// What makes an IOMMU ready where it is not, in kernels that have it as a module: the driver of
-/// virtio-iommu.
+/// The driver of virtio-iommu, in kernels that have it as a module.
 const IOMMU_MODULE: &str = "virtio_iommu";
 /// Depmod wants them; they come with the kernel.
 const KERNEL_LISTS: [&str; 3] = [
@@ -157,7 +156,7 @@ pub fn stage_modules(kernel: &Kernel, choice: &Choice<'_>) -> Result<tempfile::T
     let staged = tempfile::tempdir().context("a folder for modules")?;
     let folder = staged.path().join("lib/modules").join(&kernel.release);
     let index = Index::read(&kernel.modules)?;
-    let possible = [IOMMU_MODULE].into_iter().filter(|name| index.has(name));
+    let possible = index.has(IOMMU_MODULE).then_some(IOMMU_MODULE);
     let wanted: Vec<_> = VFIO_MODULES
         .into_iter()
         .chain(possible)
