@@ -177,6 +177,7 @@ pub(super) fn broken(
         nodes: &nodes,
         target: target(policy),
         hold: says(policy, &["vfio.onfail=hold"]),
+        alone: focus.is_some(),
     };
     let mut found = Vec::new();
     for address in after.keys() {
@@ -215,6 +216,8 @@ struct Rules<'a> {
     nodes: &'a [Node],
     target: &'static str,
     hold: bool,
+    /// Whether the run is one for one function.
+    alone: bool,
 }
 
 /// What is said where it is not so.
@@ -325,7 +328,7 @@ impl Rules<'_> {
             "the plan takes it, and nobody asks for it",
         ));
         found.extend(unless(after.1 == before.1, "its override is not as it was"));
-        // What its override asks for comes by itself, and is told.
+        // What its override asks for comes by itself, and is told where it is the matter of the run.
         let invited = before.0.is_none() && after.0.as_deref() == Some(&*before.1);
         // Its turn comes, and vfio-pci has its ID.
         let early = asked && before.0.is_none() && self.is_on_vfio(address);
@@ -334,7 +337,7 @@ impl Rules<'_> {
         let native = offered && before.0.is_none() && !self.is_on_vfio(address);
         found.extend(unless(
             before.0 == after.0
-                || (invited && (told || self.target == "pci-stub"))
+                || (invited && (told || self.alone || self.target == "pci-stub"))
                 || native
                 || early,
             "its driver is not what it was",
