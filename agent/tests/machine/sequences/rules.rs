@@ -304,6 +304,15 @@ impl Rules<'_> {
             }),
         };
         found.extend(wrong);
+        let lacks = |(other, step): (&String, &Step)| {
+            step.binds
+                && self.group(other) == self.group(address)
+                && !matches!(step.fate, Fate::Bound | Fate::Already)
+        };
+        found.extend(unless(
+            self.hold || step.fate != Fate::Bound || !self.seen.steps.iter().any(lacks),
+            "it is bound, and not the rest of its group",
+        ));
         let fits = match step.fate {
             Fate::Bound => on_target && before.0.as_deref() != Some(self.target),
             Fate::Already => on_target && before.0.as_deref() == Some(self.target),
