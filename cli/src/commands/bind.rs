@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::preview::known::{self, Known};
+use crate::preview::taken::{self, Keep};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
 use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};
-use vfio_bind_agent::record::report;
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::record::{EXIT_DONE, report};
+use vfio_bind_report::{Fate, Report};
 
 use super::plan;
 
@@ -24,16 +27,39 @@ pub fn agent() -> PathBuf {
     beside.unwrap_or_else(|| PathBuf::from("/usr/bin/vfio-bind-agent"))
 }
 
+/// What is to be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that is asked for.
+    All,
+    /// What the boot tried, and did not end on its driver. Nothing makes this take what is in use.
+    Unfinished,
+}
+
 /// Binds what the kernel command line, the policy file and modprobe.d of the system at `root` ask for,
 /// and leaves alone what the image of this boot knew to be needed and what is in use now. With `dry_run`
 /// it only shows that. Gives the agent's exit status.
 ///
 /// # Errors
 /// Where the list cannot be made or be handed over, or the agent cannot be run: then nothing is done.
-pub fn bind(root: &Path, agent: &Path, dry_run: bool) -> Result<u8> {
-    let known = known::gather(root, Scope::Now)?;
+pub fn bind(root: &Path, agent: &Path, extent: Extent, dry_run: bool) -> Result<u8> {
+    let unfinished = match extent {
+        Extent::All => None,
+        Extent::Unfinished => Some(unfinished(root)?),
+    };
+    if unfinished.as_ref().is_some_and(Vec::is_empty) {
+        eprintln!("vfio-bind: the boot left nothing unfinished");
+        return Ok(EXIT_DONE);
+    }
+    let mut known = known::gather(root, Scope::Now)?;
+    let (tree, line) = (plan::open(root)?, known::command_line(root)?);
+    let (wanted, keep) = match &unfinished {
+        None => (None, Keep::Protected),
+        Some(wanted) => (Some(&**wanted), Keep::Excluded),
+    };
+    taken::keep(&mut known, &tree, root, &line, wanted, keep);
     if dry_run {
-        return plan::show(&plan::open(root)?, root, None, &known);
+        return plan::show(&tree, root, None, &known);
     }
     for told in &known.told {
         eprintln!("vfio-bind: {told}");
@@ -58,6 +84,23 @@ pub fn bind(root: &Path, agent: &Path, dry_run: bool) -> Result<u8> {
         eprintln!("vfio-bind: nothing is asked for");
     }
     u8::try_from(code).with_context(|| format!("{}: {status}", agent.display()))
+}
+
+/// What the boot tried to bind, by its record: what was refused, or given back for the root file system, it
+/// did not miss.
+fn unfinished(root: &Path) -> Result<Vec<Address>> {
+    let path = root.join(report::DIRECTORY).join(report::FILE);
+    let text = known::read(&path)?
+        .with_context(|| format!("{}: the boot left no record", path.display()))?;
+    let text = String::from_utf8_lossy(&text);
+    let report =
+        Report::parse(&text).with_context(|| format!("{}: it is no record", path.display()))?;
+    let tried = report
+        .functions
+        .iter()
+        .filter(|function| matches!(function.outcome, Fate::Failed | Fate::Returned | Fate::Held));
+    let addresses = tried.filter_map(|function| Address::parse(function.address.as_bytes()));
+    Ok(addresses.collect())
 }
 
 /// Puts list and policy into a directory of this run, where its record goes as well.

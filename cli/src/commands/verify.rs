@@ -30,8 +30,7 @@ use super::plan;
 /// Where the records or the machine cannot be read, or nothing be printed.
 pub fn verify(root: &Path) -> Result<u8> {
     let tree = plan::open(root)?;
-    let line = fs::read(root.join("proc/cmdline"))
-        .with_context(|| format!("read({})", root.join("proc/cmdline").display()))?;
+    let line = known::command_line(root)?;
     let bound = bound(root)?;
     let known = known::gather_or_less(root, Scope::Now)?;
     let informed = Informed {
