@@ -114,6 +114,7 @@ impl Carried {
                 self.interfaces.extend(found);
             }
             waiting.extend(below);
+            waiting.extend(nvme_subsystem(sysfs, &name(&directory)));
         }
     }
 
@@ -173,6 +174,18 @@ fn vfio_group(sysfs: &Sysfs, directory: &Path) -> Option<PathBuf> {
     }
     let group = linked(&directory.join("iommu_group"));
     sysfs.directory(Path::new("sys/class/vfio").join(group))
+}
+
+/// Where the nodes of a multipath NVMe disk are: not below its controllers, which have a device for each path
+/// (`nvme0c1n1`) without a node.
+fn nvme_subsystem(sysfs: &Sysfs, device: &str) -> Option<PathBuf> {
+    let (subsystem, path) = device.strip_prefix("nvme")?.split_once('c')?;
+    let (controller, disk) = path.split_once('n')?;
+    for number in [subsystem, controller, disk] {
+        number.parse::<u32>().ok()?;
+    }
+    let link = format!("sys/class/nvme-subsystem/nvme-subsys{subsystem}");
+    sysfs.directory(link)
 }
 
 /// What the hardware at a directory below `top` calls itself: an input device, a camera, a USB device.

@@ -241,3 +241,17 @@ fn processes_that_may_not_be_looked_at_are_counted() {
         "{told}"
     );
 }
+
+#[test]
+fn a_disk_with_several_ways_to_it() {
+    let machine = Machine::new();
+    let path = format!("{}/nvme/nvme0/nvme1c0n1", place(GPU));
+    machine.write(&format!("{path}/size"), "1\n");
+    let subsystem = "sys/devices/virtual/nvme-subsystem/nvme-subsys1";
+    // No node of a block device is everywhere.
+    machine.device(&format!("{subsystem}/ng1n1"), "nvme-generic", FULL.1);
+    machine.link("sys/class/nvme-subsystem/nvme-subsys1", subsystem);
+    machine.process(50, "smartd").open(50, 7, FULL.0);
+    machine.expect(GPU, &["smartd (pid 50) has /dev/full open"]);
+    machine.expect(NIC, &[]);
+}
