@@ -129,3 +129,20 @@ fn a_plan_says_who_uses_what_it_would_take() {
     let note = "note: 0000:42:00.0 is in use now: Xorg (pid 812) has /dev/full open\n";
     assert!(text.contains(note), "{text}");
 }
+
+#[test]
+fn what_is_not_bound_is_told_with_who_uses_it() {
+    let machine = machine("vfio.bind=42:00.0,43:00.0");
+    let output = Command::new(env!("CARGO_BIN_EXE_vfio-bind"))
+        .args(["verify", "--root"])
+        .arg(machine.root())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for end in [
+        "amdgpu has it; it is in use: Xorg (pid 812) has /dev/full open\n",
+        "xhci_hcd has it; `vfio-bind bind` takes it, unless it is in use\n",
+    ] {
+        assert!(text.contains(end), "{text}");
+    }
+}
