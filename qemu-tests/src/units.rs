@@ -87,12 +87,14 @@ impl Boot {
     pub fn cmdline(self) -> String {
         format!(
             "root=LABEL=root ro mitigations=off vfio.bind={GPU},{NVME} \
-             vfio.set={GPU}:d3cold_allowed=0 {WORD}{}",
+             vfio.set={GPU}:{SET} {WORD}{}",
             self.name()
         )
     }
 }
 
+/// What is made of the display before vfio-pci has it; QEMU's has 0.
+const SET: &str = "d3cold_allowed=1";
 /// What stands in front of a boot's name on its kernel command line.
 const WORD: &str = "units.";
 
