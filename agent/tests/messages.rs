@@ -412,6 +412,9 @@ fn why_a_function_is_refused_or_left() {
             "0000:42:00.1 stores, and this image does not know what its system boots from; name it by \
              address, path, slot or serial number to take it, or build the image where `vfio-bind \
              protected` knows",
+        Refusal::MayBeInUse(_) = Refusal::MayBeInUse(other) =>
+            "0000:42:00.1 came late, its native driver was faster, and what is mounted or routed is not \
+             known in an image; the running system, which knows, decides: `vfio-bind bind`",
         Refusal::KernelHasIt = Refusal::KernelHasIt =>
             "the policy leaves it alone, but vfio-pci had it before, by vfio_pci.ids=; select the others by \
              vfio.bind= alone",

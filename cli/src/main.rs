@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use vfio_bind_cli::commands::bind::Extent;
-use vfio_bind_cli::commands::{bind, check, plan, protected, verify};
+use vfio_bind_cli::commands::{bind, check, plan, protected, udev, verify};
 use vfio_bind_cli::storage::protected::Scope;
 
 /// The command line.
@@ -44,6 +44,18 @@ enum Command {
         /// Only what the boot tried and did not bind, by its record; never what is in use.
         #[arg(long)]
         unfinished: bool,
+        /// The agent to run, in place of the installed one.
+        #[arg(long, value_name = "FILE")]
+        agent: Option<PathBuf>,
+    },
+    /// Bind a function that has come, where the policy asks for it: udev runs this.
+    ///
+    /// The same as `bind`, for one function and its IOMMU group. What nobody asks for, or is bound already,
+    /// leaves no record. The rules that start it are those of this boot, /run/udev/rules.d/60-vfio-bind.rules.
+    Udev {
+        /// Its address, as sysfs spells it.
+        #[arg(value_name = "ADDRESS")]
+        address: String,
         /// The agent to run, in place of the installed one.
         #[arg(long, value_name = "FILE")]
         agent: Option<PathBuf>,
@@ -105,6 +117,10 @@ fn run(command: Command) -> Result<u8> {
                 false => Extent::All,
             };
             bind::bind(Path::new("/"), &agent, extent, dry_run)
+        }
+        Command::Udev { address, agent } => {
+            let agent = agent.unwrap_or_else(bind::agent);
+            udev::udev(Path::new("/"), &agent, &address)
         }
         Command::Check { file } => check::check(&file),
         Command::Protected { root, now } => {

@@ -19,6 +19,7 @@ pub(crate) mod loading;
 pub mod outcome;
 pub mod prepare;
 pub mod ready;
+pub(crate) mod register;
 pub mod verify;
 
 use heapless::Vec;
@@ -87,8 +88,12 @@ pub fn apply(
             *outcome = work.settle(job, prepared);
         }
     }
-    verify::give_back(host, policy, inventory, plan, outcomes);
+    // A driver that was there took by its IDs what it takes before this run.
+    if plan.focus.is_none() || !was_loaded {
+        verify::give_back(host, policy, inventory, plan, outcomes);
+    }
     ask_groups(host, inventory, plan, outcomes);
+    register::register(host, policy, inventory, plan, outcomes);
     emptied
 }
 

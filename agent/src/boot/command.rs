@@ -5,9 +5,9 @@ use core::fmt::{self, Write};
 
 use crate::init;
 use crate::logger::{self, Sink};
-use crate::options::{APPLY, Misuse, Options, PLAN};
+use crate::options::{self, APPLY, Misuse, Options, PLAN};
 use crate::sys::{self, Start};
-use crate::work::{self, USUAL_TIME};
+use crate::work::{self, Task};
 use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::machine::{Root, stage};
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY, lines, report};
@@ -18,7 +18,8 @@ use vfio_bind_agent::{error, run, warn};
 
 const USAGE: &str = "\
 usage: vfio-bind-agent [apply [--within SECONDS]]             in an initramfs: bind what the kernel command line asks for
-       vfio-bind-agent apply --with DIR [--within SECONDS]    anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
+       vfio-bind-agent apply --with DIR [--within SECONDS] [--only ADDRESS]    anywhere, as `vfio-bind bind` runs it: DIR has the list of what is protected
+       vfio-bind-agent udev [--replayed] ADDRESS   as udev runs it for a function that has come
        vfio-bind-agent give-back   in an initramfs that finds no root: disks go back
        vfio-bind-agent plan [--cmdline TEXT] [--root DIR] [--json]   print the plan, write nothing
        rdinit=/usr/bin/vfio-bind-agent   as the first process: bind, then become the image's /init
@@ -32,6 +33,7 @@ enum Command {
     GiveBack,
     Init,
     Plan,
+    Udev,
     Help,
     Version,
 }
@@ -50,13 +52,14 @@ pub fn main(start: &Start) -> u8 {
     // The name of the program.
     arguments.next();
     let Some(word) = arguments.next().map(CStr::to_bytes) else {
-        return work::apply(None, USUAL_TIME, &|write| write());
+        return work::apply(&Task::FIRST, &|write| write());
     };
     const KNOWN: &[(&str, Command)] = &[
         ("apply", Command::Apply),
         ("give-back", Command::GiveBack),
         ("init", Command::Init),
         ("plan", Command::Plan),
+        ("udev", Command::Udev),
         ("--help", Command::Help),
         ("-h", Command::Help),
         ("help", Command::Help),
@@ -65,7 +68,7 @@ pub fn main(start: &Start) -> u8 {
     ];
     match one_of(word, KNOWN) {
         Some(Command::Apply) => match Options::read(&mut arguments, APPLY) {
-            Ok(options) => work::apply(options.with, options.within, &|write| write()),
+            Ok(options) => apply(&options),
             Err(misuse) => refuse(&misuse),
         },
         Some(Command::GiveBack) => work::give_back(),
@@ -74,11 +77,33 @@ pub fn main(start: &Start) -> u8 {
             Ok(options) => plan(&options),
             Err(misuse) => refuse(&misuse),
         },
+        Some(Command::Udev) => udev(&mut arguments),
         Some(Command::Help) => print(USAGE),
         Some(Command::Version) => {
             print(concat!("vfio-bind-agent ", env!("CARGO_PKG_VERSION"), "\n"))
         }
         None => refuse(&Misuse::Unknown(word)),
+    }
+}
+
+fn apply(options: &Options<'_>) -> u8 {
+    let task = Task {
+        with: options.with,
+        within: options.within,
+        only: options.only,
+    };
+    work::apply(&task, &|write| write())
+}
+
+fn udev(arguments: &mut dyn Iterator<Item = &'static CStr>) -> u8 {
+    let mut argument = arguments.next();
+    let replayed = argument == Some(c"--replayed");
+    if replayed {
+        argument = arguments.next();
+    }
+    match options::address(argument) {
+        Ok(address) => work::udev(address, replayed),
+        Err(misuse) => refuse(&misuse),
     }
 }
 
@@ -141,6 +166,7 @@ fn refuse(misuse: &Misuse<'_>) -> u8 {
         }
         Misuse::NotFirst => error!("init is for the first process of an image; use rdinit="),
         Misuse::NoValue(option) => error!("{} wants a value; see --help", Text(option)),
+        Misuse::NoAddress => error!("the address of a function is wanted, such as 0000:42:00.0"),
         Misuse::NoSeconds => error!("--within wants a number of seconds, 1 to 9999"),
     }
     EXIT_POLICY

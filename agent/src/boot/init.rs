@@ -6,9 +6,10 @@ use core::time::Duration;
 
 use crate::children::wait;
 use crate::logger::{self, Sink};
+use crate::place;
 use crate::running::pause;
 use crate::sys::{self, Forked, Start};
-use crate::{place, work};
+use crate::work::{self, Task};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -18,8 +19,7 @@ use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND};
 use vfio_bind_agent::text::Dec;
 use vfio_bind_agent::text::errno::Answer;
 
-/// How long the work may take, and how long it is waited for before the boot goes on without it.
-const WORK_TIME: Duration = work::USUAL_TIME;
+/// How long the work is waited for before the boot goes on without it; it may take the usual time.
 const WORK_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long its end is waited for then: one that hangs in the kernel has none.
@@ -98,7 +98,7 @@ fn is_first(proc: Mounted) -> bool {
 
 fn work_in_child() {
     match sys::fork() {
-        Ok(Forked::Child) => sys::exit(work::apply(None, WORK_TIME, &keep_for_run)),
+        Ok(Forked::Child) => sys::exit(work::apply(&Task::FIRST, &keep_for_run)),
         Ok(Forked::Parent(child)) => match wait(child, WORK_LIMIT) {
             Ok(Some(_)) => {}
             Ok(None) => {

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::time::Duration;
 
 use crate::work::USUAL_TIME;
+use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::text::digits::decimal;
 use vfio_bind_agent::text::one_of;
 
@@ -13,6 +14,8 @@ pub struct Options<'a> {
     pub within: Duration,
     pub line: Option<&'a [u8]>,
     pub root: &'a CStr,
+    /// The function that has come, and which is all that a run is about.
+    pub only: Option<Address>,
     pub json: bool,
 }
 
@@ -22,11 +25,16 @@ pub enum Given {
     Within,
     Line,
     Root,
+    Only,
     Json,
 }
 
 /// The options of `apply`.
-pub const APPLY: &[(&str, Given)] = &[("--with", Given::With), ("--within", Given::Within)];
+pub const APPLY: &[(&str, Given)] = &[
+    ("--with", Given::With),
+    ("--within", Given::Within),
+    ("--only", Given::Only),
+];
 
 /// The options of `plan`.
 pub const PLAN: &[(&str, Given)] = &[
@@ -40,6 +48,7 @@ pub enum Misuse<'a> {
     Unknown(&'a [u8]),
     NoValue(&'a [u8]),
     NoSeconds,
+    NoAddress,
 }
 
 impl<'a> Options<'a> {
@@ -53,6 +62,7 @@ impl<'a> Options<'a> {
             within: USUAL_TIME,
             line: None,
             root: c"/",
+            only: None,
             json: false,
         };
         while let Some(argument) = arguments.next() {
@@ -67,11 +77,18 @@ impl<'a> Options<'a> {
                 }
                 Given::Line => options.line = Some(value()?.to_bytes()),
                 Given::Root => options.root = value()?,
+                Given::Only => options.only = Some(address(arguments.next())?),
                 Given::Json => options.json = true,
             }
         }
         Ok(options)
     }
+}
+
+/// The address of a function, as sysfs spells it.
+pub fn address<'a>(argument: Option<&CStr>) -> Result<Address, Misuse<'a>> {
+    let address = argument.and_then(|text| Address::parse(text.to_bytes()));
+    address.ok_or(Misuse::NoAddress)
 }
 
 /// A number of seconds from 1 to 9999.

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 use crate::machine::Root;
@@ -81,6 +81,38 @@ impl Tree {
         }
     }
 
+    /// Makes a directory, unless it is there.
+    ///
+    /// # Errors
+    /// What mkdir answered.
+    pub fn make_directory(&self, path: &str) -> Result<(), Errno> {
+        match self.make_new_directory(path) {
+            Err(Errno::EXIST) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// What mkdir answered; `EEXIST` where it is there.
+    pub fn make_new_directory(&self, path: &str) -> Result<(), Errno> {
+        let mut buffer = PATH_BUFFER;
+        let path = c_path(path, &mut buffer)?;
+        rustix::fs::mkdirat(&self.directory, path, Mode::from_raw_mode(0o755))
+    }
+
+    /// Tries to be the only process that holds a file, which is made where it is not there, for as long as
+    /// the answer is kept. Children hold nothing of it: one may be stuck for ever.
+    ///
+    /// # Errors
+    /// What open or fcntl answered; `EAGAIN` or `EACCES` while somebody else holds it (fcntl(2)).
+    pub fn hold(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let file = self.open_file(path, OFlags::WRONLY | OFlags::CREATE)?;
+        rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    }
+
     /// Puts a whole new file at `directory/name`, or leaves the old one as it was.
     ///
     /// # Errors
@@ -92,12 +124,7 @@ impl Tree {
         name: &str,
         content: &dyn Fn(&mut Output<'_>),
     ) -> Result<(), Errno> {
-        let mut buffer = PATH_BUFFER;
-        let path = c_path(directory, &mut buffer)?;
-        match rustix::fs::mkdirat(&self.directory, path, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
+        self.make_directory(directory)?;
         let directory = self.open_file(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let part = ".part";
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
@@ -107,7 +134,7 @@ impl Tree {
         let mut output = Output::new(file.as_fd());
         content(&mut output);
         output.finish()?;
-        let mut new = PATH_BUFFER;
+        let (mut buffer, mut new) = (PATH_BUFFER, PATH_BUFFER);
         rustix::fs::renameat(
             &directory,
             c_path(part, &mut buffer)?,

@@ -115,6 +115,19 @@ impl DeviceId {
         self.class >> 16 == 0x01
     }
 
+    /// Whether a root file system may be behind it: storage, a USB or SD host controller, or what virtual
+    /// machines share folders through (QEMU's 9p has that class).
+    #[must_use]
+    pub fn may_carry_root(&self) -> bool {
+        self.stores() || matches!(self.subclass(), 0x0c03 | 0x0805 | 0x0002)
+    }
+
+    /// Whether it is a NIC: base class 02.
+    #[must_use]
+    pub fn is_network(&self) -> bool {
+        self.class >> 16 == 0x02
+    }
+
     /// A word or two for people.
     #[must_use]
     pub fn kind(&self) -> &'static str {

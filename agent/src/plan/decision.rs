@@ -52,6 +52,10 @@ pub struct Plan {
     pub without_kernel_ids: bool,
     /// Vfio drivers for single models, as the index of modules has them.
     pub variants: Vec<DriverName, MAX_VARIANTS>,
+    /// The one function that it is about, with its IOMMU group; `None` for all that is asked for.
+    pub focus: Option<Address>,
+    /// Whether nobody knows what is mounted or routed by now, as in an image once it runs.
+    pub use_unknown: bool,
 }
 
 /// The most different vfio drivers of one plan.
@@ -63,9 +67,11 @@ impl Plan {
         steps: Vec::new(),
         without_kernel_ids: false,
         variants: Vec::new(),
+        focus: None,
+        use_unknown: false,
     };
 
-    /// Makes it [empty](Plan::EMPTY) again.
+    /// Makes it [empty](Plan::EMPTY) again, but for what it is about.
     pub(crate) fn clear(&mut self) {
         self.steps.clear();
         self.without_kernel_ids = false;

@@ -1,6 +1,7 @@
 //! Policy + inventory -> plan. No I/O: the same input always gives the same plan.
 
 pub mod decision;
+pub mod focus;
 mod groups;
 pub mod overreach;
 pub mod refusal;
@@ -8,12 +9,14 @@ pub mod refusal;
 use heapless::Vec;
 
 use crate::machine::inventory::{Function, Index, Inventory, MAX_FUNCTIONS};
+use crate::machine::sysfs::is_harmless;
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan, Step, Why};
 use crate::plan::groups::{GroupView, Groups, Member};
 use crate::plan::refusal::{Leave, Refusal};
 use crate::policy::selector::{Selector, Source};
 use crate::policy::{GroupPolicy, Policy, VFIO_PCI};
+use crate::text::DriverName;
 
 /// What the selectors say of one function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,6 +133,7 @@ impl Planning {
             inventory,
             marks,
             has_groups: inventory.has_groups(),
+            use_unknown: plan.use_unknown,
             forbidden: policy.forbids_binding(),
         };
         groups.find(inventory);
@@ -146,6 +150,7 @@ impl Planning {
             }
         }
         plan.without_kernel_ids = overreach::overreach(policy, inventory, plan).is_some();
+        focus::narrow(plan, inventory);
     }
 }
 
@@ -167,6 +172,7 @@ struct Planner<'a> {
     inventory: &'a Inventory,
     marks: &'a [Mark],
     has_groups: bool,
+    use_unknown: bool,
     forbidden: bool,
 }
 
@@ -227,6 +233,8 @@ impl Planner<'_> {
             Some(Refusal::System)
         } else if self.may_be_needed(function, mark) {
             Some(Refusal::Unlisted(function.address))
+        } else if self.may_be_in_use(function) {
+            Some(Refusal::MayBeInUse(function.address))
         } else {
             match function.group {
                 None if self.inventory.awaits_group(function) => Some(Refusal::NoGroupYet),
@@ -243,6 +251,15 @@ impl Planner<'_> {
         let known =
             self.policy.listed || self.policy.force || function.driver.as_deref() == Some(VFIO_PCI);
         !known && function.id.stores() && !matches!(mark, Mark::Selected { alone: true, .. })
+    }
+
+    /// Whether a native driver has had a function for long enough that a file system or a route may depend
+    /// on it, where nobody knows of either.
+    fn may_be_in_use(&self, function: &Function) -> bool {
+        let native = |driver: &DriverName| !is_harmless(driver);
+        self.use_unknown
+            && (function.id.may_carry_root() || function.id.is_network())
+            && function.driver.as_ref().is_some_and(native)
     }
 
     fn look_at(&self, members: &[Member]) -> GroupView {
@@ -300,7 +317,9 @@ impl Planner<'_> {
         }
         let excluded = find(&excluded).map(Refusal::ExcludedSibling);
         let needed = || find(&|f, mark| self.may_be_needed(f, mark)).map(Refusal::Unlisted);
-        let refusal = excluded.or_else(needed);
+        let in_use =
+            || find(&|f, _| f.is_endpoint() && self.may_be_in_use(f)).map(Refusal::MayBeInUse);
+        let refusal = excluded.or_else(needed).or_else(in_use);
         if refusal.is_some() || policy == GroupPolicy::Endpoints {
             return refusal;
         }

@@ -37,6 +37,9 @@ pub enum Refusal {
     /// This member of its group stores, the image has no list of what its system boots from, and
     /// nobody named it one by one.
     Unlisted(Address),
+    /// This member of its group came after the first look, and its native driver has had it since: a file
+    /// system or a route may be on it, and nobody here knows.
+    MayBeInUse(Address),
     /// This vendor and device sit there, and not what the selector names.
     OtherId(u32, u32),
     /// It is excluded or protected, but vfio-pci took it by `vfio_pci.ids=` before this run.
@@ -105,6 +108,11 @@ impl fmt::Display for Refusal {
                 "{storage} stores, and this image does not know what its system boots from; name it \
                  by address, path, slot or serial number to take it, or build the image where \
                  `vfio-bind protected` knows"
+            ),
+            Self::MayBeInUse(member) => write!(
+                f,
+                "{member} came late, its native driver was faster, and what is mounted or routed is not known \
+                 in an image; the running system, which knows, decides: `vfio-bind bind`"
             ),
             Self::OtherId(vendor, device) => write!(
                 f,

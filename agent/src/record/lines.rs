@@ -22,7 +22,9 @@ pub fn tell(record: &Record<'_>) {
             tell_group(record, *status);
         }
         tell_unasked(record);
-        tell_protected(record);
+        if record.plan.focus.is_none() {
+            tell_protected(record);
+        }
     }
     if record.state == State::Applied && record.policy.heard {
         info!(
@@ -58,7 +60,10 @@ pub fn tell_rest_but(record: &Record<'_>, is_told: impl FnMut(&Problem<'_>) -> b
     if record.state == State::CrashKernel {
         return info!("this kernel saves the memory of one that crashed: nothing is done");
     }
-    tell_problems(record, is_told);
+    // The first run has told them.
+    if record.plan.focus.is_none() {
+        tell_problems(record, is_told);
+    }
     for unmatched in unmatched(record.policy, record.inventory, record.plan) {
         let selector = unmatched.selector;
         match selector.source {
@@ -230,7 +235,9 @@ fn tell_empty_list(record: &Record<'_>) {
         Some(emptied) => emptied,
     };
     let (policy, inventory, plan) = (record.policy, record.inventory, record.plan);
-    let why = fmt::from_fn(|f| match overreach::overreach(policy, inventory, plan) {
+    let taken = overreach::overreach(policy, inventory, plan);
+    // A plan for one function alone does not show what else it leaves alone.
+    let why = fmt::from_fn(|f| match taken.filter(|_| plan.focus.is_none()) {
         Some(function) => write!(
             f,
             "its ids= would take {}, which the plan leaves alone",

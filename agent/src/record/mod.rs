@@ -4,12 +4,13 @@
 pub mod journal;
 pub mod lines;
 pub mod report;
+pub mod rules;
 pub mod table;
 pub mod unmatched;
 
 use core::fmt;
 
-use crate::bind::outcome::{Fate, Outcomes};
+use crate::bind::outcome::{Fate, Outcome, Outcomes};
 use crate::machine::LoadError;
 use crate::machine::inventory::Inventory;
 use crate::machine::iommu::{Advice, Kind};
@@ -102,6 +103,22 @@ impl Record<'_> {
         } else {
             EXIT_DONE
         }
+    }
+
+    /// Whether it is about something that has come and was done before, or that nobody asked for: each
+    /// start of udev tells of all functions again.
+    #[must_use]
+    pub fn is_no_news(&self) -> bool {
+        let known = |outcome: &Outcome| matches!(outcome.fate, Fate::Already | Fate::Left);
+        let nothing = self.plan.steps.is_empty() || !self.lacks_something();
+        self.plan.focus.is_some() && nothing && self.outcomes.steps.iter().all(known)
+    }
+
+    /// Whether a function was taken.
+    #[must_use]
+    pub fn took_something(&self) -> bool {
+        let mut all = self.outcomes.steps.iter();
+        all.any(|outcome| outcome.fate == Fate::Bound)
     }
 
     fn lacks_something(&self) -> bool {

@@ -5,7 +5,9 @@
 use core::fmt;
 
 use crate::bind::outcome::{Outcome, Unasked};
+use crate::machine::Root;
 use crate::machine::inventory::{Function, Inventory, Unseen};
+use crate::machine::sysfs::{Path, path};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Step, Why};
 use crate::policy::Policy;
@@ -17,7 +19,7 @@ use crate::record::journal::{self, Journal};
 use crate::text::errno::Answer;
 use crate::text::json::Json;
 use crate::text::output::Output;
-use crate::text::{Hex, Plain, Text};
+use crate::text::{Bounded, Dec, Hex, Plain, Text, clip, contains};
 
 /// The version of the form below; it changes when a reader of an older one would go wrong.
 pub const SCHEMA: u64 = 1;
@@ -26,6 +28,43 @@ pub const SCHEMA: u64 = 1;
 pub const DIRECTORY: &str = "run/vfio-bind";
 /// The report's name in that directory.
 pub const FILE: &str = "report.json";
+
+/// Where the run of this number since the boot has its report, below the root.
+#[must_use]
+pub fn directory_of_run(number: u32) -> Path {
+    path(format_args!(
+        "{}/run-{}",
+        Plain(DIRECTORY),
+        Dec(number.into())
+    ))
+}
+/// How many runs of one boot have a report each.
+pub const MOST_RUNS: u32 = 1000;
+/// What a run behind the first holds, below the root: one looks and acts at a time.
+pub const LOCK: &str = "run/vfio-bind/lock";
+
+/// Whether the report of this boot's first run speaks of a function.
+#[must_use]
+pub fn has_decided(root: &dyn Root, address: Address) -> bool {
+    let wanted: Bounded<32> = clip(format_args!("\"address\":\"{address}\""));
+    let mut buffer = [0; 1024];
+    let mut offset = 0;
+    loop {
+        let file = path(format_args!("{}/{}", Plain(DIRECTORY), Plain(FILE)));
+        let Ok(piece) = root.read_at(&file, offset, &mut buffer) else {
+            return false;
+        };
+        if contains(piece, wanted.as_bytes()) {
+            return true;
+        }
+        // What is cut in two is whole in the next piece.
+        let step = piece.len().saturating_sub(wanted.len());
+        if piece.len() < 1024 || step == 0 {
+            return false;
+        }
+        offset = offset.saturating_add(step as u32);
+    }
+}
 
 /// Writes the whole report.
 ///

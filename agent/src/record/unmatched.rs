@@ -25,7 +25,9 @@ pub fn unmatched<'a>(
     };
     let told = |at| plan.steps.iter().any(|step| step.why == Why::Selected(at));
     let takes = |s: &Selector<'_>| !s.excludes || s.source == Source::Protect;
+    // What is not there may come yet, and the first run has told of it.
     let all = (0..=u16::MAX).zip(&policy.selectors);
+    let all = all.filter(|_| plan.focus.is_none());
     all.filter(move |(_, s)| takes(s) && !means(s))
         .filter(|(_, s)| !(s.excludes && comes_later(s, inventory)))
         .map(move |(at, selector)| Unmatched {
@@ -43,6 +45,7 @@ pub fn idle_settings<'a>(
     plan: &'a Plan,
 ) -> impl Iterator<Item = &'a Selector<'a>> {
     let selectors = policy.settings.iter().map(|settings| &settings.selector);
+    let selectors = selectors.filter(|_| plan.focus.is_none());
     selectors.filter(|selector| {
         let mut bound = plan.bound().filter_map(|step| inventory.get(step.function));
         !bound.any(|function| selector.matches(function.address, &function.id))

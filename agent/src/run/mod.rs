@@ -13,6 +13,7 @@ use crate::machine::iommu::{Advice, Kind};
 use crate::machine::sysfs::driver_directory;
 use crate::machine::{LoadError, Machine, Root, iommu, survey, tree};
 use crate::plan::decision::Plan;
+use crate::plan::focus::Focus;
 use crate::policy::handed::MODULES;
 use crate::policy::problem::Problem;
 use crate::policy::reach;
@@ -55,6 +56,7 @@ pub fn rehearse_in(
         root,
         hands: None,
         line: room.line,
+        focus: None,
         extent,
     };
     run.run(room, &|| 0, then)
@@ -71,13 +73,27 @@ pub fn perform(
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
-    on_stack(line, |room| perform_in(room, host, clock, then))
+    on_stack(line, |room| perform_in(room, host, None, clock, then))
 }
 
-/// The same in a room that is given.
+/// The same for one function that has come, and its IOMMU group.
+pub fn follow(
+    host: &impl Machine,
+    line: &[u8],
+    focus: Focus,
+    clock: &dyn Fn() -> u64,
+    then: &mut dyn FnMut(&Record<'_>) -> u8,
+) -> u8 {
+    on_stack(line, |room| {
+        perform_in(room, host, Some(focus), clock, then)
+    })
+}
+
+/// [`perform`] or [`follow`] in a room that is given, for all that is asked for or for what has come.
 pub fn perform_in(
     room: Room<'_, '_>,
     host: &impl Machine,
+    focus: Option<Focus>,
     clock: &dyn Fn() -> u64,
     then: &mut dyn FnMut(&Record<'_>) -> u8,
 ) -> u8 {
@@ -85,6 +101,7 @@ pub fn perform_in(
         root: host,
         hands: Some(host),
         line: room.line,
+        focus,
         extent: Extent::Needed,
     };
     run.run(room, clock, then)
@@ -155,6 +172,8 @@ struct Run<'r, 'a> {
     /// None where nothing is to be done.
     hands: Option<&'r dyn Hands>,
     line: &'a [u8],
+    /// What it is about, where that is one function.
+    focus: Option<Focus>,
     extent: Extent,
 }
 
@@ -181,6 +200,7 @@ impl<'a> Run<'_, 'a> {
             ..
         } = room;
         self.read(texts, policy);
+        found.planning.plan.focus_on(self.focus);
         self.hands = self.hands.filter(|_| !policy.dry_run);
         let mut loaded = Loaded::default();
         let state = self.work(policy, found, &mut loaded);

@@ -60,16 +60,12 @@ fn on_vfio(root: &dyn Root, address: Address) -> bool {
     matches!(driver_of(root, address), Ok(Some(driver)) if is_vfio(driver.as_bytes()))
 }
 
-/// Whether a root file system may be behind a function: storage, a USB or SD host controller, or what
-/// virtual machines share folders through (QEMU's 9p has that class); and a NIC.
+/// Whether a root file system may be behind a function, or behind a NIC.
 fn carries(root: &dyn Root, address: Address, network: bool) -> bool {
     let mut buffer = [0; 256];
     let modalias = root.read(&attribute(address, "modalias"), &mut buffer);
-    DeviceId::from_modalias(modalias.unwrap_or_default()).is_some_and(|id| {
-        matches!(id.subclass(), 0x0c03 | 0x0805 | 0x0002)
-            || id.stores()
-            || (network && id.class >> 16 == 0x02)
-    })
+    DeviceId::from_modalias(modalias.unwrap_or_default())
+        .is_some_and(|id| id.may_carry_root() || (network && id.is_network()))
 }
 
 /// Offers a function to each driver that is not of VFIO's: to be probed it might go to vfio-pci again,

@@ -12,6 +12,7 @@ mod exclusion;
 mod executable;
 mod faults;
 mod grouping;
+mod late;
 mod list;
 mod one_gpu;
 mod oracle;

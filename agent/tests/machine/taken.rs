@@ -3,7 +3,9 @@
 use crate::snapshots::leveled;
 use crate::support::{FakeMachine, bound};
 use log::Level;
-use vfio_bind_agent::record::lines;
+use vfio_bind_agent::pci::address::Address;
+use vfio_bind_agent::plan::focus::Focus;
+use vfio_bind_agent::record::{Record, lines, rules};
 use vfio_bind_agent::run;
 
 /// What a run came to.
@@ -11,6 +13,9 @@ use vfio_bind_agent::run;
 pub struct Taken {
     pub bound: Vec<String>,
     pub exit: u8,
+    /// The rules that it leaves for udev, and whether it leaves no record.
+    pub rules: String,
+    pub is_no_news: bool,
     /// What it said, a line for each message.
     pub messages: String,
     /// Its warnings and its errors, without line ends.
@@ -26,11 +31,32 @@ impl Taken {
 
 /// Runs the agent on a machine.
 pub fn take(machine: &FakeMachine, line: &str) -> Taken {
+    told(|then| run::perform(machine, line.as_bytes(), &|| 0, then))
+}
+
+/// Runs it for one function that has come, as in the real root or as in an image.
+pub fn follow(machine: &FakeMachine, line: &str, address: &str, knows_use: bool) -> Taken {
+    let function = Address::parse(address.as_bytes()).unwrap();
+    let focus = Focus {
+        function,
+        knows_use,
+    };
+    told(|then| run::follow(machine, line.as_bytes(), focus, &|| 0, then))
+}
+
+fn told(run: impl FnOnce(&mut dyn FnMut(&Record<'_>) -> u8) -> u8) -> Taken {
     let mut taken = Taken::default();
     let said = leveled(|| {
-        taken.exit = run::perform(machine, line.as_bytes(), &|| 0, &mut |record| {
+        taken.exit = run(&mut |record| {
             taken.bound = bound(record);
-            lines::tell(record);
+            taken.rules = String::new();
+            if rules::are_wanted(record) {
+                rules::write(record, &mut taken.rules).unwrap();
+            }
+            taken.is_no_news = record.is_no_news();
+            if !taken.is_no_news {
+                lines::tell(record);
+            }
             record.exit()
         });
     });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::preview::known::{self, Known};
-use crate::preview::taken::{self, Keep};
+use crate::preview::taken::{self, Keep, Meant};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
 use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};
@@ -14,10 +14,7 @@ use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::{EXIT_DONE, report};
 use vfio_bind_report::{Fate, Report};
 
-use super::plan;
-
-/// How many runs of one boot have a record each.
-const MOST_RUNS: u32 = 1000;
+use super::{plan, turn};
 
 /// Where the agent is: beside this program, or where it is installed.
 #[must_use]
@@ -34,6 +31,8 @@ pub enum Extent {
     All,
     /// What the boot tried, and did not end on its driver. Nothing makes this take what is in use.
     Unfinished,
+    /// A function that has come, with its IOMMU group.
+    Late(Address),
 }
 
 /// Binds what the kernel command line, the policy file and modprobe.d of the system at `root` ask for,
@@ -43,36 +42,55 @@ pub enum Extent {
 /// # Errors
 /// Where the list cannot be made or be handed over, or the agent cannot be run: then nothing is done.
 pub fn bind(root: &Path, agent: &Path, extent: Extent, dry_run: bool) -> Result<u8> {
-    let unfinished = match extent {
-        Extent::All => None,
-        Extent::Unfinished => Some(unfinished(root)?),
-    };
-    if unfinished.as_ref().is_some_and(Vec::is_empty) {
-        eprintln!("vfio-bind: the boot left nothing unfinished");
-        return Ok(EXIT_DONE);
-    }
-    let mut known = known::gather(root, Scope::Now)?;
-    let (tree, line) = (plan::open(root)?, known::command_line(root)?);
-    let (wanted, keep) = match &unfinished {
-        None => (None, Keep::Protected),
-        Some(wanted) => (Some(&**wanted), Keep::Excluded),
-    };
-    taken::keep(&mut known, &tree, root, &line, wanted, keep);
     if dry_run {
-        return plan::show(&tree, root, None, &known);
+        return match known_now(root, extent)? {
+            Some(known) => plan::show(&plan::open(root)?, root, None, &known),
+            None => Ok(EXIT_DONE),
+        };
     }
+    let ran = run(root, agent, extent)?;
+    match &ran.record {
+        Some(record) => eprintln!("vfio-bind: the record of this run is {}", record.display()),
+        None if ran.exit == EXIT_DONE && extent == Extent::All => {
+            eprintln!("vfio-bind: nothing is asked for");
+        }
+        None => {}
+    }
+    Ok(ran.exit)
+}
+
+/// What a run of the agent came to.
+pub(super) struct Ran {
+    /// Its exit status.
+    pub exit: u8,
+    /// Its record, if it left one.
+    pub record: Option<PathBuf>,
+}
+
+/// Runs the agent, as soon as no other run is under way.
+///
+/// # Errors
+/// As those of [`bind`].
+pub(super) fn run(root: &Path, agent: &Path, extent: Extent) -> Result<Ran> {
+    let _turn = turn::wait(root)?;
+    let Some(known) = known_now(root, extent)? else {
+        return Ok(Ran {
+            exit: EXIT_DONE,
+            record: None,
+        });
+    };
     for told in &known.told {
         eprintln!("vfio-bind: {told}");
     }
     let directory = hand_over(root, &known)?;
-    let ran = Command::new(agent)
-        .args(["apply", "--with"])
-        .arg(&directory)
-        .status();
-    let report = directory.join(report::FILE);
-    if report.exists() {
-        eprintln!("vfio-bind: the record of this run is {}", report.display());
-    } else {
+    let mut command = Command::new(agent);
+    command.args(["apply", "--with"]).arg(&directory);
+    if let Extent::Late(only) = extent {
+        command.args(["--only", &only.to_string()]);
+    }
+    let ran = command.status();
+    let record = Some(directory.join(report::FILE)).filter(|report| report.exists());
+    if record.is_none() {
         // What was handed over explains no record. It is no loss where it stays.
         let _ = fs::remove_dir_all(&directory);
     }
@@ -80,10 +98,28 @@ pub fn bind(root: &Path, agent: &Path, extent: Extent, dry_run: bool) -> Result<
     let Some(code) = status.code() else {
         bail!("{}: {status}", agent.display());
     };
-    if code == 0 && !report.exists() {
-        eprintln!("vfio-bind: nothing is asked for");
-    }
-    u8::try_from(code).with_context(|| format!("{}: {status}", agent.display()))
+    let exit = u8::try_from(code).with_context(|| format!("{}: {status}", agent.display()))?;
+    Ok(Ran { exit, record })
+}
+
+/// What a run is to know; `None`, which is told, where there is nothing for it to do.
+fn known_now(root: &Path, extent: Extent) -> Result<Option<Known>> {
+    let unfinished = match extent {
+        Extent::Unfinished => unfinished(root)?,
+        Extent::All | Extent::Late(_) => Vec::new(),
+    };
+    let (meant, keep) = match extent {
+        Extent::All => (Meant::All, Keep::Protected),
+        Extent::Late(function) => (Meant::GroupOf(function), Keep::Protected),
+        Extent::Unfinished if unfinished.is_empty() => {
+            eprintln!("vfio-bind: the boot left nothing unfinished");
+            return Ok(None);
+        }
+        Extent::Unfinished => (Meant::These(&unfinished), Keep::Excluded),
+    };
+    let mut known = known::gather(root, Scope::Now)?;
+    taken::keep(&mut known, &plan::open(root)?, root, meant, keep)?;
+    Ok(Some(known))
 }
 
 /// What the boot tried to bind, by its record: what was refused, or given back for the root file system, it
@@ -105,9 +141,8 @@ fn unfinished(root: &Path) -> Result<Vec<Address>> {
 
 /// Puts list and policy into a directory of this run, where its record goes as well.
 fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
-    let parent = root.join(report::DIRECTORY);
     let directory =
-        new_directory(&parent).with_context(|| format!("mkdir below {}", parent.display()))?;
+        new_directory(root).with_context(|| format!("mkdir below {}/run", root.display()))?;
     let write = |file: &str, text: &[u8]| {
         let path = directory.join(file.rsplit('/').next().unwrap_or(file));
         fs::write(&path, text).with_context(|| format!("write({})", path.display()))
@@ -119,15 +154,10 @@ fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Where the run of this number since the boot has its record, in the directory of that of the boot.
-pub(super) fn directory_of_run(parent: &Path, number: u32) -> PathBuf {
-    parent.join(format!("run-{number}"))
-}
-
-fn new_directory(parent: &Path) -> io::Result<PathBuf> {
-    fs::create_dir_all(parent)?;
-    for number in 1..=MOST_RUNS {
-        let directory = directory_of_run(parent, number);
+fn new_directory(root: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(root.join(report::DIRECTORY))?;
+    for number in 1..=report::MOST_RUNS {
+        let directory = root.join(report::directory_of_run(number).as_str());
         match fs::create_dir(&directory) {
             Ok(()) => return Ok(directory),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -135,6 +165,7 @@ fn new_directory(parent: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(format!(
-        "there are {MOST_RUNS} records of runs; remove some"
+        "there are {} records of runs; remove some",
+        report::MOST_RUNS
     )))
 }

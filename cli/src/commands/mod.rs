@@ -4,4 +4,6 @@ pub mod bind;
 pub mod check;
 pub mod plan;
 pub mod protected;
+mod turn;
+pub mod udev;
 pub mod verify;

@@ -16,13 +16,12 @@ use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::policy::problem::Severity;
 use vfio_bind_agent::policy::selector::Source;
-use vfio_bind_agent::record::report::{DIRECTORY, FILE};
+use vfio_bind_agent::record::report::{DIRECTORY, FILE, MOST_RUNS, directory_of_run};
 use vfio_bind_agent::record::unmatched::unmatched;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
 use vfio_bind_agent::run::{self, Extent};
 use vfio_bind_report::Report;
 
-use super::bind::directory_of_run;
 use super::plan;
 
 /// Prints, for each function that is asked for or was bound since the boot, whether it is where it should
@@ -67,14 +66,10 @@ pub fn verify(root: &Path) -> Result<u8> {
 
 /// The functions that runs since the boot have bound, each with the driver it got, by the records.
 fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
-    let directory = root.join(DIRECTORY);
-    let mut records = vec![directory.join(FILE)];
+    let mut records = vec![root.join(DIRECTORY).join(FILE)];
     // Those of later runs: what they say is newer.
-    records.extend(
-        (1..)
-            .map(|number| directory_of_run(&directory, number).join(FILE))
-            .take_while(|path| path.exists()),
-    );
+    let later = (1..=MOST_RUNS).map(directory_of_run);
+    records.extend(later.map(|directory| root.join(directory.as_str()).join(FILE)));
     let mut bound = BTreeMap::new();
     for path in records {
         let text = match fs::read_to_string(&path) {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::Result;
 use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::Record;
 use vfio_bind_agent::run::{self, Extent};
 
-use crate::preview::known::{Informed, Known};
+use crate::preview::known::{self, Informed, Known};
 use crate::storage::ask;
 use crate::storage::protected;
 use crate::usage::{self, Usage};
@@ -42,27 +43,45 @@ pub enum Keep {
     Excluded,
 }
 
-/// Adds to what is known the functions that the policy with this kernel command line would take and somebody
-/// uses, and tells of each; and where `only` some are meant, the others.
+/// What of all that a policy would take a run is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Meant<'a> {
+    /// All of it.
+    All,
+    /// These functions. The others are kept from it as well.
+    These(&'a [Address]),
+    /// A function and its IOMMU group. The agent leaves the others alone.
+    GroupOf(Address),
+}
+
+/// Adds to what is known the functions that the policy would take and somebody uses, and tells of each.
+///
+/// # Errors
+/// Where the kernel command line cannot be read.
 pub fn keep(
     known: &mut Known,
     tree: &Tree,
     root: &Path,
-    line: &[u8],
-    only: Option<&[Address]>,
+    meant: Meant<'_>,
     keep: Keep,
-) {
+) -> Result<()> {
+    let line = known::command_line(root)?;
     let mut functions = Vec::new();
     let mut forced = false;
     let informed = Informed { tree, known };
-    run::rehearse(&informed, line, Extent::Whole, &mut |record| {
+    run::rehearse(&informed, &line, Extent::Whole, &mut |record| {
         functions = taken(record);
+        if let Meant::GroupOf(function) = meant {
+            functions.retain(|other| *other == function || share_group(record, *other, function));
+        }
         forced = record.policy.force;
         record.exit()
     });
-    let (wanted, others): (Vec<_>, Vec<_>) = functions
-        .into_iter()
-        .partition(|one| only.is_none_or(|only| only.contains(one)));
+    let is_meant = |one: &Address| match meant {
+        Meant::These(functions) => functions.contains(one),
+        Meant::All | Meant::GroupOf(_) => true,
+    };
+    let (wanted, others): (Vec<_>, Vec<_>) = functions.into_iter().partition(is_meant);
     let usage = usage(root, &wanted);
     let mut reasons: BTreeMap<Address, String> = BTreeMap::new();
     for function in others {
@@ -94,4 +113,13 @@ pub fn keep(
             }
         }
     }
+    Ok(())
+}
+
+fn share_group(record: &Record<'_>, one: Address, other: Address) -> bool {
+    let group = |address: Address| {
+        let mut all = record.inventory.functions().iter();
+        all.find(|function| function.address == address)?.group
+    };
+    group(one).is_some_and(|own| group(other) == Some(own))
 }

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use vfio_bind_cli::commands::bind::{self, Extent};
+use vfio_bind_cli::commands::udev;
 
 use crate::machine::{FULL, GPU, Machine, NIC, USB};
 
@@ -24,11 +26,16 @@ fn machine(line: &str) -> Machine {
     machine
 }
 
-/// The list and the policy that the agent is given.
-fn given(machine: &Machine, extent: Extent) -> (String, String) {
+fn agent(machine: &Machine) -> PathBuf {
     machine.write("agent", AGENT);
     let agent = machine.path("agent");
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+    agent
+}
+
+/// The list and the policy that the agent is given.
+fn given(machine: &Machine, extent: Extent) -> (String, String) {
+    let agent = agent(machine);
     bind::bind(machine.root(), &agent, extent, false).unwrap();
     let read = |file| fs::read_to_string(machine.path("run/vfio-bind/seen").join(file));
     (
@@ -144,5 +151,18 @@ fn what_is_not_bound_is_told_with_who_uses_it() {
         "xhci_hcd has it; `vfio-bind bind` takes it, unless it is in use\n",
     ] {
         assert!(text.contains(end), "{text}");
+    }
+}
+
+#[test]
+fn of_what_has_come_its_group_is_looked_at_and_no_other() {
+    let machine = machine("vfio.bind=42:00.0,43:00.0");
+    let audio = "0000:42:00.1";
+    machine.function(audio, "040300", "snd_hda_intel", 1);
+    for (function, is_listed) in [(audio, true), (GPU, true), (USB, false)] {
+        udev::udev(machine.root(), &agent(&machine), function).unwrap();
+        let list = fs::read_to_string(machine.path("run/vfio-bind/seen/protected.conf")).unwrap();
+        assert_eq!(list.contains(GPU), is_listed, "{function}: {list}");
+        assert!(!list.contains(USB), "{function}: {list}");
     }
 }

@@ -39,6 +39,8 @@ pub struct FakeMachine {
     pub(super) waited: Cell<Duration>,
     /// Whether vfio-pci has the IDs of [`Trouble::by_ids`].
     pub(super) has_ids: Cell<bool>,
+    /// Vendor and device of those that it was given later.
+    pub(super) new_ids: RefCell<Vec<(u32, u32)>>,
 }
 
 impl FakeMachine {
@@ -59,6 +61,7 @@ impl FakeMachine {
             queued: RefCell::default(),
             waited: Cell::default(),
             has_ids: Cell::default(),
+            new_ids: RefCell::default(),
         };
         for path in [
             "sys/bus/pci/devices",
@@ -177,7 +180,9 @@ impl FakeMachine {
             self.native
                 .borrow_mut()
                 .insert(card.address.clone(), driver.clone());
-            self.attach(&card.address, driver);
+            let first = (vendor, id);
+            let taken = self.new_ids.borrow().contains(&first);
+            self.attach(&card.address, if taken { "vfio-pci" } else { driver });
         }
     }
 

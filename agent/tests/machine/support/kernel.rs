@@ -197,6 +197,16 @@ impl FakeMachine {
             self.probe(&text);
             return if there { Ok(()) } else { Err(Errno::NODEV) };
         }
+        if path == "sys/bus/pci/drivers/vfio-pci/new_id" {
+            let mut fields = text
+                .split(' ')
+                .map(|field| u32::from_str_radix(field, 16).unwrap());
+            let id = (fields.next().unwrap(), fields.next().unwrap());
+            assert_eq!(fields.count(), 4, "{text}");
+            let known = self.new_ids.borrow().contains(&id);
+            self.new_ids.borrow_mut().push(id);
+            return if known { Err(Errno::EXIST) } else { Ok(()) };
+        }
         if path.starts_with("sys/bus/platform/devices/") {
             assert_eq!(self.path(path), self.framebuffer(&text));
             fs::remove_file(self.path(path)).unwrap();
