@@ -86,13 +86,15 @@ impl Boot {
     #[must_use]
     pub fn cmdline(self) -> String {
         format!(
-            "root=LABEL=root ro mitigations=off vfio.bind={GPU},{NVME} \
-             vfio.set={GPU}:{SET} {WORD}{}",
+            "root=LABEL=root ro mitigations=off {SLOW} vfio.bind={GPU},{NVME} vfio.set={GPU}:{SET} \
+             {WORD}{}",
             self.name()
         )
     }
 }
 
+/// An emulated display is slow to paint a console on: on a busy host the kernel takes that for a lockup.
+const SLOW: &str = "drm_kms_helper.fbdev_emulation=0 watchdog_thresh=60";
 /// What is made of the display before vfio-pci has it; QEMU's has 0.
 const SET: &str = "d3cold_allowed=1";
 /// What stands in front of a boot's name on its kernel command line.
