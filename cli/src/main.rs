@@ -78,7 +78,7 @@ enum Command {
         /// A directory with the `proc`, `sys` and `dev` of another system.
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
-        /// Add what is in use now, as `bind` does.
+        /// Add what is mounted, swapped to, in a pool or the way of the default route now.
         #[arg(long)]
         now: bool,
     },

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use vfio_bind_cli::commands::bind::{self, Extent};
-use vfio_bind_cli::commands::udev;
+use vfio_bind_cli::commands::{plan, udev};
+use vfio_bind_cli::preview::known::Known;
+use vfio_bind_cli::preview::taken::{self, Keep, Meant};
 
 use crate::machine::{FULL, GPU, Machine, NIC, USB};
 
@@ -164,5 +166,27 @@ fn of_what_has_come_its_group_is_looked_at_and_no_other() {
         let list = fs::read_to_string(machine.path("run/vfio-bind/seen/protected.conf")).unwrap();
         assert_eq!(list.contains(GPU), is_listed, "{function}: {list}");
         assert!(!list.contains(USB), "{function}: {list}");
+    }
+}
+
+#[test]
+fn what_is_forced_is_told_as_that() {
+    for (word, end) in [
+        ("", "and left alone: "),
+        (" vfio.force", "and vfio.force takes it all the same: "),
+    ] {
+        let machine = machine(&format!("vfio.bind=42:00.0{word}"));
+        let mut known = Known::default();
+        let tree = plan::open(machine.root()).unwrap();
+        taken::keep(
+            &mut known,
+            &tree,
+            machine.root(),
+            Meant::All,
+            Keep::Protected,
+        )
+        .unwrap();
+        let told = format!("{GPU} is in use, {end}Xorg (pid 812) has /dev/full open");
+        assert_eq!(known.told, [told]);
     }
 }

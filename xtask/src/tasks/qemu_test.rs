@@ -32,7 +32,8 @@ pub struct QemuTest {
     #[arg(long, conflicts_with_all = ["agent", "initramfs"])]
     pub prove_it_can_fail: bool,
     /// Install into a Debian 13 on a disk as docs/install.md says, boot it by firmware and a real boot
-    /// loader, remove it again, and boot once more. Downloads 50 MB besides a kernel, once.
+    /// loader, remove it again, and boot once more; and boot a Debian 12 with the units of the real root.
+    /// Downloads 50 MB besides a kernel, once.
     #[arg(long, conflicts_with_all = ["names", "matrix", "initramfs", "kernel", "modules", "seed"])]
     pub disk: bool,
     /// Boot images that this tool builds, with and without our module in them; may be repeated.
