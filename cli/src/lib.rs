@@ -1,13 +1,14 @@
 //! What the command `vfio-bind` does, under any root directory.
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
-//! PCI functions that carry it. [`preview`] is what a running system adds to a plan. [`commands`] has a
-//! file for each command.
+//! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
+//! system adds to a plan. [`commands`] has a file for each command.
 #![forbid(unsafe_code)]
 
 pub mod commands;
 pub mod preview;
 pub mod storage;
+pub mod usage;
 
 /// What the system answered to the agent's library.
 fn system(errno: rustix::io::Errno) -> std::io::Error {

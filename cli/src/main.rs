@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use vfio_bind_cli::commands::bind::Extent;
 use vfio_bind_cli::commands::{bind, check, plan, protected, udev, verify};
 use vfio_bind_cli::storage::protected::Scope;
 
@@ -33,12 +34,16 @@ enum Command {
     /// Bind what the policy asks for, now, and leave alone what is in use.
     ///
     /// Runs the agent with the kernel command line, /etc/vfio-bind/policy.conf and modprobe.d. What
-    /// the image of this boot knew to be needed, and what is mounted, swapped to, in a pool or the
-    /// way of the default route now, is protected. The exit status is the agent's.
+    /// the image of this boot knew to be needed, and what is in use now, is protected: mounted, swapped to,
+    /// in a pool, on the way of a network, or with a device that a process has open. The exit status is the
+    /// agent's.
     Bind {
         /// Show what would be done, and write nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Only what the boot tried and did not bind, by its record; never what is in use.
+        #[arg(long)]
+        unfinished: bool,
         /// The agent to run, in place of the installed one.
         #[arg(long, value_name = "FILE")]
         agent: Option<PathBuf>,
@@ -73,7 +78,7 @@ enum Command {
         /// A directory with the `proc`, `sys` and `dev` of another system.
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
-        /// Add what is in use now, as `bind` does.
+        /// Add what is mounted, swapped to, in a pool or the way of the default route now.
         #[arg(long)]
         now: bool,
     },
@@ -101,9 +106,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8> {
     match command {
         Command::Plan { cmdline, root } => plan::print(&root, cmdline.as_deref()),
-        Command::Bind { dry_run, agent } => {
+        Command::Bind {
+            dry_run,
+            unfinished,
+            agent,
+        } => {
             let agent = agent.unwrap_or_else(bind::agent);
-            bind::bind(Path::new("/"), &agent, dry_run)
+            let extent = match unfinished {
+                true => Extent::Unfinished,
+                false => Extent::All,
+            };
+            bind::bind(Path::new("/"), &agent, extent, dry_run)
         }
         Command::Udev { address, agent } => {
             let agent = agent.unwrap_or_else(bind::agent);

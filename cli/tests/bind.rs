@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use vfio_bind_cli::commands::bind;
+use vfio_bind_cli::commands::bind::{self, Extent};
 
 /// Writes its words and what it is given to `seen`, and a report as the agent does; ends with 1.
 const AGENT: &str = "#!/bin/sh\necho \"$1 $2\" > \"$3/../seen\"\n\
@@ -61,7 +61,7 @@ impl System {
     }
 
     fn bind(&self, script: &str) -> u8 {
-        bind::bind(self.0.path(), &self.agent(script), false).unwrap()
+        bind::bind(self.0.path(), &self.agent(script), Extent::All, false).unwrap()
     }
 }
 
@@ -145,11 +145,17 @@ fn nothing_is_run_where_a_list_cannot_be_had() {
         let system = System::new();
         spoil(&system);
         let agent = system.agent(AGENT);
-        let error = bind::bind(system.0.path(), &agent, false).unwrap_err();
+        let error = bind::bind(system.0.path(), &agent, Extent::All, false).unwrap_err();
         assert!(format!("{error:#}").contains(word), "{what}: {error:#}");
         assert!(!system.path("run/vfio-bind/seen").exists(), "{what}");
     }
     let system = System::new();
-    let error = bind::bind(system.0.path(), Path::new("/no/such/agent"), false).unwrap_err();
+    let error = bind::bind(
+        system.0.path(),
+        Path::new("/no/such/agent"),
+        Extent::All,
+        false,
+    )
+    .unwrap_err();
     assert!(format!("{error:#}").contains("/no/such/agent"), "{error:#}");
 }

@@ -152,3 +152,30 @@ fn the_serial_card_of_a_console() {
         ["0000:04:00.0 has the console ttyS4, which goes silent with it"]
     );
 }
+
+#[test]
+fn the_display_of_the_text_console() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    machine(root);
+    let target = format!("../../../devices/pci0000:00/{OTHER}");
+    link(root, "sys/class/graphics/fb0/device", &target);
+    put(
+        root,
+        "sys/class/vtconsole/vtcon0/name",
+        "(S) dummy device\n",
+    );
+    put(root, "sys/class/vtconsole/vtcon0/bind", "1\n");
+    put(
+        root,
+        "sys/class/vtconsole/vtcon1/name",
+        "(M) frame buffer device\n",
+    );
+    put(root, "sys/class/vtconsole/vtcon1/bind", "0\n");
+    assert_eq!(warnings(root, "vfio.bind=05:00.0"), [""; 0]);
+    put(root, "sys/class/vtconsole/vtcon1/bind", "1\n");
+    assert_eq!(
+        warnings(root, "vfio.bind=05:00.0"),
+        ["0000:05:00.0 shows the text console (fb0), which goes dark with it"]
+    );
+}

@@ -15,6 +15,7 @@ mod state;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use crate::architecture::Architecture;
 use crate::boot_case::Case;
@@ -73,6 +74,15 @@ pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
 pub fn judge_installed(name: &str, boot: crate::installed::Boot, evidence: &Evidence) -> Judgement {
     judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
         installed::judge(boot, records, failures);
+    })
+}
+
+/// Compares `evidence` with every demand of a boot of a system whose units of the real root are enabled.
+#[must_use]
+pub fn judge_units(boot: crate::units::Boot, evidence: &Evidence) -> Judgement {
+    let name = crate::units::NAME;
+    judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+        units::judge(boot, records, failures);
     })
 }
 

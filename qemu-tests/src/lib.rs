@@ -18,6 +18,7 @@ pub mod rerun;
 pub mod scenario;
 pub mod scenarios;
 pub mod storage;
+pub mod units;
 pub mod wire;
 
 pub use vfio_bind_report as report;

@@ -14,7 +14,7 @@ use crate::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 17] = [
+const FILES: [Entry; 18] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -84,6 +84,11 @@ const FILES: [Entry; 17] = [
     (
         "systemd/vfio-bind-verify.service",
         "usr/lib/systemd/system/vfio-bind-verify.service",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-finish.service",
+        "usr/lib/systemd/system/vfio-bind-finish.service",
         0o644,
     ),
     (
@@ -165,7 +170,8 @@ mod tests {
             let runs = ["scripts/init-top", "hooks/", "vfio-bind.sh", ".service"];
             if runs.iter().any(|piece| to.contains(piece)) {
                 // In the real root the command is what runs.
-                let own = if to.ends_with("vfio-bind-verify.service") {
+                let real_root = ["vfio-bind-verify.service", "vfio-bind-finish.service"];
+                let own = if real_root.iter().any(|unit| to.ends_with(unit)) {
                     format!("=/{COMMAND} verify\n")
                 } else {
                     format!("/{AGENT}")

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::preview::known::{self, Informed, Known};
-use crate::preview::{in_use, notes, policy_file};
+use crate::preview::{in_use, notes, policy_file, taken};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result};
 use log::{LevelFilter, Log, Metadata, Record as Message};
@@ -64,7 +64,16 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
             // As above.
             let _ = writeln!(text, "warning: {warning}");
         }
-        for note in notes::notes(record, &informed, root, known) {
+        let usage = taken::usage(root, &taken::taken(record));
+        let used = usage.users.keys().filter_map(|function| {
+            let users = usage.text(*function)?;
+            Some(format!("{function} is in use now: {users}"))
+        });
+        let used = used.chain(usage.told.iter().cloned());
+        for note in notes::notes(record, &informed, root, known)
+            .into_iter()
+            .chain(used)
+        {
             let _ = writeln!(text, "note: {note}");
         }
         let file = known.policy.as_deref().unwrap_or_default();

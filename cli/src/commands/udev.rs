@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::bind;
+use super::bind::{self, Extent};
 use anyhow::{Result, bail};
 use vfio_bind_agent::pci::address::Address;
 
@@ -15,5 +15,5 @@ pub fn udev(root: &Path, agent: &Path, address: &str) -> Result<u8> {
     let Some(address) = Address::parse(address.as_bytes()) else {
         bail!("`{address}` is not the address of a function, such as 0000:42:00.0");
     };
-    bind::run(root, agent, Some(address)).map(|ran| ran.exit)
+    bind::run(root, agent, Extent::Late(address)).map(|ran| ran.exit)
 }

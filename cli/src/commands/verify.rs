@@ -6,7 +6,9 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use crate::preview::known::{self, Informed};
+use crate::preview::taken;
 use crate::storage::protected::Scope;
+use crate::usage::Usage;
 use anyhow::{Context, Result};
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::sysfs::driver_of;
@@ -29,8 +31,7 @@ use super::plan;
 /// Where the records or the machine cannot be read, or nothing be printed.
 pub fn verify(root: &Path) -> Result<u8> {
     let tree = plan::open(root)?;
-    let line = fs::read(root.join("proc/cmdline"))
-        .with_context(|| format!("read({})", root.join("proc/cmdline").display()))?;
+    let line = known::command_line(root)?;
     let bound = bound(root)?;
     let known = known::gather_or_less(root, Scope::Now)?;
     let informed = Informed {
@@ -39,7 +40,8 @@ pub fn verify(root: &Path) -> Result<u8> {
     };
     let mut findings = Findings::default();
     run::rehearse(&informed, &line, Extent::Whole, &mut |record| {
-        findings.compare(record, &bound);
+        let usage = taken::usage(root, &taken::taken(record));
+        findings.compare(record, &bound, &usage);
         record.exit()
     });
     for (address, by) in &bound {
@@ -109,7 +111,7 @@ impl Findings {
     }
 
     /// What is asked for.
-    fn compare(&mut self, record: &Record<'_>, bound: &BTreeMap<String, String>) {
+    fn compare(&mut self, record: &Record<'_>, bound: &BTreeMap<String, String>, usage: &Usage) {
         for step in &record.plan.steps {
             let Some(function) = record.inventory.get(step.function) else {
                 continue;
@@ -130,8 +132,12 @@ impl Findings {
                         Some(driver) => format!("it was bound to {driver} since the boot, and "),
                         None => String::new(),
                     };
+                    let next = match usage.text(address) {
+                        Some(users) => format!("it is in use: {users}"),
+                        None => "`vfio-bind bind` takes it, unless it is in use".to_owned(),
+                    };
                     self.bad(&format!(
-                        "{address}: not on {} ({why}): {lost}{on}; `vfio-bind bind` takes it, unless it is in use",
+                        "{address}: not on {} ({why}): {lost}{on}; {next}",
                         record.driver(step)
                     ));
                 }

@@ -1,4 +1,5 @@
-//! What the running system would miss: keyboards, the network and consoles on functions that a plan takes.
+//! What the running system would miss: keyboards, the network, consoles and what they are shown on, on
+//! functions that a plan takes.
 //!
 //! Not a list of everything that is in use: it names what leaves its owner without a way back in.
 
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use vfio_bind_agent::pci::address::Address;
 
-/// A sentence for each function of `taken` that has a keyboard, the default route or a console.
+/// A sentence for each function of `taken` that has a keyboard, the default route, a console, or the
+/// display of the text console: no process has that open.
 #[must_use]
 pub fn warnings(root: &Path, taken: &[Address]) -> Vec<String> {
     let system = System { root };
@@ -25,7 +27,19 @@ pub fn warnings(root: &Path, taken: &[Address]) -> Vec<String> {
         let text = format!("{function} has the console {name}, which goes silent with it");
         (function, text)
     });
-    let all: BTreeSet<_> = keyboards.chain(nics).chain(consoles).collect();
+    let displays = system
+        .console_displays()
+        .into_iter()
+        .map(|(function, name)| {
+            let text =
+                format!("{function} shows the text console ({name}), which goes dark with it");
+            (function, text)
+        });
+    let all: BTreeSet<_> = keyboards
+        .chain(nics)
+        .chain(consoles)
+        .chain(displays)
+        .collect();
     all.into_iter()
         .filter(|(function, _)| taken.contains(function))
         .map(|(_, text)| text)
@@ -109,6 +123,23 @@ impl System<'_> {
             }
         }
         found
+    }
+
+    /// The framebuffers of functions, while the text console is shown on framebuffers
+    /// (Documentation/fb/fbcon.rst).
+    fn console_displays(&self) -> Vec<(Address, String)> {
+        let consoles = Path::new("sys/class/vtconsole");
+        let shown = self.names(consoles).into_iter().any(|name| {
+            let read = |file| self.read(consoles.join(&name).join(file));
+            read("bind") == "1" && read("name").contains("frame buffer")
+        });
+        let displays = Path::new("sys/class/graphics");
+        let display = |name: String| {
+            let function = self.function(displays.join(&name).join("device"))?;
+            Some((function, name))
+        };
+        let names = self.names(displays).into_iter().filter(|_| shown);
+        names.filter_map(display).collect()
     }
 
     /// The terminals that the kernel writes its messages to.

@@ -102,6 +102,15 @@ pub fn files(root: &Path) -> Result<Known> {
     })
 }
 
+/// The kernel command line of the system at `root`.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn command_line(root: &Path) -> Result<Vec<u8>> {
+    let path = root.join("proc/cmdline");
+    fs::read(&path).with_context(|| format!("read({})", path.display()))
+}
+
 /// A file, where it is there.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {

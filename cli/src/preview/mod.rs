@@ -1,8 +1,9 @@
 //! What a running system adds to the agent's plan: [`known`] is what the image of this boot knew and what
-//! is so now, [`in_use`] what would be missed, [`notes`] what else there is to say, [`policy_file`] what is
-//! wrong in the policy file.
+//! is so now, [`taken`] what would be taken now and is in use, [`in_use`] what would be missed, [`notes`] what
+//! else there is to say, [`policy_file`] what is wrong in the policy file.
 
 pub mod in_use;
 pub mod known;
 pub mod notes;
 pub mod policy_file;
+pub mod taken;

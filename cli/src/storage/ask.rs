@@ -1,5 +1,6 @@
 //! What no file tells: other programs are asked, and the answers are read.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -37,6 +38,12 @@ pub trait Ask {
     /// Why there is no answer, in words.
     fn losetup(&self) -> Result<String, String>;
 
+    /// The interfaces that are up and have an address of their own, not only that of their link.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    fn addressed(&self) -> Result<BTreeSet<String>, String>;
+
     /// The file that a path leads to now; `None` where none can be seen.
     ///
     /// # Errors
@@ -72,6 +79,9 @@ const LOSETUP: [&str; 4] = [
     "NAME,BACK-INO,BACK-MAJ:MIN",
 ];
 
+/// `NUMBER: INTERFACE FAMILY ADDRESS...`, a line for each address that is not its link's alone.
+const ADDRESSES: [&str; 7] = ["ip", "-oneline", "address", "show", "up", "scope", "global"];
+
 /// Who answers for the system at `root`: only the running one has programs.
 #[must_use]
 pub fn of(root: &Path) -> &'static dyn Ask {
@@ -101,6 +111,13 @@ impl Ask for Running {
 
     fn losetup(&self) -> Result<String, String> {
         run(&LOSETUP)
+    }
+
+    fn addressed(&self) -> Result<BTreeSet<String>, String> {
+        let listing = run(&ADDRESSES).map_err(|reason| {
+            format!("{reason}; of a network interface its routes are known, not its addresses")
+        })?;
+        Ok(addressed(&listing))
     }
 
     fn file(&self, path: &Path) -> Result<Option<File>, String> {
@@ -138,6 +155,11 @@ impl Ask for Captured {
 
     fn losetup(&self) -> Result<String, String> {
         Self::told("losetup")
+    }
+
+    /// The routes of its files say as much.
+    fn addressed(&self) -> Result<BTreeSet<String>, String> {
+        Ok(BTreeSet::new())
     }
 
     fn file(&self, _: &Path) -> Result<Option<File>, String> {
@@ -206,9 +228,28 @@ pub fn loop_file(listing: &str, name: &str) -> Option<File> {
     listing.lines().find_map(file)
 }
 
+/// The interfaces in what [`ADDRESSES`] prints. One that has its other end elsewhere is `NAME@OTHER`.
+fn addressed(listing: &str) -> BTreeSet<String> {
+    let name = |line: &str| {
+        let name = line.split_whitespace().nth(1)?;
+        Some(name.split('@').next()?.to_owned())
+    };
+    listing.lines().filter_map(name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interfaces_with_an_address() {
+        let listing = "2: enp3s0    inet 10.0.2.15/24 brd 10.0.2.255 scope global dynamic enp3s0\\       \
+                       valid_lft 86000sec preferred_lft 86000sec\n2: enp3s0    inet6 fec0::5054/64 scope \
+                       global\\       valid_lft forever\n7: veth0@if2    inet 10.1.0.1/32 scope global veth0\n";
+        let found: Vec<_> = addressed(listing).into_iter().collect();
+        assert_eq!(found, ["enp3s0", "veth0"]);
+        assert_eq!(addressed(""), BTreeSet::new());
+    }
 
     #[test]
     fn members_of_a_pool_are_told_from_what_groups_them() {

@@ -1,5 +1,6 @@
 //! The way to another machine: routes, and the interfaces they leave by.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -102,6 +103,19 @@ pub fn default_interfaces(sysfs: &Sysfs) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The interfaces with a route, those aside that every interface has as soon as it is up: to its link's own
+/// addresses (fe80::/10) and to groups of receivers (ff00::/8).
+#[must_use]
+pub fn routed_interfaces(sysfs: &Sysfs) -> BTreeSet<String> {
+    let of_each_link = |to: IpAddr| match to {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(to) => to.is_unicast_link_local() || to.is_multicast(),
+    };
+    let routes = routes(sysfs).into_iter();
+    let routes = routes.filter(|route| !of_each_link(route.to));
+    routes.map(|route| route.interface).collect()
 }
 
 /// The address of a server as file systems are given it: `10.1.2.3:/root`, `[fd00::7]:/root`,

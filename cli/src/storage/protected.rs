@@ -139,12 +139,14 @@ pub fn find(root: &Path, ask: &dyn Ask, scope: Scope) -> Result<Protected> {
         .with_context(|| format!("open({})", root.display()))?;
     protected.lines = uses
         .iter()
-        .map(|(function, uses)| line(&tree, *function, uses))
+        .map(|(function, uses)| line(&tree, *function, &uses.told()))
         .collect();
     Ok(protected)
 }
 
-fn line(tree: &Tree, function: Address, uses: &Uses) -> String {
+/// The line that protects a function, and says why.
+#[must_use]
+pub fn line(tree: &Tree, function: Address, why: &str) -> String {
     let path =
         way::of(tree, function).map_or_else(|| function.to_string(), |path| path.to_string());
     let id = |name| {
@@ -158,5 +160,5 @@ fn line(tree: &Tree, function: Address, uses: &Uses) -> String {
         // It is protected all the same.
         _ => String::new(),
     };
-    format!("vfio.protect={path}{ids}  # {}", uses.told())
+    format!("vfio.protect={path}{ids}  # {why}")
 }

@@ -11,6 +11,7 @@ pub mod storage;
 mod systems;
 mod told;
 mod tool;
+pub mod units;
 
 use std::fs;
 use std::path::PathBuf;

@@ -43,7 +43,7 @@ const FIRST_EXTENT: u64 = MIB;
 const EXTENT: u64 = 4 * MIB;
 
 /// The system that they all are.
-fn recipe() -> Recipe {
+pub(super) fn recipe() -> Recipe {
     const PACKAGES: &[&str] = &[
         "initramfs-tools-core",
         "busybox",

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lab::debian::Debian;
-use lab::images::{self, Builds, Dracut, Framework, InitramfsTools, installed, storage};
+use lab::images::{self, Builds, Dracut, Framework, InitramfsTools, installed, storage, units};
 use lab::progress::say;
 use lab::rig::{Rig, Settings};
 use lab::supply::Program;
@@ -32,7 +32,8 @@ pub struct QemuTest {
     #[arg(long, conflicts_with_all = ["agent", "initramfs"])]
     pub prove_it_can_fail: bool,
     /// Install into a Debian 13 on a disk as docs/install.md says, boot it by firmware and a real boot
-    /// loader, remove it again, and boot once more. Downloads 50 MB besides a kernel, once.
+    /// loader, remove it again, and boot once more; and boot a Debian 12 with the units of the real root.
+    /// Downloads 50 MB besides a kernel, once.
     #[arg(long, conflicts_with_all = ["names", "matrix", "initramfs", "kernel", "modules", "seed"])]
     pub disk: bool,
     /// Boot images that this tool builds, with and without our module in them; may be repeated.
@@ -105,6 +106,7 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
         print!("{}", boots::list(&qemu_tests::scenarios::all(seed)));
         print!("\n{}", storage::list());
         print!("\n{}", installed::list());
+        print!("\n{}", units::list());
         print!("\n{}", matrix::names());
         return Ok(true);
     }
@@ -132,10 +134,12 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     }
     let (stacks, names) = storage::choose(&options.names);
     let (mut loaders, names) = installed::choose(&names);
+    let (mut units, names) = units::choose(&names);
     if options.disk {
         loaders = Loader::ALL.to_vec();
+        units = true;
     }
-    let others = !(stacks.is_empty() && loaders.is_empty());
+    let others = units || !(stacks.is_empty() && loaders.is_empty());
     let scenarios = match options.matrix {
         true => qemu_tests::matrix::all(),
         // Where nothing else is named.
@@ -148,6 +152,9 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     let mut tasks = boots::tasks(&rig, &scenarios);
     tasks.extend(storage::tasks(&rig, &stacks));
     tasks.extend(installed::tasks(&rig, &loaders));
+    if units {
+        tasks.extend(images::units::tasks(&rig));
+    }
     let rows = schedule::run(&tasks, &rig, jobs, rules)?;
     let table = match options.matrix {
         true => row::shortcomings(&rows, rules) + &matrix::render(&rows),
