@@ -3,6 +3,7 @@
 mod build;
 mod disk;
 mod guest;
+mod hotplug;
 pub mod installed;
 mod mkinitcpio;
 mod mkosi;
@@ -106,15 +107,18 @@ fn versions<T: Copy>(all: &[(&str, T)], named: Option<T>, small: bool) -> Vec<T>
     }
 }
 
+/// What a build of an image and a boot of it want.
+fn wants(rig: &Rig<'_>, tool: &Tool) -> Vec<Part> {
+    let mut parts = rig.machine_parts(None, ARCHITECTURE);
+    parts.extend([Part::ImageTools, Part::System(tool.recipe())]);
+    parts
+}
+
 /// A task for every case of every wanted tool.
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> Vec<Task<'a>> {
     let (tools, skipped) = choice.tools();
-    let wants = |tool: &Tool| {
-        let mut parts = rig.machine_parts(None, ARCHITECTURE);
-        parts.extend([Part::ImageTools, Part::System(tool.recipe())]);
-        parts
-    };
+    let wants = |tool: &Tool| wants(rig, tool);
     let mut tasks = Vec::new();
     // By case first, so that no two workers want the same image at the same time.
     for case in Case::ALL {
@@ -137,6 +141,7 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             });
         }
     }
+    tasks.extend(hotplug::tasks(rig, builds, &tools, choice));
     for (tool, name) in told::tools().filter(|(tool, _)| tools.contains(tool) && !choice.small) {
         tasks.push(Task {
             name: name.clone(),
