@@ -30,6 +30,8 @@ pub struct Case {
     pub ours: bool,
     /// The card that is plugged in while the udev of the initramfs runs, if one is.
     pub early: Option<&'static str>,
+    /// Whether its slots are those of its root ports, as with Thunderbolt, and not ACPI's.
+    pub own_slots: bool,
     /// The modules that are loaded before anything comes.
     pub loaded: &'static [&'static str],
     /// Whether no native driver may have touched what is bound.
@@ -105,6 +107,7 @@ pub const CASES: [Case; 8] = [
         asked: "vfio.bind=0000:03:00.0,0000:05:00.0",
         ours: false,
         early: Some("nic"),
+        own_slots: false,
         loaded: &[],
         untouched: false,
         stages: &[
@@ -121,6 +124,7 @@ pub const CASES: [Case; 8] = [
         asked: "vfio.bind=0000:03:00.0",
         ours: true,
         early: None,
+        own_slots: false,
         loaded: &[],
         untouched: true,
         stages: &[
@@ -135,6 +139,7 @@ pub const CASES: [Case; 8] = [
         asked: "vfio.bind=0000:03:00.0,0000:04:00.0",
         ours: true,
         early: None,
+        own_slots: false,
         loaded: &["e1000e"],
         untouched: false,
         stages: &[
@@ -148,10 +153,11 @@ pub const CASES: [Case; 8] = [
     },
     Case {
         name: "card",
-        proves: "a card of two functions that come at once is bound as a whole",
+        proves: "a card of two functions that come at once, in a slot of PCI Express, is bound as a whole",
         asked: "vfio.bind=0000:05:00.0",
         ours: true,
         early: None,
+        own_slots: true,
         loaded: &[],
         untouched: false,
         stages: &[
@@ -166,6 +172,7 @@ pub const CASES: [Case; 8] = [
         asked: "vfio.bind=8086:10d3",
         ours: true,
         early: None,
+        own_slots: false,
         loaded: &["e1000e"],
         untouched: false,
         stages: &[
@@ -179,6 +186,7 @@ pub const CASES: [Case; 8] = [
         asked: "",
         ours: true,
         early: None,
+        own_slots: false,
         loaded: &[],
         untouched: false,
         stages: &[
@@ -192,6 +200,7 @@ pub const CASES: [Case; 8] = [
         asked: "vfio.bind=0000:03:00.0",
         ours: true,
         early: Some("nic"),
+        own_slots: false,
         loaded: &[],
         untouched: true,
         stages: &[stage("a card", What::PlugIn("card"), CARD_NATIVE, NONE)],
@@ -202,6 +211,7 @@ pub const CASES: [Case; 8] = [
         asked: "vfio.bind=0000:03:00.0",
         ours: true,
         early: Some("nic"),
+        own_slots: false,
         loaded: &["e1000e"],
         untouched: false,
         stages: &[stage("a card", What::PlugIn("card"), CARD_NATIVE, NONE)],
@@ -212,7 +222,12 @@ impl Case {
     /// The machine that boots it.
     #[must_use]
     pub fn machine(&self) -> Machine {
-        with_ports(Iommu::Intel)
+        let machine = with_ports(Iommu::Intel);
+        if self.own_slots {
+            machine.with_own_slots()
+        } else {
+            machine
+        }
     }
 
     /// The kernel's parameters of a boot: the owner's, and what the script in the image acts upon.

@@ -64,10 +64,10 @@ impl System {
             natives: &hotplug::MODULES,
             ..Choice::default()
         };
-        let mut programs = Files::new();
-        for name in ["kmod", "udevadm"] {
-            programs.extend(userland::collect(name, debian, ARCHITECTURE)?);
-        }
+        let mut programs = userland::collect("kmod", debian, ARCHITECTURE)?;
+        let opens = ["libkmod.so.2", "libblkid.so.1"];
+        let udev = userland::collect_with("udevadm", &opens, debian, ARCHITECTURE)?;
+        programs.extend(udev);
         programs.insert(AGENT.to_owned(), rig.agent(ARCHITECTURE)?);
         let command = rig.program(Program::Command, ARCHITECTURE)?;
         programs.insert(COMMAND.to_owned(), command);

@@ -12,7 +12,7 @@ use qemu_tests::judge;
 
 use super::build::Builds;
 use super::disk::{self, System};
-use super::tool::{InitramfsTools, Tool};
+use super::tool::{Dracut, Tool};
 use super::{Choice, PARAMETERS};
 use crate::files;
 use crate::logs;
@@ -55,11 +55,11 @@ pub fn tasks<'a>(
     tasks
 }
 
-/// Whether images of a tool can have a card plugged in.
+/// Whether images of a tool can have a card plugged in: those of each tool that has its own way with udev.
 fn has_script(tool: &Tool) -> bool {
     matches!(
         tool,
-        Tool::InitramfsTools(InitramfsTools::V0142 | InitramfsTools::V0151)
+        Tool::InitramfsTools(_) | Tool::Dracut(Dracut::V059, false)
     )
 }
 
@@ -69,32 +69,47 @@ fn has_script(tool: &Tool) -> bool {
 /// # Errors
 /// Where it cannot be written.
 pub fn add_script(tool: &Tool, root: &Path) -> Result<()> {
-    let Tool::InitramfsTools(_) = tool else {
-        anyhow::bail!("{} has no such script", tool.name());
-    };
-    let script = format!(
-        "#!/bin/sh
-[ \"$1\" != prereqs ] || exit 0
-card=
-for word in $(cat /proc/cmdline); do
-    case $word in
-    {LOADED}*) modprobe \"${{word#*=}}\" ;;
-    {EARLY}*) card=${{word#*=}} ;;
-    esac
-done
-[ -n \"$card\" ] || exit 0
-echo \"<1>vfio-plug[add ${{card%@*}}]\" >/dev/kmsg
-for _ in $(seq 900); do
-    [ ! -e \"/sys/bus/pci/devices/${{card#*@}}/config\" ] || break
-    sleep 0.1
-done
-# The probe comes behind the event.
-sleep 1
-udevadm settle --timeout=60 || :
+    // dracut reads its hooks into its own shell.
+    let body = format!(
+        "plug() {{
+    card=
+    for word in $(cat /proc/cmdline); do
+        case $word in
+        {LOADED}*) modprobe \"${{word#*=}}\" ;;
+        {EARLY}*) card=${{word#*=}} ;;
+        esac
+    done
+    [ -n \"$card\" ] || return 0
+    echo \"<1>vfio-plug[add ${{card%@*}}]\" >/dev/kmsg
+    for _ in $(seq 900); do
+        [ ! -e \"/sys/bus/pci/devices/${{card#*@}}/config\" ] || break
+        sleep 0.1
+    done
+    # The probe comes behind the event.
+    sleep 1
+    udevadm settle --timeout=60 || :
+}}
+plug
 "
     );
-    let place = root.join("etc/initramfs-tools/scripts/init-premount/plug");
-    files::write(&place, script.as_bytes(), 0o755)
+    match tool {
+        Tool::InitramfsTools(_) => {
+            let place = root.join("etc/initramfs-tools/scripts/init-premount/plug");
+            let script = format!("#!/bin/sh\n[ \"$1\" != prereqs ] || exit 0\n{body}");
+            files::write(&place, script.as_bytes(), 0o755)
+        }
+        Tool::Dracut(..) => {
+            const HOOK: &str = "usr/lib/dracut/hooks/pre-mount/plug.sh";
+            files::write(&root.join(HOOK), body.as_bytes(), 0o755)?;
+            let wanted = format!(
+                "add_drivers+=\" {} \"\ninstall_items+=\" /{HOOK} /usr/bin/seq \"\n",
+                MODULES.join(" ")
+            );
+            let place = root.join("etc/dracut.conf.d/plug.conf");
+            files::write(&place, wanted.as_bytes(), 0o644)
+        }
+        _ => anyhow::bail!("{} has no such script", tool.name()),
+    }
 }
 
 /// Builds an image, boots it and judges.

@@ -266,7 +266,7 @@ mod tests {
             .into_iter()
             .chain(case.early_ends())
             .collect();
-        let mut bind = |address: &str, left: &mut BTreeMap<String, String>| {
+        let bind = |address: &str, left: &mut BTreeMap<String, String>| {
             left.insert(format!("run-{}/report.json", left.len()), record(address));
         };
         for (address, driver) in case.early_ends() {
