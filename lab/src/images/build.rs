@@ -31,7 +31,7 @@ enum Variant {
     Bare,
     /// Nothing of ours, and a script that has a card plugged in.
     BarePlugged,
-    /// Our module, and that script.
+    /// Our module with the command, and that script.
     Plugged,
     /// Our module, without the command that tells what to protect.
     Ours,
@@ -53,7 +53,7 @@ impl Variant {
 
     /// Whether our module is in it without the command.
     fn is_alone(self) -> bool {
-        self.has_ours() && self != Self::Configured
+        self.has_ours() && !matches!(self, Self::Configured | Self::Plugged)
     }
 }
 
@@ -310,7 +310,7 @@ pub(super) fn stand_in(command: &Path, list: &str) -> Result<()> {
 fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
     let list = repack::content(image, PROTECTED_PLACE)?;
     let list = list.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let expected = (variant == Variant::Configured).then_some(PROTECTED);
+    let expected = (variant.has_ours() && !variant.is_alone()).then_some(PROTECTED);
     ensure!(
         list.as_deref() == expected,
         "{PROTECTED_PLACE} in the image is {list:?}, not {expected:?}; its builder said:\n{said}"

@@ -23,6 +23,9 @@ use crate::supply::Program;
 use crate::system::ARCHITECTURE;
 use crate::vm::Boot;
 
+/// A boot has up to six changes, each with its own quiet second.
+const PATIENCE: u32 = 2;
+
 /// The cases of a run in which nobody names a tool.
 const UNASKED: [&str; 2] = ["loaded", "early"];
 
@@ -130,7 +133,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: &Case, row: &str)
         nodes: &[],
         cmdline: &format!("{PARAMETERS} {}", case.cmdline()),
         accelerator: &rig.settings.accelerator,
-        limit: rig.settings.limit,
+        limit: rig.settings.limit * PATIENCE,
         log: &log,
     };
     let started = Instant::now();

@@ -17,7 +17,7 @@ use crate::channel;
 use crate::files;
 use crate::pci::DEVICES;
 use crate::processes::agents;
-use crate::program::{self, FOLDER, LIMIT};
+use crate::program::{self, FOLDER};
 
 /// Where the agent writes rules for udev.
 const RULES: &str = "/run/udev/rules.d/60-vfio-bind.rules";
@@ -27,8 +27,9 @@ const ACCOUNT: &str = "/run/account";
 /// How long a function may take to come or to go. The host is asked for it, and a slot of PCI Express
 /// waits five seconds for second thoughts (drivers/pci/hotplug/pciehp_ctrl.c).
 const COMING: Duration = Duration::from_secs(90);
-/// How long it may take until nothing happens any more.
-const CALM: Duration = Duration::from_secs(120);
+/// How long it may take until nothing happens any more. A busy host was seen to give a machine no time for
+/// 25 s.
+const CALM: Duration = Duration::from_secs(180);
 /// After this time without an event nothing is under way: the longest that a probe was seen to come behind
 /// its device's event is 25 ms.
 const QUIET: Duration = Duration::from_secs(1);
@@ -102,7 +103,7 @@ fn wait(functions: &[String], there: bool) -> Result<()> {
 fn calm() -> Result<()> {
     let start = Instant::now();
     loop {
-        finish(&mut udevadm(&["settle", "--timeout=50"]))?;
+        finish(&mut udevadm(&["settle", "--timeout=170"]))?;
         let events = || files::read("/sys/kernel/uevent_seqnum");
         let before = events()?;
         thread::sleep(QUIET);
@@ -128,7 +129,7 @@ fn finish(command: &mut Command) -> Result<()> {
     let mut child = command
         .spawn()
         .with_context(|| format!("spawn({command:?})"))?;
-    let ending = program::finish(&mut child, LIMIT)?;
+    let ending = program::finish(&mut child, CALM)?;
     ensure!(
         ending == Ending::Exited(0),
         "{command:?} ended otherwise: {ending:?}"

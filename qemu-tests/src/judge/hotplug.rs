@@ -95,7 +95,7 @@ fn check_all_records(case: &Case, known: &BTreeMap<String, String>, failures: &m
     let reports = known.values().filter_map(|text| Report::parse(text).ok());
     let functions = reports.flat_map(|report| report.functions);
     let bound: Vec<_> = functions
-        .filter(|function| function.outcome == Fate::Bound)
+        .filter(|function| is_taken(function.outcome))
         .collect();
     for (address, driver) in case.early_ends() {
         if driver == VFIO && !bound.iter().any(|function| function.address == address) {
@@ -103,10 +103,16 @@ fn check_all_records(case: &Case, known: &BTreeMap<String, String>, failures: &m
             failures.add(what, "bound in one", "in none");
         }
     }
-    for function in bound.iter().filter(|_| case.untouched) {
+    let by_agent = bound.iter().filter(|one| one.outcome == Fate::Bound);
+    for function in by_agent.filter(|_| case.untouched) {
         let what = format!("the driver of {} before the agent", function.address);
         failures.equal(what, "none", name(&function.driver_before));
     }
+}
+
+/// Whether a function is VFIO's by this outcome: vfio-pci itself may have been first.
+fn is_taken(outcome: Fate) -> bool {
+    matches!(outcome, Fate::Bound | Fate::Already)
 }
 
 fn check_driver(
@@ -183,7 +189,7 @@ fn check_records(
         match Report::parse(text) {
             Ok(report) => {
                 let functions = report.functions.into_iter();
-                let taken = functions.filter(|function| function.outcome == Fate::Bound);
+                let taken = functions.filter(|function| is_taken(function.outcome));
                 bound.extend(taken.map(|function| function.address));
             }
             Err(error) => failures.add(path, "JSON", format_args!("{error}: {text}")),
