@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::boot_case::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
+use qemu_tests::hotplug;
 
-use super::hotplug;
 use super::mkosi;
+use super::plug;
 use super::repack::{self, Instead};
 use super::tool::{IMAGE, Tool};
 use crate::appended;
@@ -222,7 +223,7 @@ impl<'a> Builds<'a> {
             Variant::Late => tool.delay_root(&root)?,
             Variant::Hurried => tool.hurry(&root)?,
             Variant::Carried => tool.carry_root(&root)?,
-            Variant::Plugged | Variant::BarePlugged => hotplug::add_script(tool, &root)?,
+            Variant::Plugged | Variant::BarePlugged => plug::add_script(tool, &root)?,
             _ => {}
         }
         if variant.is_alone() && tool.asks_the_command() {

@@ -7,6 +7,7 @@ mod hotplug;
 pub mod installed;
 mod mkinitcpio;
 mod mkosi;
+mod plug;
 mod repack;
 pub mod storage;
 mod systems;
@@ -141,7 +142,15 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             });
         }
     }
-    tasks.extend(hotplug::tasks(rig, builds, &tools, choice));
+    let named = !choice.frameworks.is_empty();
+    let rows = hotplug::cases(&tools, named).into_iter();
+    tasks.extend(rows.filter(|_| !choice.small).map(|row| Task {
+        name: row.2.clone(),
+        is_boot: true,
+        is_cargo: false,
+        wants: wants(&row.0),
+        run: Box::new(move || hotplug::boot(rig, builds, &row, PARAMETERS)),
+    }));
     for (tool, name) in told::tools().filter(|(tool, _)| tools.contains(tool) && !choice.small) {
         tasks.push(Task {
             name: name.clone(),

@@ -1,6 +1,6 @@
 //! Cards that are put into a PC while it runs.
 
-use super::{Device, Iommu, Machine, audio, device, disk, pc};
+use super::{Card, Device, Iommu, Machine, audio, device, disk, pc};
 
 /// A network card that is plugged in.
 pub const HOT_NIC: &str = "0000:03:00.0";
@@ -10,16 +10,6 @@ pub const HOT_DISK: &str = "0000:04:00.0";
 pub const HOT_CARD: &str = "0000:05:00.0";
 /// The second function of that card, in the group of [`HOT_CARD`].
 pub const HOT_CARD_AUDIO: &str = "0000:05:00.1";
-
-/// A card that can be plugged into a running machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Card {
-    /// How host and guest call it.
-    pub name: &'static str,
-    /// Each of its functions as the kernel sees it, with the words of QEMU's `-device`. The first is added
-    /// last: a slot is looked at when its function 0 comes.
-    pub functions: &'static [(Device, &'static str)],
-}
 
 const fn nic(address: &'static str) -> Device {
     let ids = "8086:10d3:8086:0000";

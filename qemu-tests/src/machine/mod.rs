@@ -8,7 +8,7 @@ mod z;
 
 use crate::architecture::Architecture;
 pub use board::Board;
-pub use hotplug::{Card, HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, with_ports};
+pub use hotplug::{HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, with_ports};
 pub use pc::*;
 pub use z::{Z_NET, Z_RANDOM, Z_TWIN};
 
@@ -133,6 +133,16 @@ const fn with_graphics(
         in_kernel,
         modules: &["bochs", "snd_hda_intel", "virtio_pci"],
     }
+}
+
+/// A card that can be plugged into a running machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// How host and guest call it.
+    pub name: &'static str,
+    /// Each of its functions as the kernel sees it, with the words of QEMU's `-device`. The first is added
+    /// last: a slot is looked at when its function 0 comes.
+    pub functions: &'static [(Device, &'static str)],
 }
 
 /// A machine for QEMU.
