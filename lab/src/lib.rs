@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod lack;
 pub mod logs;
 pub mod matrix;
+pub mod monitor;
 pub mod part;
 pub mod program;
 pub mod progress;

@@ -52,7 +52,26 @@ pub fn own_kmod(architecture: Architecture) -> Result<Files> {
 /// # Errors
 /// Where something is not there.
 pub fn collect(name: &str, root: &Path, architecture: Architecture) -> Result<Files> {
-    let packaged = ["usr/lib", "lib"].map(|folder| format!("{folder}/{}", architecture.gnu()));
+    collect_with(name, &[], root, architecture)
+}
+
+/// Finds a program under `root`, libraries that it opens while it runs, and all that these need.
+///
+/// # Errors
+/// Where something is not there.
+pub fn collect_with(
+    name: &str,
+    opens: &[&str],
+    root: &Path,
+    architecture: Architecture,
+) -> Result<Files> {
+    let gnu = architecture.gnu();
+    let packaged = [
+        format!("usr/lib/{gnu}"),
+        format!("lib/{gnu}"),
+        // What systemd's programs share.
+        format!("usr/lib/{gnu}/systemd"),
+    ];
     let folders: Vec<_> = packaged
         .iter()
         .map(String::as_str)
@@ -66,6 +85,7 @@ pub fn collect(name: &str, root: &Path, architecture: Architecture) -> Result<Fi
     let needs = elf::needs(&program)?;
     let mut files = Files::from([(format!("usr/bin/{name}"), program)]);
     let mut wanted = needs.libraries;
+    wanted.extend(opens.iter().map(|name| (*name).to_owned()));
     if let Some(loader) = needs.loader {
         // Images have one folder of libraries, and links to it by all its names.
         wanted.push(loader.rsplit('/').next().unwrap_or(&loader).to_owned());

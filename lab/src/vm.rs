@@ -15,6 +15,7 @@ use qemu_tests::judge::Evidence;
 use qemu_tests::machine::Machine;
 
 use crate::kernel::Kernel;
+use crate::monitor::Monitor;
 use crate::program;
 use crate::tools::qemu;
 
@@ -51,6 +52,7 @@ pub struct Boot<'a> {
 #[derive(Debug)]
 pub struct Vm {
     child: Child,
+    monitor: Option<Monitor>,
     log: PathBuf,
     started: Instant,
     limit: Duration,
@@ -115,6 +117,8 @@ impl Boot<'_> {
     /// Where QEMU cannot be started or the log not be written.
     pub fn start(&self) -> Result<Vm> {
         let mut command = self.command();
+        let monitor = Monitor::of(self.machine)?;
+        command.args(monitor.iter().flat_map(Monitor::arguments));
         let line = program::line(&command);
         let mut log =
             File::create(self.log).with_context(|| format!("create({})", self.log.display()))?;
@@ -136,6 +140,7 @@ impl Boot<'_> {
             .with_context(|| format!("`{line}` could not be started"))?;
         Ok(Vm {
             child,
+            monitor,
             log: self.log.to_owned(),
             started: Instant::now(),
             limit: self.limit,
@@ -144,12 +149,13 @@ impl Boot<'_> {
 }
 
 impl Vm {
-    /// Waits for the end, at the latest when the limit is over; shows `watch` the console so far.
+    /// Waits for the end, at the latest when the limit is over; shows `watch` the console so far, and does
+    /// what the guest asks for there.
     ///
     /// # Errors
     /// Where the log cannot be read or QEMU not be waited for.
     pub fn finish(mut self, mut watch: impl FnMut(&str)) -> Result<Evidence> {
-        let mut over_time = None;
+        let (mut over_time, mut refused) = (None, None);
         let mut size = 0;
         let status = loop {
             if let Some(status) = self.child.try_wait().context("wait(qemu)")? {
@@ -163,7 +169,16 @@ impl Vm {
             let grown = fs::metadata(&self.log).map_or(size, |metadata| metadata.len());
             if grown > size {
                 size = grown;
-                watch(&self.console()?);
+                let console = self.console()?;
+                watch(&console);
+                let followed = self
+                    .monitor
+                    .as_mut()
+                    .map(|monitor| monitor.follow(&console));
+                if let Some(Err(error)) = followed {
+                    refused = Some(format!("{error:#}"));
+                    break None;
+                }
             }
         };
         self.stop();
@@ -173,6 +188,7 @@ impl Vm {
             console,
             exit: status.and_then(|status| status.code()),
             over_time,
+            refused,
         })
     }
 
@@ -254,6 +270,7 @@ mod tests {
         fs::write(&log, "so far\n").unwrap();
         let vm = Vm {
             child: Command::new("sleep").arg("60").spawn().unwrap(),
+            monitor: None,
             log,
             started: Instant::now(),
             limit: Duration::from_millis(300),

@@ -5,6 +5,7 @@ mod ending;
 mod evidence;
 mod failures;
 mod first;
+mod hotplug;
 mod ids;
 mod installed;
 mod memory;
@@ -66,6 +67,14 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Judgement {
 pub fn judge_image(name: &str, case: Case, evidence: &Evidence) -> Judgement {
     judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
         boot_case::judge(case, records, failures);
+    })
+}
+
+/// Compares `evidence` with every demand of a boot in which functions come and go.
+#[must_use]
+pub fn judge_hotplug(name: &str, case: &crate::hotplug::Case, evidence: &Evidence) -> Judgement {
+    judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+        hotplug::judge(case, records, failures);
     })
 }
 

@@ -79,6 +79,10 @@ pub enum Step {
     Script(String),
     /// Switch this slot on or off.
     Switch(String, bool),
+    /// Start udev as the init of a real root does, and wait until it has looked at everything.
+    Udev,
+    /// Have functions come or go, and wait until udev has nothing more to do.
+    Change(Change),
     /// Crash, so that [`CRASH_KERNEL`] starts and carries out the rest.
     Crash,
     /// Use each of these functions through VFIO, from group to config region.
@@ -87,6 +91,30 @@ pub enum Step {
     CompareIds(Vec<String>),
     /// Measure, or make ready for that.
     Bench(Work),
+}
+
+/// Functions that come or go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Names it in the records.
+    pub label: String,
+    /// What is done.
+    pub how: How,
+    /// The functions that come of it, or go.
+    pub functions: Vec<String>,
+}
+
+/// How functions come or go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// The host plugs in the card with this name.
+    PlugIn(String),
+    /// The host takes it out.
+    TakeOut(String),
+    /// They are written to their `remove`.
+    Remove,
+    /// The bus is looked at anew.
+    Rescan,
 }
 
 /// One run of the agent.
@@ -144,6 +172,8 @@ pub enum Seen {
     Found(Vec<String>),
     /// A run of a program or a script of the real root.
     Ran(Ran),
+    /// What came of functions that came or went.
+    Changed(Changed),
     /// A function used through VFIO.
     Used(Used),
     /// One `vfio_pci.ids=` value, by kernel and agent.
@@ -237,6 +267,23 @@ pub struct Ran {
     pub records: BTreeMap<String, String>,
     /// Empty, or why the file system of [`Step::Mount`] stores nothing afterwards.
     pub disk: String,
+}
+
+/// What came of functions that came or went, as seen from outside the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// From the order.
+    pub label: String,
+    /// Programs of ours that others started meanwhile and that have ended, by the kernel's own accounting.
+    pub started: usize,
+    /// The processes of the agent that are still there, as `PID STATE`.
+    pub left: Vec<String>,
+    /// The rules that the agent has written for udev, where it has.
+    pub rules: Option<String>,
+    /// Every `report.json` below `/run/vfio-bind`, by its path from there.
+    pub records: BTreeMap<String, String>,
+    /// The agent's lines in the kernel log since then, without the kernel's own prefix.
+    pub log: Vec<String>,
 }
 
 /// A function used through VFIO.

@@ -49,6 +49,7 @@ fn counting(memory: &'static str) -> Machine {
         ],
         devices: Vec::new(),
         natives: &["nvme"],
+        cards: &[],
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::boot_case::{Case, FORCED, MODPROBE, NIC_DRIVER, POLICY, PROTECTED, ROOT};
+use qemu_tests::hotplug;
 
 use super::mkosi;
+use super::plug;
 use super::repack::{self, Instead};
 use super::tool::{IMAGE, Tool};
 use crate::appended;
@@ -28,6 +30,10 @@ pub(super) const PROTECTED_PLACE: &str = "etc/vfio-bind/protected.conf";
 enum Variant {
     /// Nothing.
     Bare,
+    /// Nothing of ours, and a script that has a card plugged in.
+    BarePlugged,
+    /// Our module with the command, and that script.
+    Plugged,
     /// Our module, without the command that tells what to protect.
     Ours,
     /// Our module and the command, a policy and modprobe.d.
@@ -41,9 +47,14 @@ enum Variant {
 }
 
 impl Variant {
+    /// Whether our module is in it.
+    fn has_ours(self) -> bool {
+        !matches!(self, Self::Bare | Self::BarePlugged)
+    }
+
     /// Whether our module is in it without the command.
     fn is_alone(self) -> bool {
-        !matches!(self, Self::Bare | Self::Configured)
+        self.has_ours() && !matches!(self, Self::Configured | Self::Plugged)
     }
 }
 
@@ -81,7 +92,8 @@ impl<'a> Builds<'a> {
     fn modules(&self) -> Result<PathBuf> {
         self.modules.get((), || {
             // Among the last are two that mkinitcpio's `systemd` asks for by name.
-            let natives = [&FORCED[..], &ROOT, &["nvme", "lz4", "lzo", NIC_DRIVER]].concat();
+            let more = ["nvme", "lz4", "lzo", NIC_DRIVER];
+            let natives = [&FORCED[..], &ROOT, &more, &hotplug::MODULES].concat();
             let choice = Choice {
                 natives: &natives,
                 ..Choice::default()
@@ -131,6 +143,19 @@ impl<'a> Builds<'a> {
         let path = self.rig.folder().join(name);
         repack::replace(&built.path, &path, AGENT, instead)?;
         Ok(Built { path, ..built })
+    }
+
+    /// The image of `tool` with a script that has a card plugged in where the command line says so.
+    ///
+    /// # Errors
+    /// Where the tool fails, with what it said.
+    pub fn plugged_image(&self, tool: &Tool, ours: bool) -> Result<Built> {
+        let variant = if ours {
+            Variant::Plugged
+        } else {
+            Variant::BarePlugged
+        };
+        self.variant(tool, variant)
     }
 
     /// The image of `tool` in a variant, built by who wants it first.
@@ -191,13 +216,14 @@ impl<'a> Builds<'a> {
         let kernel = self.rig.kernel(None, ARCHITECTURE)?;
         let name = format!("{}-{variant:?}", tool.name()).to_lowercase();
         let root = self.system(tool, &name)?;
-        if variant != Variant::Bare && *tool != Tool::Cpio {
+        if variant.has_ours() && *tool != Tool::Cpio {
             self.install(&root)?;
         }
         match variant {
             Variant::Late => tool.delay_root(&root)?,
             Variant::Hurried => tool.hurry(&root)?,
             Variant::Carried => tool.carry_root(&root)?,
+            Variant::Plugged | Variant::BarePlugged => plug::add_script(tool, &root)?,
             _ => {}
         }
         if variant.is_alone() && tool.asks_the_command() {
@@ -211,7 +237,7 @@ impl<'a> Builds<'a> {
             files::write(&conf, MODPROBE.as_bytes(), 0o644)?;
             tool.list_hook_last(&root)?;
         }
-        if variant != Variant::Bare && *tool == Tool::Mkosi {
+        if variant.has_ours() && *tool == Tool::Mkosi {
             mkosi::add_ours(&root, variant == Variant::Configured)?;
         }
         let started = Instant::now();
@@ -233,7 +259,7 @@ impl<'a> Builds<'a> {
         if tool.asks_the_command() {
             check_protected(&path, variant, &said)?;
         }
-        if *tool == Tool::Cpio && variant != Variant::Bare {
+        if *tool == Tool::Cpio && variant.has_ours() {
             let policy = (variant == Variant::Configured).then_some(policy.as_path());
             self.append_archive(&path, policy)?;
         }
@@ -285,7 +311,7 @@ pub(super) fn stand_in(command: &Path, list: &str) -> Result<()> {
 fn check_protected(image: &Path, variant: Variant, said: &str) -> Result<()> {
     let list = repack::content(image, PROTECTED_PLACE)?;
     let list = list.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let expected = (variant == Variant::Configured).then_some(PROTECTED);
+    let expected = (variant.has_ours() && !variant.is_alone()).then_some(PROTECTED);
     ensure!(
         list.as_deref() == expected,
         "{PROTECTED_PLACE} in the image is {list:?}, not {expected:?}; its builder said:\n{said}"

@@ -1,11 +1,11 @@
 //! File systems of guests: ext4 images, made without root rights.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use qemu_tests::protocol::{ORDERS_PATH, Orders};
-use qemu_tests::rerun;
+use qemu_tests::{hotplug, rerun};
 
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice, LINKS};
@@ -14,7 +14,7 @@ use crate::rig::Rig;
 use crate::supply::{AGENT, COMMAND, Program};
 use crate::system::ARCHITECTURE;
 use crate::tools::MKE2FS;
-use crate::userland::Files;
+use crate::userland::{self, Files};
 
 /// What initramfs images want to find before they call something a root.
 const FOLDERS: [&str; 10] = [
@@ -27,6 +27,10 @@ pub struct System {
     programs: Files,
     /// The folder with `lib/modules`.
     modules: tempfile::TempDir,
+    /// More files, and folders: their places there, and where they are.
+    data: Vec<(&'static str, PathBuf)>,
+    /// The policy that its owner has written.
+    policy: &'static str,
 }
 
 impl System {
@@ -46,6 +50,33 @@ impl System {
         Ok(Self {
             programs,
             modules: initrd::stage_modules(&rig.kernel(None, ARCHITECTURE)?, &choice)?,
+            data: Vec::new(),
+            policy: rerun::POLICY,
+        })
+    }
+
+    /// Gets one where the udev of the Debian at `debian` runs, by its own rules.
+    ///
+    /// # Errors
+    /// Where something cannot be had or built.
+    pub fn with_udev(rig: &Rig<'_>, debian: &Path) -> Result<Self> {
+        let choice = Choice {
+            natives: &hotplug::MODULES,
+            ..Choice::default()
+        };
+        let mut programs = userland::collect("kmod", debian, ARCHITECTURE)?;
+        let opens = ["libkmod.so.2", "libblkid.so.1"];
+        let udev = userland::collect_with("udevadm", &opens, debian, ARCHITECTURE)?;
+        programs.extend(udev);
+        programs.insert(AGENT.to_owned(), rig.agent(ARCHITECTURE)?);
+        let command = rig.program(Program::Command, ARCHITECTURE)?;
+        programs.insert(COMMAND.to_owned(), command);
+        let data = ["etc/passwd", "etc/group", "usr/lib/udev/rules.d"];
+        Ok(Self {
+            programs,
+            modules: initrd::stage_modules(&rig.kernel(None, ARCHITECTURE)?, &choice)?,
+            data: data.map(|place| (place, debian.join(place))).to_vec(),
+            policy: "",
         })
     }
 
@@ -56,8 +87,19 @@ impl System {
         }
         let modules = self.modules.path().join("lib/modules");
         link_tree(&modules, &root.join("usr/lib/modules"))?;
+        for (place, from) in &self.data {
+            if from.is_dir() {
+                link_tree(from, &root.join(place))?;
+                continue;
+            }
+            let content = fs::read(from).with_context(|| format!("read({})", from.display()))?;
+            files::write(&root.join(place), &content, 0o644)?;
+        }
+        if self.policy.is_empty() {
+            return Ok(());
+        }
         let policy = root.join("etc/vfio-bind/policy.conf");
-        files::write(&policy, rerun::POLICY.as_bytes(), 0o644)
+        files::write(&policy, self.policy.as_bytes(), 0o644)
     }
 }
 

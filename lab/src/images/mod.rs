@@ -3,9 +3,11 @@
 mod build;
 mod disk;
 mod guest;
+mod hotplug;
 pub mod installed;
 mod mkinitcpio;
 mod mkosi;
+mod plug;
 mod repack;
 pub mod storage;
 mod systems;
@@ -107,15 +109,18 @@ fn versions<T: Copy>(all: &[(&str, T)], named: Option<T>, small: bool) -> Vec<T>
     }
 }
 
+/// What a build of an image and a boot of it want.
+fn wants(rig: &Rig<'_>, tool: &Tool) -> Vec<Part> {
+    let mut parts = rig.machine_parts(None, ARCHITECTURE);
+    parts.extend([Part::ImageTools, Part::System(tool.recipe())]);
+    parts
+}
+
 /// A task for every case of every wanted tool.
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> Vec<Task<'a>> {
     let (tools, skipped) = choice.tools();
-    let wants = |tool: &Tool| {
-        let mut parts = rig.machine_parts(None, ARCHITECTURE);
-        parts.extend([Part::ImageTools, Part::System(tool.recipe())]);
-        parts
-    };
+    let wants = |tool: &Tool| wants(rig, tool);
     let mut tasks = Vec::new();
     // By case first, so that no two workers want the same image at the same time.
     for case in Case::ALL {
@@ -138,6 +143,15 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, builds: &'a Builds<'a>, choice: &Choice) -> V
             });
         }
     }
+    let named = !choice.frameworks.is_empty();
+    let rows = hotplug::cases(&tools, named).into_iter();
+    tasks.extend(rows.filter(|_| !choice.small).map(|row| Task {
+        name: row.2.clone(),
+        is_boot: true,
+        is_cargo: false,
+        wants: wants(&row.0),
+        run: Box::new(move || hotplug::boot(rig, builds, &row, PARAMETERS)),
+    }));
     for (tool, name) in told::tools().filter(|(tool, _)| tools.contains(tool) && !choice.small) {
         tasks.push(Task {
             name: name.clone(),

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qemu_tests::protocol::{AgentOrder, AgentRun};
 
@@ -17,6 +17,8 @@ use crate::watch::Watch;
 
 /// Where it leaves its record.
 const REPORT: &str = "/run/vfio-bind/report.json";
+/// The word that it is given for a function that has come.
+const LATE: &str = "udev";
 /// How its lines in the kernel log start.
 const LOG_PREFIX: &str = "vfio-bind: ";
 
@@ -27,7 +29,12 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         .as_deref()
         .map(CmdlineMount::mount)
         .transpose()?;
-    files::remove(REPORT)?;
+    // A run for what came late leaves the record of the boot alone.
+    let late = order.arguments.first().is_some_and(|word| word == LATE);
+    if !late {
+        files::remove(REPORT)?;
+    }
+    let known = program::records()?;
     let log = KernelLog::from_now()?;
     let before = agents()?;
     let watch = Watch::start()?;
@@ -44,7 +51,15 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     let mut left = agents()?;
     left.retain(|agent| !before.contains(&number(agent)));
     drop(cmdline);
-    let report = report()?;
+    let mut records = program::records()?;
+    for (path, text) in &known {
+        ensure!(
+            records.remove(path).as_ref() == Some(text),
+            "{path} is another"
+        );
+    }
+    ensure!(records.len() < 2, "it leaves {} records", records.len());
+    let report = records.into_values().next();
     Ok(AgentRun {
         label: order.label.clone(),
         ending,
@@ -101,7 +116,7 @@ impl Drop for CmdlineMount {
 pub(crate) struct KernelLog(fs::File);
 
 impl KernelLog {
-    fn from_now() -> Result<Self> {
+    pub(crate) fn from_now() -> Result<Self> {
         use std::io::{Seek, SeekFrom};
         let Self(mut file) = Self::from_start()?;
         file.seek(SeekFrom::End(0)).context("seek(/dev/kmsg)")?;

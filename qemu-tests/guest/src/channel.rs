@@ -34,17 +34,22 @@ impl Channel {
     /// machines whose serial interrupts do not.
     pub(crate) fn send(&mut self, record: &Seen) -> Result<()> {
         for line in wire::encode(self.sent, record)? {
-            // The kernel limits the rate per open file: each line has its own. `<1>` is shown
-            // even where `quiet` is on the command line. Without the newline the line would stay
-            // open for more, and unseen until the next one.
-            let mut log = OpenOptions::new()
-                .write(true)
-                .open("/dev/kmsg")
-                .context("open(/dev/kmsg)")?;
-            log.write_all(format!("<1>{line}\n").as_bytes())
-                .context("write(/dev/kmsg)")?;
+            tell(&line)?;
         }
         self.sent += 1;
         Ok(())
     }
+}
+
+/// Says a line on the console.
+pub(crate) fn tell(line: &str) -> Result<()> {
+    // The kernel limits the rate per open file: each line has its own. `<1>` is shown even where `quiet`
+    // is on the command line. Without the newline the line would stay open for more, and unseen until the
+    // next one.
+    let mut log = OpenOptions::new()
+        .write(true)
+        .open("/dev/kmsg")
+        .context("open(/dev/kmsg)")?;
+    log.write_all(format!("<1>{line}\n").as_bytes())
+        .context("write(/dev/kmsg)")
 }

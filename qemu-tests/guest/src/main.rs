@@ -10,6 +10,7 @@ mod compare;
 mod crash;
 mod ending;
 mod files;
+mod hotplug;
 mod inherit;
 mod kmod;
 mod memory;
@@ -102,6 +103,8 @@ fn carry_out(step: &Step, channel: &mut Channel) -> Result<()> {
         Step::Run(command) => channel.send(&Seen::Ran(program::run(command)?)),
         Step::Script(path) => channel.send(&Seen::Ran(program::run_script(path)?)),
         Step::Switch(slot, on) => slots::switch(slot, *on),
+        Step::Udev => hotplug::start_udev(),
+        Step::Change(order) => channel.send(&Seen::Changed(hotplug::change(order)?)),
         Step::Crash => crash::crash(channel),
         Step::UseFunctions(addresses) => {
             let used = vfio::use_functions(addresses);

@@ -17,7 +17,7 @@ use crate::watch::Watch;
 /// Where images hold the agent.
 pub(crate) const AGENT: &str = "/usr/bin/vfio-bind-agent";
 /// Where the real root has them.
-const FOLDER: &str = "/usr/bin";
+pub(crate) const FOLDER: &str = "/usr/bin";
 /// Where the agent leaves its records.
 const RECORDS: &str = "/run/vfio-bind";
 /// Where outputs go: a pipe would have to be emptied.
@@ -89,7 +89,7 @@ pub(crate) fn finish(child: &mut Child, limit: Duration) -> Result<Ending> {
 }
 
 /// The record of the boot, and those of later runs, each in a folder of its own.
-fn records() -> Result<BTreeMap<String, String>> {
+pub(crate) fn records() -> Result<BTreeMap<String, String>> {
     const NAME: &str = "report.json";
     // Without an agent in the image there is none.
     if !fs::exists(RECORDS).with_context(|| format!("stat({RECORDS})"))? {

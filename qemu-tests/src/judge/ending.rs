@@ -27,6 +27,7 @@ pub(super) fn judge(
     records: &Records,
     failures: &mut Failures,
 ) {
+    let was_ended = evidence.over_time.is_some() || evidence.refused.is_some();
     let trouble = |line: &&str| {
         let asked = records.releases.len() > 1 && line.contains(ASKED);
         !asked && KERNEL_TROUBLE.iter().any(|words| line.contains(words))
@@ -46,6 +47,9 @@ pub(super) fn judge(
             actual,
         );
     }
+    if let Some(refusal) = &evidence.refused {
+        failures.add("what the guest asked QEMU for", "done", refusal);
+    }
     if let Some(error) = channel {
         failures.add("the guest's records", "all of them whole", error);
     }
@@ -55,7 +59,7 @@ pub(super) fn judge(
         }
         [verdict] => failures.equal("the verdict's scenario", name, &verdict.scenario),
         // A machine that was ended before has said so.
-        [] if evidence.over_time.is_some() => {}
+        [] if was_ended => {}
         [] => failures.add(
             "verdict records",
             "exactly 1",
@@ -64,7 +68,7 @@ pub(super) fn judge(
         other => failures.add("verdict records", "exactly 1", other.len()),
     }
     let finished = i32::from(End::Finished.status(architecture));
-    if evidence.over_time.is_none() && evidence.exit != Some(finished) {
+    if !was_ended && evidence.exit != Some(finished) {
         let actual = evidence
             .exit
             .map_or("a signal".to_owned(), |code| code.to_string());

@@ -1,7 +1,9 @@
 //! What a machine left, and what its guest saw.
 
 use crate::function::Snapshot;
-use crate::protocol::{AgentRun, IdsCase, Inherited, Loaded, Memory, Ran, Seen, Used, Verdict};
+use crate::protocol::{
+    AgentRun, Changed, IdsCase, Inherited, Loaded, Memory, Ran, Seen, Used, Verdict,
+};
 
 /// What is left of a machine that has ended.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +14,8 @@ pub struct Evidence {
     pub exit: Option<i32>,
     /// The limit in seconds, where it was ended for running too long.
     pub over_time: Option<u64>,
+    /// Why it was ended, where what its guest asked for could not be done to it.
+    pub refused: Option<String>,
 }
 
 /// A guest's records, by kind.
@@ -26,6 +30,7 @@ pub(super) struct Records {
     pub(super) inherited: Vec<Inherited>,
     pub(super) found: Vec<String>,
     pub(super) ran: Vec<Ran>,
+    pub(super) changed: Vec<Changed>,
     pub(super) used: Vec<Used>,
     pub(super) ids: Vec<IdsCase>,
     pub(super) verdicts: Vec<Verdict>,
@@ -44,6 +49,7 @@ impl Records {
                 Seen::Inherited(inherited) => sorted.inherited.push(inherited),
                 Seen::Found(found) => sorted.found.extend(found),
                 Seen::Ran(ran) => sorted.ran.push(ran),
+                Seen::Changed(changed) => sorted.changed.push(changed),
                 Seen::Used(used) => sorted.used.push(used),
                 Seen::IdsCase(case) => sorted.ids.push(case),
                 Seen::Verdict(verdict) => sorted.verdicts.push(verdict),

@@ -116,6 +116,7 @@ fn evidence(change: impl FnOnce(&mut Vec<Seen>)) -> Evidence {
         console,
         exit: Some(i32::from(End::Finished.status(Architecture::X86_64))),
         over_time: None,
+        refused: None,
     }
 }
 
@@ -445,6 +446,7 @@ fn a_system_without_its_second_disk_fails_as_it_must() {
         console: format!("[  9.0] vfio-bind: {taken}: (none) -> vfio-pci (x)\n{complaint}\n"),
         exit: Some(0),
         over_time: None,
+        refused: None,
     };
     let failures = |evidence| {
         let judgement = judge_storage(Stack::Fstab, Boot::HalfListed, "", &evidence);

@@ -1,14 +1,16 @@
 //! The machines that scenarios run on.
 
 mod board;
+mod hotplug;
 mod pc;
 mod virt;
 mod z;
 
 use crate::architecture::Architecture;
 pub use board::Board;
+pub use hotplug::{HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, with_ports};
 pub use pc::*;
-pub use z::{Z_NET, Z_TWIN};
+pub use z::{Z_NET, Z_RANDOM, Z_TWIN};
 
 /// Something that a scenario knows to be in the machine, without asking the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,16 @@ const fn with_graphics(
     }
 }
 
+/// A card that can be plugged into a running machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// How host and guest call it.
+    pub name: &'static str,
+    /// Each of its functions as the kernel sees it, with the words of QEMU's `-device`. The first is added
+    /// last: a slot is looked at when its function 0 comes.
+    pub functions: &'static [(Device, &'static str)],
+}
+
 /// A machine for QEMU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -146,6 +158,8 @@ pub struct Machine {
     pub devices: Vec<Device>,
     /// The modules of their native drivers.
     pub natives: &'static [&'static str],
+    /// What can be plugged in while it runs.
+    pub cards: &'static [Card],
 }
 
 impl Machine {
@@ -156,6 +170,12 @@ impl Machine {
         let switch = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
         self.arguments.extend(["-global", switch]);
         self
+    }
+
+    /// The card that is called so.
+    #[must_use]
+    pub fn card(&self, name: &str) -> Option<Card> {
+        self.cards.iter().find(|card| card.name == name).copied()
     }
 
     /// The device at `address`.

@@ -217,6 +217,7 @@ pub fn pc(iommu: Iommu) -> Machine {
             .filter(|device| !left_out(iommu).contains(&device.address))
             .collect(),
         natives: &NATIVES,
+        cards: &[],
     }
 }
 
@@ -315,6 +316,7 @@ pub fn framebuffer() -> Machine {
         kernel_parameters: vec!["console=ttyS0", "no_timer_check", "panic=-1", "intel_iommu=on"],
         devices: SCREEN.to_vec(),
         natives: &["bochs", "snd_hda_intel"],
+        cards: &[],
     }
 }
 

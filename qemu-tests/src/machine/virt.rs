@@ -69,5 +69,6 @@ pub(super) fn virt(iommu: Iommu) -> Machine {
         kernel_parameters: vec!["console=ttyAMA0", "panic=-1"],
         devices: DEVICES.to_vec(),
         natives: &["bochs", "snd_hda_intel", "nvme", "virtio_pci"],
+        cards: &[],
     }
 }

@@ -7,13 +7,14 @@ use crate::architecture::Architecture;
 pub const Z_NET: &str = "0001:00:00.0";
 /// One that has the same IDs as [`Z_NET`].
 pub const Z_TWIN: &str = "0002:00:00.0";
-const RANDOM: &str = "0003:00:00.0";
+/// A source of random numbers; its driver is part of the kernel since 6.12.
+pub const Z_RANDOM: &str = "0003:00:00.0";
 
 #[rustfmt::skip]
 const DEVICES: [Device; 3] = [
     device(Z_NET, "network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
     device(Z_TWIN, "twin network card", "1af4:1000:1af4:0001", "020000", "virtio-pci"),
-    random(RANDOM),
+    random(Z_RANDOM),
 ];
 
 /// Who plays what in the core scenarios: each function is in a group of its own.
@@ -22,7 +23,7 @@ pub(super) const CORE: CoreDevices = CoreDevices {
     ids: "1af4:1000",
     twin: &[Z_TWIN],
     drivers: &["virtio-pci"],
-    in_kernel: &[RANDOM],
+    in_kernel: &[Z_RANDOM],
     modules: &["virtio_pci"],
 };
 
@@ -54,5 +55,6 @@ pub(super) fn z() -> Machine {
         kernel_parameters: vec!["console=ttysclp0"],
         devices: DEVICES.to_vec(),
         natives: &["virtio_pci", "virtio_net"],
+        cards: &[],
     }
 }

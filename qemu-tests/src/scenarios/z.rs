@@ -1,10 +1,12 @@
 //! What is different on an IBM Z: no bridges, slots by function ID, power for each slot.
 
-use crate::machine::{Z_NET, Z_TWIN};
+use crate::machine::{Z_NET, Z_RANDOM, Z_TWIN};
 use crate::scenario::{Run, Scenario};
 
 /// The slot of [`Z_NET`], which is called after its function ID.
 const SLOT: &str = "00000008";
+/// The slot of [`Z_RANDOM`].
+const RANDOM_SLOT: &str = "0000000a";
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let net = || Run::new("agent").bound(&[Z_NET]);
@@ -36,6 +38,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 .exit(1)
                 .warning("slot 00000008 is off")
                 .says("echo 1 > /sys/bus/pci/slots/00000008/power"),
+        ),
+        Scenario::new(
+            "z-late",
+            "a slot that is switched on under a policy: what udev starts takes its function from a driver",
+            "vfio.bind=0001:00:00.0,0003:00:00.0",
+            Run::new("agent")
+                .after_switching(RANDOM_SLOT, false)
+                .bound(&[Z_NET])
+                .exit(1)
+                .says("0003:00:00.0 matches no function of this machine"),
+        )
+        .then(
+            Run::new("udev")
+                .given(&["udev", Z_RANDOM])
+                .after_switching(RANDOM_SLOT, true)
+                .bound(&[Z_RANDOM])
+                .says("0003:00:00.0: virtio-pci -> vfio-pci"),
         ),
         Scenario::new(
             "z-path",

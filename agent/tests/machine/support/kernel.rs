@@ -191,7 +191,7 @@ impl FakeMachine {
 
     /// Whether vfio-pci was given the ID of a function later.
     pub(super) fn has_new_id(&self, address: &str) -> bool {
-        let modalias = fs::read_to_string(self.device(address).join("modalias")).unwrap();
+        let modalias = fs::read_to_string(self.device(address).join("modalias")).unwrap_or_default();
         let mut new_ids = self.new_ids.borrow().clone().into_iter();
         new_ids.any(|(vendor, id)| modalias.starts_with(&format!("pci:v{vendor:08X}d{id:08X}")))
     }
