@@ -4,6 +4,7 @@
 use rustix::io::Errno;
 use vfio_bind_agent::bind::failure::{Failure, Operation};
 use vfio_bind_agent::bind::outcome::Fate;
+use vfio_bind_agent::bind::sriov::{Made, Stage, Why};
 use vfio_bind_agent::machine::LoadError;
 use vfio_bind_agent::machine::iommu::{Advice, Kind};
 use vfio_bind_agent::machine::sysfs::path;
@@ -33,6 +34,59 @@ macro_rules! table {
 
 fn display(value: &impl ToString) -> String {
     value.to_string()
+}
+
+#[test]
+fn why_virtual_functions_are_not_made() {
+    table!(
+        Why, display,
+        Why::NoSriov = Why::NoSriov =>
+            "it makes none; name one with sriov_totalvfs; look for SR-IOV in the firmware setup",
+        Why::Taken = Why::Taken =>
+            "it is asked for itself, and makes none on a vfio driver; write vf: before it",
+        Why::TooMany(_) = Why::TooMany(7) => "it makes 7 at most",
+        Why::Others(_) = Why::Others(2) =>
+            "it has 2 already, and they stay; write 0 to its sriov_numvfs first",
+        Why::Fewer(_) = Why::Fewer(3) => "its driver made 3",
+        Why::Autoprobe(_) = Why::Autoprobe(Errno::ACCESS) =>
+            "write(sriov_drivers_autoprobe): EACCES; native drivers would have them first",
+        Why::System(Errno::NOENT) = Why::System(Errno::NOENT) =>
+            "write(sriov_numvfs): ENOENT; its driver makes none; another one may",
+        Why::System(Errno::NOMEM | Errno::NOSPC) = Why::System(Errno::NOMEM) =>
+            "write(sriov_numvfs): ENOMEM; no room for their memory or bus numbers; try pci=realloc or \
+             pci=assign-busses",
+        Why::System(Errno::TIMEDOUT) = Why::System(Errno::TIMEDOUT) =>
+            "write(sriov_numvfs): ETIMEDOUT; its driver may still make them; they are seen to then",
+        Why::System(_) = Why::System(Errno::IO) =>
+            "write(sriov_numvfs): EIO; the kernel log says why",
+    );
+    let made = |stage: &Stage| {
+        let address = Address::parse(b"0000:03:00.0").unwrap();
+        let (word, asked, there, stage) = (0, 4, 0, *stage);
+        Made {
+            address,
+            word,
+            asked,
+            there,
+            stage,
+        }
+        .to_string()
+    };
+    table!(
+        Stage, made,
+        Stage::Waits = Stage::Waits =>
+            "0000:03:00.0: 4 virtual functions are made once its native driver is there",
+        Stage::Already = Stage::Already => "0000:03:00.0: 4 virtual functions are there already",
+        Stage::Made = Stage::Made => "0000:03:00.0: 4 virtual functions are made",
+        Stage::Again(None) = Stage::Again(None) =>
+            "0000:03:00.0: 4 virtual functions are not made yet; its driver wants something first, as a \
+             link: tried again at its next event",
+        Stage::Again(Some(_)) = Stage::Again(Some(Errno::NETDOWN)) =>
+            "0000:03:00.0: 4 virtual functions are not made yet: write(sriov_numvfs): ENETDOWN; its driver \
+             wants something first, as a link: tried again at its next event",
+        Stage::Failed(_) = Stage::Failed(Why::Fewer(3)) =>
+            "0000:03:00.0: 4 virtual functions are not made: its driver made 3",
+    );
 }
 
 #[test]
@@ -246,7 +300,7 @@ fn what_is_wrong_with_a_policy() {
             Problem::Selector { source: Source::Bind, text: b"4z", misread: misread(b"") } =>
             "vfio.bind: `4z`: expected a bus of two digits at the end",
         Problem::TooManySettings = Problem::TooManySettings =>
-            "more than 32 vfio.set=; nothing is bound; write a whole slot or an ID in place of single \
+            "more than 32 vfio.set= or vfio.sriov=; nothing is bound; write a whole slot or an ID in place of single \
              functions",
         Problem::TooManySelectors = Problem::TooManySelectors =>
             "more than 512 selectors; nothing is bound; use an ID or a whole slot in place of single \
@@ -257,12 +311,12 @@ fn what_is_wrong_with_a_policy() {
              excludes is unknown, so nothing is bound",
         Problem::Ambiguous(_, false) = Problem::Ambiguous(b"slot:1", false) =>
             "`slot:1` is the name of more than one device of this machine; use an address",
-        Problem::ExcludesNothing(_, Some(_)) =
-            Problem::ExcludesNothing(b"!01:00.3", Some((near, id))) =>
+        Problem::ExcludesNothing(_, _, Some(_)) =
+            Problem::ExcludesNothing(Source::Bind, b"!01:00.3", Some((near, id))) =>
             "vfio.bind=!01:00.3 matches no function of this machine; nearest is 0000:42:00.1 (8086:1572); \
              what it excludes is unknown, so nothing is bound; give it its ID (@10de:1b80) where it may \
              be missing",
-        Problem::ExcludesNothing(_, None) = Problem::ExcludesNothing(b"!slot:9", None) =>
+        Problem::ExcludesNothing(_, _, None) = Problem::ExcludesNothing(Source::Bind, b"!slot:9", None) =>
             "vfio.bind=!slot:9 matches no function of this machine; what it excludes is unknown, so \
              nothing is bound; give it its ID (@10de:1b80) where it may be missing",
         Problem::Moved(Source::Recorded, _, None) =
@@ -351,9 +405,8 @@ fn why_a_selector_was_not_understood() {
         Fault, told,
         Fault::NotATarget = Fault::NotATarget =>
             "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each) nor a path, class:, \
-             dsn:, slot:, label: or acpi:",
+             dsn:, slot:, label:, acpi: or vf:",
         Fault::Expected(_) = Fault::Expected("a device") => "expected a device at the end",
-        Fault::Unsupported(_) = Fault::Unsupported("vf:") => "vf: is not supported by this version",
     );
 }
 

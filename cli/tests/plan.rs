@@ -221,3 +221,50 @@ fn a_policy_file_is_checked_by_itself() {
         "{text}"
     );
 }
+
+/// A NIC that makes virtual functions, which have its ID.
+#[test]
+fn what_virtual_functions_are_made_of_is_noted() {
+    let root = tempfile::tempdir().unwrap();
+    let device = root.path().join("sys/bus/pci/devices/0000:03:00.0");
+    fs::create_dir_all(&device).unwrap();
+    for (file, text) in [
+        (
+            "modalias",
+            "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02\n",
+        ),
+        ("sriov_totalvfs", "8\n"),
+        ("sriov_offset", "1\n"),
+        ("sriov_stride", "1\n"),
+    ] {
+        fs::write(device.join(file), text).unwrap();
+    }
+    let group = "../../../../kernel/iommu_groups/15";
+    symlink(group, device.join("iommu_group")).unwrap();
+    let note = "0000:03:00.0 makes virtual functions, and none where it is bound";
+    for (line, pieces, noted) in [
+        ("vfio.bind=03:00.*", &["-> vfio-pci"][..], true),
+        (
+            "vfio.bind=1b36:0010 vfio.force",
+            &["vf:0000:03:00.0 means them"],
+            true,
+        ),
+        ("vfio.bind=03:00.0", &["-> vfio-pci"], false),
+        (
+            "vfio.bind=vf:03:00.0#0-3 vfio.sriov=03:00.0:4",
+            &[
+                "4 virtual functions are made once its native driver is there",
+                "vfio.bind=vf:03:00.0#0-3 is bound when it is made",
+            ],
+            false,
+        ),
+    ] {
+        let (exit, out, err) = run(root.path(), &["--cmdline", line]);
+        let all = format!("{out}{err}");
+        assert_eq!(exit, Some(0), "{line}: {all}");
+        for piece in pieces {
+            assert!(all.contains(piece), "{line}: {all}");
+        }
+        assert_eq!(all.contains(note), noted, "{line}: {all}");
+    }
+}

@@ -151,6 +151,13 @@ impl Scenario {
         self
     }
 
+    /// On a machine with a disk that makes virtual functions.
+    #[must_use]
+    pub fn with_pf(mut self) -> Self {
+        self.board = Board::PcWithPf;
+        self
+    }
+
     /// In the kernel that starts once the first one has crashed.
     #[must_use]
     pub fn in_crash_kernel(mut self) -> Self {
@@ -285,7 +292,7 @@ impl Scenario {
     #[must_use]
     pub fn native(&self, device: &Device) -> Option<&'static str> {
         let is_there = self.kernel != Some(BUILT_IN) || BUILT_IN_DRIVERS.contains(&device.native);
-        is_there.then_some(device.native)
+        (is_there && !device.native.is_empty()).then_some(device.native)
     }
 
     /// What becomes of the function at `address` in the end, by the last run that says.
@@ -300,8 +307,9 @@ impl Scenario {
     /// The functions that are VFIO's in the end, in the machine's order.
     #[must_use]
     pub fn taken(&self) -> Vec<&'static str> {
-        let devices = self.machine().devices.into_iter();
-        devices
+        let machine = self.machine();
+        machine
+            .all_devices()
             .map(|device| device.address)
             .filter(|a| self.outcome(a).is_some_and(Fate::is_vfio))
             .collect()

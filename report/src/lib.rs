@@ -32,6 +32,10 @@ pub struct Report {
     /// The groups in which a function is bound.
     #[serde(default)]
     pub groups: Vec<Group>,
+    /// `ADDRESS ASKED THERE OUTCOME` of what `vfio.sriov=` makes virtual functions of: how many are asked for, how
+    /// many there are, and waits, already, made, again or failed.
+    #[serde(default)]
+    pub virtual_functions: Vec<String>,
     /// `ADDRESS DRIVER FATE` of what a vfio driver took although nobody asked for it.
     #[serde(default)]
     pub unasked: Vec<String>,

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod prepare;
 pub mod ready;
 pub(crate) mod register;
+pub mod sriov;
 pub mod verify;
 
 use heapless::Vec;

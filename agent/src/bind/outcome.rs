@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::bind::failure::{Failure, Operation};
 use crate::bind::job::Job;
 use crate::bind::prepare::AllPrepared;
+use crate::bind::sriov::AllMade;
 use crate::machine::inventory::{Inventory, MAX_FUNCTIONS};
 use crate::pci::address::Address;
 use crate::plan::decision::{Decision, Plan};
@@ -144,6 +145,8 @@ pub struct Outcomes {
     pub vfio_unseen: Option<Errno>,
     /// What was set by `vfio.set=`, and not undone.
     pub prepared: AllPrepared,
+    /// What became of the virtual functions that `vfio.sriov=` asks for.
+    pub made: AllMade,
     /// What the work is done with.
     pub(crate) jobs: Vec<Job, MAX_FUNCTIONS>,
 }
@@ -159,6 +162,7 @@ impl Outcomes {
         unasked: Vec::new(),
         vfio_unseen: None,
         prepared: Vec::new(),
+        made: Vec::new(),
         jobs: Vec::new(),
     };
 

@@ -107,7 +107,8 @@ fn put(host: &impl Machine, selector: &Selector<'_>, pattern: &IdPattern) {
         }
         Err(errno) => warn!(
             selector;
-            "{selector}: write({NEW_ID}): {}; what comes later is taken from its native driver",
+            "{selector}: write({}): {}; what comes later is taken from its native driver",
+            Plain(NEW_ID),
             Answer(errno)
         ),
     }
@@ -128,6 +129,10 @@ fn stays(inventory: &Inventory, plan: &Plan, outcomes: &Outcomes, pattern: &IdPa
 
 /// Whether what is to be left alone may be something with this ID, here or where it has gone.
 fn may_mean(selector: &Selector<'_>, inventory: &Inventory, pattern: &IdPattern) -> bool {
+    // What is still to be made is in no inventory, and its ID is not that of its maker.
+    if selector.is_virtual() {
+        return true;
+    }
     let known = match &selector.target {
         Target::Id(other) => Some(*other),
         _ => selector.expected,

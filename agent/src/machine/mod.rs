@@ -8,6 +8,7 @@ pub mod boot_display;
 pub mod deadline;
 pub mod inventory;
 pub mod iommu;
+pub mod sriov;
 pub mod stage;
 pub mod survey;
 pub mod sysfs;

@@ -29,6 +29,30 @@ impl Address {
         let has_domain = name.iter().filter(|byte| **byte == b':').count() == 2;
         Slot::parse(name).ok().filter(|_| has_domain)?.address()
     }
+
+    /// Bus, device and function as one number, as PCI Express numbers whoever sends something.
+    #[must_use]
+    pub fn routing_id(self) -> u16 {
+        let Self {
+            bus,
+            device,
+            function,
+            ..
+        } = self;
+        u16::from(bus) << 8 | u16::from(device & 0x1f) << 3 | u16::from(function & 7)
+    }
+
+    /// The function with a [`routing_id`](Self::routing_id).
+    #[must_use]
+    pub fn from_routing_id(domain: u32, id: u16) -> Self {
+        let [bus, place] = id.to_be_bytes();
+        Self {
+            domain,
+            bus,
+            device: place >> 3,
+            function: place & 7,
+        }
+    }
 }
 
 /// One function, or all functions of one device.

@@ -5,6 +5,7 @@ use core::fmt;
 use heapless::Vec;
 
 use crate::machine::inventory::{Index, MAX_FUNCTIONS};
+use crate::machine::sriov::Sriov;
 use crate::pci::address::Address;
 use crate::plan::refusal::{Leave, Refusal};
 use crate::policy::Policy;
@@ -54,6 +55,8 @@ pub struct Plan {
     pub variants: Vec<DriverName, MAX_VARIANTS>,
     /// The one function that it is about, with its IOMMU group; `None` for all that is asked for.
     pub focus: Option<Address>,
+    /// The virtual functions of that one, which it is about as well.
+    pub own: Sriov,
     /// Whether nobody knows what is mounted or routed by now, as in an image once it runs.
     pub use_unknown: bool,
 }
@@ -68,6 +71,7 @@ impl Plan {
         without_kernel_ids: false,
         variants: Vec::new(),
         focus: None,
+        own: Sriov::NONE,
         use_unknown: false,
     };
 

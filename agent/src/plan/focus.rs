@@ -1,6 +1,6 @@
-//! A plan for what has come after the first look: one function and its IOMMU group.
+//! A plan for what has come after the first look: one function, its virtual functions, and their IOMMU groups.
 
-use crate::machine::inventory::Inventory;
+use crate::machine::inventory::{Function, Inventory};
 use crate::pci::address::Address;
 use crate::plan::decision::Plan;
 
@@ -28,10 +28,15 @@ pub(super) fn narrow(plan: &mut Plan, inventory: &Inventory) {
     let Some(function) = plan.focus else {
         return;
     };
-    let mut all = inventory.functions().iter();
-    let group = all.find(|f| f.address == function).and_then(|f| f.group);
+    let own = plan.own;
+    let is_own = |f: &Function| f.address == function || own.index(function, f.address).is_some();
     plan.steps.retain(|step| {
-        let of = inventory.get(step.function);
-        of.is_some_and(|f| f.address == function || group.is_some() && f.group == group)
+        inventory.get(step.function).is_some_and(|f| {
+            let mut members = inventory
+                .functions()
+                .iter()
+                .filter(|other| other.group == f.group);
+            is_own(f) || f.group.is_some() && members.any(is_own)
+        })
     });
 }

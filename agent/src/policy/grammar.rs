@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! SEL     := ['!'] TARGET ['@' VENDOR ':' DEVICE ...]
+//!          | ['!'] 'vf:' TARGET ['@' VENDOR ':' DEVICE ...] ['#' INDEX ['-' INDEX] (',' INDEX ...)*]
 //! TARGET  := ADDRESS | PATH | ID | KEY ':' VALUE
 //! ADDRESS := [DOMAIN ':'] BUS ':' DEV ['.' (FUNC | '*')]
 //! PATH    := [DOMAIN ':'] BUS ':' DEV '.' FUNC ('/' DEV '.' FUNC)+
@@ -16,8 +17,9 @@ use crate::pci::address::Slot;
 use crate::pci::id::{ANY, IdPattern};
 use crate::pci::path::PciPath;
 use crate::policy::selector::{Selector, Source, StableName, Target};
+use crate::policy::virtual_functions::VirtualFunctions;
 use crate::text::digits::{hex, hex_byte};
-use crate::text::misread::{Fault, Misread, field, split, split_once};
+use crate::text::misread::{Fault, Misread, field, split, split_last, split_once};
 use crate::text::one_of;
 
 /// Reads one selector of `vfio.bind=`.
@@ -29,19 +31,63 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
         Some(body) => (true, body),
         None => (false, text),
     };
+    let (body, virtual_functions) = match body.strip_prefix(VIRTUAL) {
+        Some(body) => {
+            // A label may have one of its own.
+            let (body, indexes) = match split_last(body, b'#') {
+                Some((body, indexes)) => (body, Some(indexes)),
+                None => (body, None),
+            };
+            (body, Some(VirtualFunctions::parse(indexes)?))
+        }
+        None => (body, None),
+    };
     let (body, expected) = match split_once(body, b'@') {
         Some((body, id)) => (body, Some(id_pattern(id)?)),
         None => (body, None),
     };
+    let target = target(body)?;
+    if virtual_functions.is_some() && matches!(target, Target::Id(_)) {
+        return Err(Misread {
+            at: body,
+            fault: Fault::Expected("the place or the name of what makes virtual functions"),
+        });
+    }
     Ok(Selector {
         text,
         source: Source::Bind,
         excludes,
-        target: target(body)?,
+        target,
+        virtual_functions,
         expected,
         everywhere: false,
         confirmed: false,
     })
+}
+
+/// What virtual functions begin with.
+const VIRTUAL: &[u8] = b"vf:";
+
+/// The first item of a list, and what follows. What has no colon behind the indexes of virtual functions goes on
+/// with them: nothing else that can be read is without one. An exclusion stands for itself, and so does `off`.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub(crate) fn item(list: &[u8]) -> (&[u8], &[u8]) {
+    let (mut item, mut rest) = split_once(list, b',').unwrap_or((list, b""));
+    let body = item.strip_prefix(b"!").unwrap_or(item);
+    if !body.starts_with(VIRTUAL) || !body.contains(&b'#') {
+        return (item, rest);
+    }
+    loop {
+        let (next, behind) = split_once(rest, b',').unwrap_or((rest, b""));
+        if next.is_empty() || next == b"off" || next.starts_with(b"!") || next.contains(&b':') {
+            return (item, rest);
+        }
+        let length = list
+            .len()
+            .saturating_sub(rest.len())
+            .saturating_add(next.len());
+        (item, rest) = (list.get(..length).unwrap_or(list), behind);
+    }
 }
 
 /// What a name that stands before a colon means.
@@ -49,7 +95,6 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
 enum Key {
     Class,
     Serial,
-    Virtual,
     Slot,
     Label,
     Acpi,
@@ -61,7 +106,6 @@ fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
     const KNOWN: &[(&str, Key)] = &[
         ("class", Key::Class),
         ("dsn", Key::Serial),
-        ("vf", Key::Virtual),
         ("slot", Key::Slot),
         ("label", Key::Label),
         ("acpi", Key::Acpi),
@@ -70,7 +114,6 @@ fn target(body: &[u8]) -> Result<Target<'_>, Misread<'_>> {
     match split.and_then(|(key, value)| Some((one_of(key, KNOWN)?, value))) {
         Some((Key::Class, class)) => return class_pattern(class).map(Target::Id),
         Some((Key::Serial, number)) => return named(StableName::Serial(serial(number)?)),
-        Some((Key::Virtual, _)) => return fault(Fault::Unsupported("vf:")),
         Some((key, name)) => {
             let printable = |byte: &u8| matches!(byte, b' '..=b'~');
             if name.is_empty() || name.len() > NAME_MAX || !name.iter().all(printable) {
@@ -256,6 +299,10 @@ mod tests {
             ("label:Onboard LAN", "label:Onboard LAN"),
             ("acpi:\\_SB_.PCI0.GPP0", "acpi:\\_SB_.PCI0.GPP0"),
             ("42:00.0@10de:1b80", "0000:42:00.0"),
+            ("vf:03:00.0", "0000:03:00.0"),
+            ("!vf:03:00#0-3,7", "0000:03:00.*"),
+            ("vf:label:Port #1#0", "label:Port #1"),
+            ("vf:03:00.0@8086:10c9#65535", "0000:03:00.0"),
             ("!00:1c.0/00.0@10de:*:1458:*", "0000:00:1c.0/00.0"),
         ] {
             let selector = parse(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -265,9 +312,45 @@ mod tests {
     }
 
     #[test]
+    fn indexes_go_on_behind_a_comma_and_nothing_else_does() {
+        for (list, expected) in [
+            (
+                "vf:03:00.0#0-3,7,42:00.0",
+                &["vf:03:00.0#0-3,7", "42:00.0"][..],
+            ),
+            ("42:00.0,7", &["42:00.0", "7"]),
+            ("vf:03:00.0,7", &["vf:03:00.0", "7"]),
+            (
+                "!vf:03:00.0#1,2,!10de:1b80",
+                &["!vf:03:00.0#1,2", "!10de:1b80"],
+            ),
+            // A mistake is part of the list, lest an exclusion lose its end.
+            ("!vf:03:00.0#1,x,2", &["!vf:03:00.0#1,x,2"]),
+            ("vf:03:00.0#1,!2", &["vf:03:00.0#1", "!2"]),
+            ("vf:03:00.0#1,off", &["vf:03:00.0#1", "off"]),
+            ("vf:03:00.0#1,,2", &["vf:03:00.0#1", "", "2"]),
+            ("vf:03:00.0#1,", &["vf:03:00.0#1"]),
+            (
+                "vf:03:00.0#1,vf:04:00.0#2,3",
+                &["vf:03:00.0#1", "vf:04:00.0#2,3"],
+            ),
+            ("", &[]),
+        ] {
+            let mut items = Vec::new();
+            let mut rest = list.as_bytes();
+            while !rest.is_empty() {
+                let found;
+                (found, rest) = item(rest);
+                items.push(std::str::from_utf8(found).unwrap());
+            }
+            assert_eq!(items, expected, "{list}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_says_where_and_why() {
         let not_a_target = "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each) nor a path, \
-             class:, dsn:, slot:, label: or acpi:";
+             class:, dsn:, slot:, label:, acpi: or vf:";
         for (text, why) in [
             ("", not_a_target),
             ("!", not_a_target),
@@ -379,7 +462,23 @@ mod tests {
                 "label:",
                 "expected a name of at most 96 printable letters at `label:`",
             ),
-            ("vf:0000:03:00.0", "vf: is not supported by this version"),
+            ("vf:", not_a_target),
+            (
+                "vf:03:00.0#",
+                "expected numbers of virtual functions, as 0-3,7 at the end",
+            ),
+            (
+                "vf:03:00.0#3-1",
+                "expected numbers of virtual functions, as 0-3,7 at `3-1`",
+            ),
+            (
+                "vf:10de:1b80",
+                "expected the place or the name of what makes virtual functions at `10de:1b80`",
+            ),
+            (
+                "vf:class:02",
+                "expected the place or the name of what makes virtual functions at `class:02`",
+            ),
             (
                 "42:00.0@",
                 "expected a vendor of four digits or `*` at the end",
@@ -475,9 +574,13 @@ mod tests {
         }
 
         #[test]
-        fn no_input_panics(bytes: Vec<u8>, near in "(class:|dsn:|slot:|label:|)[0-9a-f:.*!@/-]{0,24}") {
+        fn no_input_panics(bytes: Vec<u8>, near in "(class:|dsn:|slot:|label:|vf:|)[0-9a-f:.*!@/#,-]{0,24}") {
             let _ = parse(&bytes).map_err(|e| e.to_string());
             let _ = parse(near.as_bytes()).map_err(|e| e.to_string());
+            let mut rest = near.as_bytes();
+            while !rest.is_empty() {
+                rest = item(rest).1;
+            }
         }
 
         #[test]

@@ -13,6 +13,8 @@ pub mod resolve;
 pub mod selector;
 pub mod setting;
 pub mod sources;
+pub mod sriov;
+pub mod virtual_functions;
 mod vocabulary;
 mod words;
 
@@ -25,6 +27,7 @@ use crate::policy::modprobe_conf::Line;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::selector::{MAX_SELECTORS, Selector, Source, Target};
 use crate::policy::setting::{KINDS, MAX_SETTINGS, Setting, Settings};
+use crate::policy::sriov::{MAX_MAKINGS, Making};
 use crate::text::DriverName;
 use heapless::Vec;
 
@@ -81,6 +84,8 @@ pub struct Policy<'a> {
     pub selectors: Vec<Selector<'a>, MAX_SELECTORS>,
     /// `vfio.set=`, in the order written.
     pub settings: Vec<Settings<'a>, MAX_SETTINGS>,
+    /// `vfio.sriov=`, in the order written.
+    pub makings: Vec<Making<'a>, MAX_MAKINGS>,
     /// `vfio.bind=off`: do nothing at all.
     pub off: bool,
     /// `vfio.group=`
@@ -117,6 +122,7 @@ impl<'a> Policy<'a> {
     pub const EMPTY: Self = Self {
         selectors: Vec::new(),
         settings: Vec::new(),
+        makings: Vec::new(),
         off: false,
         group: GroupPolicy::Endpoints,
         driver: DriverName::new(),
@@ -138,7 +144,7 @@ impl<'a> Policy<'a> {
     pub fn is_empty(&self) -> bool {
         // What a list leaves open matters only to those who ask for something.
         let open = |problem: &Problem<'_>| matches!(problem, Problem::Unprotected(_));
-        !self.selects() && !self.off && self.problems.iter().all(open)
+        !self.asks() && !self.off && self.problems.iter().all(open)
     }
 
     /// Whether any function is to be taken: what is protected is no reason to do anything.
@@ -147,6 +153,12 @@ impl<'a> Policy<'a> {
         self.selectors
             .iter()
             .any(|selector| !selector.source.protects())
+    }
+
+    /// Whether anything is to be done at all: functions taken, or virtual ones made.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.selects() || !self.makings.is_empty()
     }
 
     /// Whether a selector that takes names a function, or its place.
@@ -177,17 +189,21 @@ impl<'a> Policy<'a> {
         all
     }
 
-    /// All selectors, those of settings last: they have to be found on the machine alike.
+    /// All selectors, those of settings and of what is made last: they have to be found on the machine alike.
     pub(crate) fn places(&self) -> impl Iterator<Item = &Selector<'a>> {
         let settings = self.settings.iter().map(|settings| &settings.selector);
-        self.selectors.iter().chain(settings)
+        let makings = self.makings.iter().map(|making| &making.selector);
+        self.selectors.iter().chain(settings).chain(makings)
     }
 
     /// One of the [places](Policy::places).
     pub(crate) fn place_mut(&mut self, at: usize) -> Option<&mut Selector<'a>> {
-        match at.checked_sub(self.selectors.len()) {
-            None => self.selectors.get_mut(at),
-            Some(at) => self.settings.get_mut(at).map(|one| &mut one.selector),
+        let Some(at) = at.checked_sub(self.selectors.len()) else {
+            return self.selectors.get_mut(at);
+        };
+        match at.checked_sub(self.settings.len()) {
+            None => self.settings.get_mut(at).map(|one| &mut one.selector),
+            Some(at) => self.makings.get_mut(at).map(|one| &mut one.selector),
         }
     }
 
@@ -232,6 +248,7 @@ impl<'a> Policy<'a> {
                 source: Source::KernelIds,
                 excludes: false,
                 target: Target::Id(pattern),
+                virtual_functions: None,
                 expected: None,
                 everywhere: false,
                 confirmed: false,

@@ -23,7 +23,7 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
             continue;
         };
         let all = || inventory.functions().iter();
-        let here = || all().filter(|f| selector.points_at(f.address, &f.id));
+        let here = || all().filter(|f| selector.names(f.address, &f.id));
         let right = is_there(selector, inventory);
         if !selector.excludes {
             selector.confirmed = right && selector.names_one();
@@ -35,7 +35,10 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
         let (source, text) = (selector.source, selector.text);
         let there = here().next().map(|f| f.id);
         let near = nearest(selector, inventory).map(|f| (f.address, f.id));
-        if selector.expected.is_some() {
+        // Of a PF that is not there nobody knows where its VFs are.
+        let is_virtual = selector.virtual_functions.is_some();
+        let has_id = selector.expected.is_some();
+        if has_id && !is_virtual {
             selector.everywhere = true;
             let gone = there.is_none() && !all().any(|f| selector.matches(f.address, &f.id));
             // Nothing at all is like it: that is told of all selectors of its kind.
@@ -45,13 +48,13 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
         } else if source == Source::Recorded {
             policy.listed = false;
             policy.problem(Problem::Lost(text));
-        } else if source == Source::Bind
+        } else if (source == Source::Bind || (is_virtual && has_id))
             // Its name has been told to be that of several devices.
             && !policy.problems.iter().any(|problem| {
                 matches!(problem, Problem::Ambiguous(name, true) if *name == text)
             })
         {
-            policy.problem(Problem::ExcludesNothing(text, near));
+            policy.problem(Problem::ExcludesNothing(source, text, near));
         }
     }
 }
@@ -59,13 +62,19 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
 /// Whether what a selector describes is where it was said to be.
 pub(crate) fn is_there(selector: &Selector<'_>, inventory: &Inventory) -> bool {
     let mut all = inventory.functions().iter();
-    all.any(|f| selector.points_at(f.address, &f.id) && selector.expects(&f.id))
+    all.any(|f| selector.names(f.address, &f.id) && selector.expects(&f.id))
 }
 
 /// Whether what a selector names cannot be there yet, and that is no news: the inside of a slot without
-/// a card, unless an ID says which one it had, and a domain that vmd makes when it takes its controller.
+/// a card, unless an ID says which one it had, virtual functions that can be made, and a domain that vmd makes
+/// when it takes its controller.
 #[must_use]
 pub fn comes_later(selector: &Selector<'_>, inventory: &Inventory) -> bool {
+    if let Some(all) = &selector.virtual_functions
+        && is_there(selector, inventory)
+    {
+        return all.can_be();
+    }
     if let Target::Named(StableName::Slot(_), place) = selector.target {
         return place.is_some() && selector.expected.is_none();
     }

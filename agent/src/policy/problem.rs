@@ -39,14 +39,14 @@ pub enum Problem<'a> {
     },
     /// More selectors than there is room for.
     TooManySelectors,
-    /// More settings than there is room for.
+    /// More settings, or more words about virtual functions, than there is room for.
     TooManySettings,
     /// A parameter without a selector.
     NamesNothing(Source),
     /// A name that more than one device has; whether it excludes something.
     Ambiguous(&'a [u8], bool),
-    /// An exclusion that matches nothing, with what comes nearest.
-    ExcludesNothing(&'a [u8], Option<(Address, DeviceId)>),
+    /// What is to be left alone and matches nothing, with what comes nearest.
+    ExcludesNothing(Source, &'a [u8], Option<(Address, DeviceId)>),
     /// What is to be left alone is not where it was said to be, and is known by its ID; what is there.
     Moved(Source, &'a [u8], Option<DeviceId>),
     /// What was recorded is not there, and nobody knows what it was.
@@ -141,7 +141,7 @@ impl Problem<'_> {
         fmt::from_fn(|f| match self {
             Self::Selector { text, .. }
             | Self::Ambiguous(text, _)
-            | Self::ExcludesNothing(text, _)
+            | Self::ExcludesNothing(_, text, _)
             | Self::Moved(_, text, _)
             | Self::Lost(text)
             | Self::InvalidId(text)
@@ -234,6 +234,7 @@ impl fmt::Display for Problem<'_> {
                 write!(f, "{source}: `{}`: {misread}", Text(text))?;
                 match source {
                     Source::Set => f.write_str("; nothing is bound without it"),
+                    Source::Sriov => f.write_str("; no virtual functions are made by it"),
                     _ => self.excuse(f),
                 }
             }
@@ -253,13 +254,13 @@ impl fmt::Display for Problem<'_> {
             ),
             Self::TooManySettings => write!(
                 f,
-                "more than {} vfio.set=; nothing is bound; write a whole slot or an ID in place of \
-                 single functions",
+                "more than {} vfio.set= or vfio.sriov=; nothing is bound; write a whole slot or an ID \
+                 in place of single functions",
                 Dec(MAX_SETTINGS as u64)
             ),
             Self::NamesNothing(source) => write!(f, "{source} names no function"),
-            Self::ExcludesNothing(text, near) => {
-                write!(f, "vfio.bind={} {}", Text(text), Nothing(*near))?;
+            Self::ExcludesNothing(source, text, near) => {
+                write!(f, "{} {}", Written(*source, text), Nothing(*near))?;
                 self.excuse(f)?;
                 f.write_str("; give it its ID (@10de:1b80) where it may be missing")
             }

@@ -30,10 +30,11 @@ pub fn look(
 ) -> Result<(), Errno> {
     if inventory.timing == GroupTiming::AtStart && is_direct(policy) {
         for at in 0..policy.places().count() {
-            if let Some(selector) = policy.place_mut(at)
-                && let Target::Named(name, slot) = &mut selector.target
-            {
-                *slot = direct(name, root);
+            if let Some(selector) = policy.place_mut(at) {
+                if let Target::Named(name, slot) = &mut selector.target {
+                    *slot = direct(name, root);
+                }
+                selector.look_at_virtual(root);
             }
         }
         let wanted = Wanted { root, policy };
@@ -67,12 +68,20 @@ impl Wanted<'_> {
         for selector in policy.places() {
             if let Some(slot) = selector.slot() {
                 self.add_slot(inventory, slot)?;
+                if let Some(all) = &selector.virtual_functions {
+                    let mut good = Some(());
+                    all.each(slot, &mut |address| {
+                        good = good.and_then(|()| self.add(inventory, address));
+                    });
+                    good?;
+                }
             }
         }
         self.add_vfio(inventory)?;
         inventory.sort();
         let by_id = |selector: &Selector<'_>| matches!(selector.target, Target::Id(_));
-        if policy.handed.any() || policy.selectors.iter().any(by_id) {
+        let mut made = policy.makings.iter().map(|making| &making.selector);
+        if policy.handed.any() || policy.selectors.iter().any(by_id) || made.any(by_id) {
             self.add_listed(inventory)?;
             inventory.sort();
         }
@@ -137,7 +146,8 @@ impl Wanted<'_> {
 
     /// Whether an ID is asked about.
     fn names(&self, id: &DeviceId) -> bool {
-        let mut all = self.policy.selectors.iter();
+        let made = self.policy.makings.iter().map(|making| &making.selector);
+        let mut all = self.policy.selectors.iter().chain(made);
         let by_id = |selector: &Selector<'_>| match &selector.target {
             Target::Id(pattern) => pattern.matches(id),
             _ => false,

@@ -19,6 +19,8 @@ pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) 
             continue;
         };
         let (text, excludes) = (selector.text, selector.excludes);
+        let mut off = None;
+        let mut several = false;
         if let Target::Named(name, slot) = &mut selector.target {
             let name = *name;
             let found = match *slot {
@@ -31,11 +33,27 @@ pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) 
                     if let StableName::Slot(name) = name
                         && slot_file(root, name, "power", &mut [0; 2]) == Ok(b"0\n")
                     {
-                        policy.problem(Problem::SlotOff(name));
+                        off = Some(name);
                     }
                 }
-                Err(Several) => policy.problem(Problem::Ambiguous(text, excludes)),
+                Err(Several) => several = true,
             }
+        }
+        selector.look_at_virtual(root);
+        if let Some(name) = off {
+            policy.problem(Problem::SlotOff(name));
+        }
+        if several {
+            policy.problem(Problem::Ambiguous(text, excludes));
+        }
+    }
+}
+
+/// Finds out anew where the virtual functions are: some have been made.
+pub fn look_again(policy: &mut Policy<'_>, root: &dyn Root) {
+    for at in 0..policy.places().count() {
+        if let Some(selector) = policy.place_mut(at) {
+            selector.look_at_virtual(root);
         }
     }
 }

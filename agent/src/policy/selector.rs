@@ -2,9 +2,11 @@
 
 use core::fmt;
 
+use crate::machine::Root;
 use crate::pci::address::{Address, Slot};
 use crate::pci::id::{ANY, DeviceId, IdPattern};
 use crate::pci::path::PciPath;
+use crate::policy::virtual_functions::VirtualFunctions;
 use crate::text::{Hex, Plain, Text};
 
 /// The most selectors of one policy; more of them is an error and binds nothing.
@@ -19,8 +21,10 @@ pub struct Selector<'a> {
     pub source: Source,
     /// Written with `!` or behind `vfio.protect=`: leave these alone.
     pub excludes: bool,
-    /// The functions meant.
+    /// The functions meant, or those that make the ones that are.
     pub target: Target<'a>,
+    /// Written with `vf:`: which virtual functions of [`Selector::target`] are meant, which itself is not.
+    pub virtual_functions: Option<VirtualFunctions<'a>>,
     /// What must sit there (`@ID`).
     pub expected: Option<IdPattern>,
     /// Whether it means whatever has the expected ID as well: [`crate::policy::presence`] says so where the
@@ -44,6 +48,8 @@ pub enum Source {
     Recorded,
     /// `vfio.set=`, which takes nothing and protects nothing.
     Set,
+    /// `vfio.sriov=`, which names what virtual functions are made of.
+    Sriov,
 }
 
 impl Source {
@@ -62,6 +68,7 @@ impl fmt::Display for Source {
             Self::Protect => "vfio.protect",
             Self::Recorded => "protected.conf",
             Self::Set => "vfio.set",
+            Self::Sriov => "vfio.sriov",
         })
     }
 }
@@ -90,7 +97,9 @@ impl Selector<'_> {
     /// a function from being taken, never from being left alone.
     #[must_use]
     pub fn matches(&self, address: Address, id: &DeviceId) -> bool {
-        let right = self.excludes || self.confirmed || self.expects(id);
+        // What is expected of a PF, its VFs need not be.
+        let itself = self.virtual_functions.is_none() || self.expected.is_none();
+        let right = self.excludes || self.confirmed || (itself && self.expects(id));
         (self.points_at(address, id) && right) || (self.everywhere && self.expects(id))
     }
 
@@ -101,6 +110,15 @@ impl Selector<'_> {
     }
 
     pub(crate) fn points_at(&self, address: Address, id: &DeviceId) -> bool {
+        match (&self.virtual_functions, self.slot()) {
+            (Some(all), Some(pf)) => all.has(pf, address),
+            (Some(_), None) => false,
+            (None, _) => self.names(address, id),
+        }
+    }
+
+    /// Whether its target is this function: what it means, or what makes that.
+    pub(crate) fn names(&self, address: Address, id: &DeviceId) -> bool {
         match &self.target {
             Target::Id(pattern) => pattern.matches(id),
             _ => self.slot().is_some_and(|slot| slot.matches(address)),
@@ -118,6 +136,20 @@ impl Selector<'_> {
             Target::Address(slot) => Some(*slot),
             Target::Named(_, slot) => *slot,
             Target::Id(_) => None,
+        }
+    }
+
+    /// Whether it means virtual functions, by what makes them.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        self.virtual_functions.is_some()
+    }
+
+    /// Finds out where the virtual functions are that it means, where its target is known.
+    pub(crate) fn look_at_virtual(&mut self, root: &dyn Root) {
+        let device = self.slot();
+        if let (Some(all), Some(device)) = (&mut self.virtual_functions, device) {
+            all.look(root, device);
         }
     }
 

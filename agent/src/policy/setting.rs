@@ -8,7 +8,7 @@ use core::fmt;
 use crate::policy::grammar;
 use crate::policy::selector::{Selector, Source};
 use crate::text::digits::decimal;
-use crate::text::misread::{Fault, Misread, field, split, split_once};
+use crate::text::misread::{Fault, Misread, field, split, split_last, split_once};
 use crate::text::{Dec, Plain, Text, one_of};
 
 /// The most such words of a policy.
@@ -88,8 +88,9 @@ impl<'a> Settings<'a> {
         const FORM: &str = "TARGET:NAME=VALUE, as 42:00.0:reset_method=bus";
         // A target has colons of its own: the last one before the first `=` ends it.
         let split = text.iter().position(|byte| *byte == b'=').and_then(|end| {
-            let at = text.get(..end)?.iter().rposition(|byte| *byte == b':')?;
-            Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
+            let (target, name) = split_last(text.get(..end)?, b':')?;
+            let begin = end.checked_sub(name.len())?;
+            Some((target, text.get(begin..)?))
         });
         let (target, values) = field(text, FORM, split)?;
         let selector = grammar::parse(target)?;

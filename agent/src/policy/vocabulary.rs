@@ -14,6 +14,7 @@ pub(super) enum Word {
     DryRun,
     Force,
     Set,
+    Sriov,
     /// Of a list that `vfio-bind protected` made: what it left open, in words.
     Unprotected,
     Unknown,
@@ -32,6 +33,7 @@ const KNOWN: &[(&str, Word)] = &[
     ("vfio.protect", Word::List(Source::Protect)),
     ("vfio.force", Word::Force),
     ("vfio.set", Word::Set),
+    ("vfio.sriov", Word::Sriov),
     ("vfio.unprotected", Word::Unprotected),
 ];
 

@@ -3,10 +3,11 @@
 use crate::policy::problem::{Instead, Problem};
 use crate::policy::selector::{Selector, Source};
 use crate::policy::setting::Settings;
+use crate::policy::sriov::Making;
 use crate::policy::vocabulary::Word;
 use crate::policy::{GroupPolicy, OnFailure, Policy, VFIO_PCI, grammar};
 use crate::text::cmdline::{Parameter, switch};
-use crate::text::misread::split;
+use crate::text::misread::Misread;
 use crate::text::{DriverName, NAME_LEN, name, one_of};
 
 impl<'a> Policy<'a> {
@@ -70,11 +71,18 @@ impl<'a> Policy<'a> {
                             self.problem(Problem::TooManySettings);
                         }
                     }
-                    Err(misread) => self.problem(Problem::Selector {
-                        source: Source::Set,
-                        text,
-                        misread,
-                    }),
+                    Err(misread) => self.misread(Source::Set, text, misread),
+                }
+            }
+            Word::Sriov => {
+                let text = value.unwrap_or_default();
+                match Making::parse(text) {
+                    Ok(making) => {
+                        if self.makings.push(making).is_err() {
+                            self.problem(Problem::TooManySettings);
+                        }
+                    }
+                    Err(misread) => self.misread(Source::Sriov, text, misread),
                 }
             }
             Word::Unprotected => {
@@ -96,10 +104,24 @@ impl<'a> Policy<'a> {
         });
     }
 
+    #[inline(never)] // Inlined, it makes the executable larger.
+    fn misread(&mut self, source: Source, text: &'a [u8], misread: Misread<'a>) {
+        self.problem(Problem::Selector {
+            source,
+            text,
+            misread,
+        });
+    }
+
     fn list(&mut self, parameter: Parameter<'a>, source: Source) {
-        let items = split(parameter.value.unwrap_or_default(), b',');
+        let mut rest = parameter.value.unwrap_or_default();
         let mut empty = true;
-        for text in items.filter(|text| !text.is_empty()) {
+        while !rest.is_empty() {
+            let text;
+            (text, rest) = grammar::item(rest);
+            if text.is_empty() {
+                continue;
+            }
             empty = false;
             if text == b"off" && source == Source::Bind {
                 self.off = true;
@@ -112,11 +134,7 @@ impl<'a> Policy<'a> {
                     excludes: selector.excludes || source == Source::Protect,
                     ..selector
                 }),
-                Err(misread) => self.problem(Problem::Selector {
-                    source,
-                    text,
-                    misread,
-                }),
+                Err(misread) => self.misread(source, text, misread),
             }
         }
         if empty {

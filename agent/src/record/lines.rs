@@ -2,7 +2,10 @@
 
 use core::fmt;
 
+use log::Level;
+
 use crate::bind::outcome::{Blocker, Fate, GroupStatus, Outcome, Unasked};
+use crate::bind::sriov::Stage;
 use crate::machine::inventory::{Function, Unseen};
 use crate::plan::decision::Decision;
 use crate::plan::overreach;
@@ -78,6 +81,7 @@ pub fn tell_rest_but(record: &Record<'_>, is_told: impl FnMut(&Problem<'_>) -> b
             error!(selector; "{selector}: nothing that it means is bound, so it has no effect");
         }
     }
+    tell_made(record);
     tell_limits(record);
     tell_empty_list(record);
 
@@ -253,6 +257,20 @@ fn tell_empty_list(record: &Record<'_>) {
         Err(error) => {
             warn!(Plain(VFIO_PCI); "vfio-pci is not loaded with an empty list: {error}; if it comes later, {why}");
         }
+    }
+}
+
+/// What became of virtual functions that are asked for.
+fn tell_made(record: &Record<'_>) {
+    for made in &record.outcomes.made {
+        let word = record.policy.makings.get(usize::from(made.word));
+        let word = fmt::from_fn(|f| word.map_or(Ok(()), |word| write!(f, "{}", word.selector)));
+        let level = match made.stage {
+            Stage::Failed(_) => Level::Error,
+            Stage::Again(_) => Level::Warn,
+            _ => Level::Info,
+        };
+        say!(level, made.address; "{made} ({word})");
     }
 }
 

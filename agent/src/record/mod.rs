@@ -11,6 +11,7 @@ pub mod unmatched;
 use core::fmt;
 
 use crate::bind::outcome::{Fate, Outcome, Outcomes};
+use crate::bind::sriov::{Made, Stage};
 use crate::machine::LoadError;
 use crate::machine::inventory::Inventory;
 use crate::machine::iommu::{Advice, Kind};
@@ -111,6 +112,8 @@ impl Record<'_> {
     pub fn is_no_news(&self) -> bool {
         let known = |outcome: &Outcome| matches!(outcome.fate, Fate::Already | Fate::Left);
         let nothing = self.plan.steps.is_empty() || !self.lacks_something();
+        let same = |made: &Made| matches!(made.stage, Stage::Waits | Stage::Already);
+        let nothing = nothing && self.outcomes.made.iter().all(same);
         self.plan.focus.is_some() && nothing && self.outcomes.steps.iter().all(known)
     }
 
@@ -128,6 +131,7 @@ impl Record<'_> {
             let there = matches!(outcome.fate, Fate::Bound | Fate::Already | Fate::Planned);
             wanted && (!there || outcome.is_unready())
         });
+        let unmade = |made: &Made| matches!(made.stage, Stage::Failed(_));
         let unusable = self.outcomes.groups.iter().any(|status| {
             status.viable == Some(false) || status.unanswered.is_some() || status.newcomer.is_some()
         });
@@ -144,6 +148,7 @@ impl Record<'_> {
             && unmatched::idle_settings(self.policy, self.inventory, self.plan)
                 .next()
                 .is_some();
-        missed || idle || unusable || unmatched || unseen || unasked
+        let unmade = self.outcomes.made.iter().any(unmade);
+        missed || unmade || idle || unusable || unmatched || unseen || unasked
     }
 }

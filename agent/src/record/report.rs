@@ -5,6 +5,7 @@
 use core::fmt;
 
 use crate::bind::outcome::{Outcome, Unasked};
+use crate::bind::sriov::Made;
 use crate::machine::Root;
 use crate::machine::inventory::{Function, Inventory, Unseen};
 use crate::machine::sysfs::{Path, path};
@@ -87,6 +88,20 @@ pub fn write(record: &Record<'_>, kernel: &[u8], journal: &Journal, output: &mut
     write_functions(record, &mut json);
     json.key("groups");
     write_groups(record, &mut json);
+    json.key("virtual_functions");
+    json.open(b'[');
+    for made in &record.outcomes.made {
+        let Made {
+            address,
+            asked,
+            there,
+            stage,
+            ..
+        } = made;
+        let (asked, there) = (Dec((*asked).into()), Dec((*there).into()));
+        json.element(&format_args!("{address} {asked} {there} {}", stage.word()));
+    }
+    json.close(b']');
     json.key("unasked");
     json.open(b'[');
     for unasked in &record.outcomes.unasked {

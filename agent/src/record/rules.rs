@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 
 use crate::machine::sysfs::is_vfio;
 use crate::pci::address::{Address, Slot};
-use crate::pci::id::{ANY, IdPattern};
+use crate::pci::id::{ANY, DeviceId, IdPattern};
 use crate::policy::selector::{Selector, StableName, Target};
 use crate::record::{Record, State};
 use crate::text::{Dec, Hex, Plain};
@@ -21,13 +21,13 @@ pub const FILE: &str = "60-vfio-bind.rules";
 
 const START: &str = "\
 # Of this boot's policy, by vfio-bind-agent.
-ACTION!=\"add\", GOTO=\"vfio_bind_end\"
 SUBSYSTEM!=\"pci\", GOTO=\"vfio_bind_end\"
 ";
 
 /// udev tells of all that is there when it starts (`SYNTH_UUID` is set then, lib/kobject_uevent.c), in the
 /// image and once more in the real root: of what is on VFIO nothing is new.
 const END: &str = "\
+LABEL=\"vfio_bind_run\"
 ENV{.vfio_bind}!=\"1\", GOTO=\"vfio_bind_end\"
 ENV{SYNTH_UUID}!=\"?*\", RUN+=\"/usr/bin/vfio-bind-agent udev $kernel\"
 ENV{SYNTH_UUID}==\"?*\", DRIVER!=\"*vfio*\", RUN+=\"/usr/bin/vfio-bind-agent udev --replayed $kernel\"
@@ -44,7 +44,7 @@ pub fn are_wanted(record: &Record<'_>) -> bool {
     // A run for one function that took nothing changes nothing.
     let changes = record.plan.focus.is_none() || record.took_something();
     let policy = record.policy;
-    works && changes && policy.selects() && !policy.dry_run && !policy.forbids_binding()
+    works && changes && policy.asks() && !policy.dry_run && !policy.forbids_binding()
 }
 
 /// Writes rules that start the agent with the word `udev` and the address of each function that comes and
@@ -54,13 +54,25 @@ pub fn are_wanted(record: &Record<'_>) -> bool {
 /// When the output takes no more.
 pub fn write(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
     output.write_str(START)?;
-    for selector in &record.policy.selectors {
-        if !selector.excludes {
-            writeln!(output, "{}, {MARK}", Matched(selector))?;
-        }
+    let takes = || record.policy.selectors.iter().filter(|s| !s.excludes);
+    let makes = record.policy.makings.iter().map(|making| &making.selector);
+    for pf in takes().filter(|s| s.is_virtual()).chain(makes) {
+        writeln!(
+            output,
+            "{PF}{}, TEST==\"sriov_totalvfs\", {MARK}",
+            Matched(pf)
+        )?;
+    }
+    output.write_str("ACTION!=\"add\", GOTO=\"vfio_bind_run\"\n")?;
+    for selector in takes().filter(|s| !s.is_virtual()) {
+        writeln!(output, "{}, {MARK}", Matched(selector))?;
     }
     let mut device = None;
     for address in lent(record) {
+        // The run for what made it sees to all of them.
+        if takes().any(|s| s.is_virtual() && s.points_at(address, &DeviceId::default())) {
+            continue;
+        }
         let Address {
             domain,
             bus,
@@ -82,6 +94,9 @@ pub fn write(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
     output.write_str(END)
 }
 
+/// What makes virtual functions: asked to once its driver is there, which may be so when udev starts, and looked
+/// at when somebody else has asked it to. Those functions start nothing by themselves.
+const PF: Plain<'_> = Plain("ACTION==\"add|bind|change\", ");
 const MARK: Plain<'_> = Plain("ENV{.vfio_bind}=\"1\"");
 
 /// What is on a vfio driver now.

@@ -28,14 +28,28 @@ pub fn unmatched<'a>(
     // What is not there may come yet, and the first run has told of it.
     let all = (0..=u16::MAX).zip(&policy.selectors);
     let all = all.filter(|_| plan.focus.is_none());
+    let makings = policy.makings.iter().filter(|_| plan.focus.is_none());
+    let makings = makings.map(|making| &making.selector);
     all.filter(move |(_, s)| takes(s) && !means(s))
-        .filter(|(_, s)| !(s.excludes && comes_later(s, inventory)))
+        .filter(|(_, s)| {
+            let may = s.excludes || s.virtual_functions.is_some();
+            !(may && comes_later(s, inventory))
+        })
         .map(move |(at, selector)| Unmatched {
             selector,
             near: nearest(selector, inventory),
             moved: told(at),
         })
         .filter(|unmatched| !unmatched.moved || unmatched.has_moved())
+        .chain(
+            makings
+                .filter(move |s| !means(s))
+                .map(|selector| Unmatched {
+                    selector,
+                    near: nearest(selector, inventory),
+                    moved: false,
+                }),
+        )
 }
 
 /// What `vfio.set=` asks for where the plan binds nothing.

@@ -7,11 +7,15 @@ use rustix::io::Errno;
 
 use crate::bind;
 use crate::bind::outcome::Outcomes;
-use crate::bind::{driver, loading, ready};
+use crate::bind::sriov::AllMade;
+use crate::bind::{driver, loading, ready, sriov};
 use crate::machine::inventory::{GroupTiming, Inventory};
 use crate::machine::iommu::{Advice, Kind};
+use crate::machine::sriov::Sriov;
 use crate::machine::sysfs::driver_directory;
 use crate::machine::{LoadError, Machine, Root, iommu, survey, tree};
+use crate::pci::address::Address;
+use crate::plan::Planning;
 use crate::plan::decision::Plan;
 use crate::plan::focus::Focus;
 use crate::policy::handed::MODULES;
@@ -117,12 +121,13 @@ trait Hands {
     fn make_groups(&self, inventory: &mut Inventory, plan: &Plan) -> bool;
     /// As [`driver::load`].
     fn load_variants(&self, plan: &mut Plan);
-    /// As [`bind::apply`].
+    /// As [`sriov::make`].
+    fn make_virtual(&self, policy: &Policy<'_>, pf: Address, made: &mut AllMade) -> bool;
+    /// As [`bind::apply`], and what comes before and after it where virtual functions are concerned.
     fn apply(
         &self,
         policy: &Policy<'_>,
-        inventory: &Inventory,
-        plan: &Plan,
+        found: (&Inventory, &Plan),
         outcomes: &mut Outcomes,
     ) -> Option<Result<(), LoadError>>;
 }
@@ -145,14 +150,24 @@ impl<H: Machine> Hands for H {
         driver::load(self, plan);
     }
 
+    fn make_virtual(&self, policy: &Policy<'_>, pf: Address, made: &mut AllMade) -> bool {
+        sriov::make(self, policy, pf, made)
+    }
+
     fn apply(
         &self,
         policy: &Policy<'_>,
-        inventory: &Inventory,
-        plan: &Plan,
+        (inventory, plan): (&Inventory, &Plan),
         outcomes: &mut Outcomes,
     ) -> Option<Result<(), LoadError>> {
-        bind::apply(self, policy, inventory, plan, outcomes)
+        if !policy.forbids_binding() {
+            sriov::hold_back(self, policy, plan.focus);
+        }
+        let emptied = bind::apply(self, policy, inventory, plan, outcomes);
+        if let Some(pf) = plan.focus {
+            sriov::release_rest(self, policy, pf, &outcomes.made);
+        }
+        emptied
     }
 }
 
@@ -263,7 +278,7 @@ impl<'a> Run<'_, 'a> {
             }
             return State::Off;
         }
-        if !policy.selects() && !policy.handed.any() {
+        if !policy.asks() && !policy.handed.any() {
             return State::NothingAsked;
         }
         let Found {
@@ -277,12 +292,19 @@ impl<'a> Run<'_, 'a> {
         loaded.iommu = self.hands.and_then(|hands| hands.load_driver(inventory));
         resolve::resolve(policy, self.root, inventory);
         presence::look(policy, inventory);
-        loop {
-            planning.make(policy, inventory);
-            let made = |hands: &dyn Hands| hands.make_groups(inventory, &planning.plan);
-            if !self.hands.is_some_and(made) {
-                break;
+        self.plan(policy, inventory, planning);
+        let made = &mut outcomes.made;
+        sriov::look(self.root, (policy, inventory, &planning.plan), made);
+        if let (Some(hands), Some(focus)) = (self.hands, self.focus)
+            && inventory.has_groups()
+            && hands.make_virtual(policy, focus.function, made)
+        {
+            inventory.clear();
+            if self.look(policy, inventory).is_err() {
+                return State::NoPci;
             }
+            resolve::look_again(policy, self.root);
+            self.plan(policy, inventory, planning);
         }
         let plan = &mut planning.plan;
         if policy.auto {
@@ -303,10 +325,24 @@ impl<'a> Run<'_, 'a> {
         }
         match self.hands {
             Some(hands) => {
-                loaded.emptied = hands.apply(policy, inventory, plan, outcomes);
+                loaded.emptied = hands.apply(policy, (inventory, plan), outcomes);
                 State::Applied
             }
             None => State::DryRun,
+        }
+    }
+
+    /// Plans, as often as that makes the kernel tell more.
+    fn plan(&self, policy: &Policy<'_>, inventory: &mut Inventory, planning: &mut Planning) {
+        if let Some(focus) = self.focus {
+            planning.plan.own = Sriov::read(self.root, focus.function);
+        }
+        loop {
+            planning.make(policy, inventory);
+            let made = |hands: &dyn Hands| hands.make_groups(inventory, &planning.plan);
+            if !self.hands.is_some_and(made) {
+                break;
+            }
         }
     }
 

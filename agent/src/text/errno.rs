@@ -28,7 +28,7 @@ impl fmt::Display for Answer {
 
 /// What open, read, write, readlink, clone, execve and VFIO's ioctls answer on Linux; a full
 /// table of names would be larger than the parser.
-const CODES: [Errno; 32] = [
+const CODES: [Errno; 33] = [
     Errno::PERM,
     Errno::NOENT,
     Errno::SRCH,
@@ -61,10 +61,11 @@ const CODES: [Errno; 32] = [
     Errno::OVERFLOW,
     Errno::OPNOTSUPP,
     Errno::TIMEDOUT,
+    Errno::NETDOWN,
 ];
 
 /// The names of [`CODES`], in the same order: a text for each would need three times the room.
 const NAMES: &[u8] =
     b"EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF EAGAIN ENOMEM EACCES \
     EFAULT EBUSY EEXIST ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY EFBIG ENOSPC EROFS EPIPE \
-    ENAMETOOLONG ENOSYS ELOOP EOVERFLOW EOPNOTSUPP ETIMEDOUT";
+    ENAMETOOLONG ENOSYS ELOOP EOVERFLOW EOPNOTSUPP ETIMEDOUT ENETDOWN";

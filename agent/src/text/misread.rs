@@ -20,8 +20,6 @@ pub enum Fault {
     NotATarget,
     /// Something else should have stood here.
     Expected(&'static str),
-    /// A form that DESIGN names and this version does not know.
-    Unsupported(&'static str),
 }
 
 impl fmt::Display for Misread<'_> {
@@ -29,16 +27,13 @@ impl fmt::Display for Misread<'_> {
         match self.fault {
             Fault::NotATarget => f.write_str(
                 "neither an address (0000:42:00.0) nor an ID (10de:1b80, four digits each) nor a \
-                 path, class:, dsn:, slot:, label: or acpi:",
+                 path, class:, dsn:, slot:, label:, acpi: or vf:",
             ),
             Fault::Expected(what) if self.at.is_empty() => {
                 write!(f, "expected {} at the end", Plain(what))
             }
             Fault::Expected(what) => {
                 write!(f, "expected {} at `{}`", Plain(what), Text(self.at))
-            }
-            Fault::Unsupported(what) => {
-                write!(f, "{} is not supported by this version", Plain(what))
             }
         }
     }
@@ -60,6 +55,14 @@ pub(crate) fn field<'a, T>(
 /// closure given to `slice::split` makes another one.
 pub(crate) fn split(text: &[u8], byte: u8) -> impl DoubleEndedIterator<Item = &[u8]> + Clone {
     text.split(move |other| *other == byte)
+}
+
+/// The text before and behind the last `byte`.
+#[inline(never)] // Inlined, it makes the executable larger.
+pub(crate) fn split_last(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().rposition(|other| *other == byte)?;
+    let (before, behind) = text.split_at_checked(at)?;
+    Some((before, behind.get(1..)?))
 }
 
 /// The text before and behind the first `byte`.

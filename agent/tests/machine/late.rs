@@ -203,8 +203,8 @@ fn a_policy_has_a_line_for_each_selector_that_takes() {
     assert_eq!(
         taken.rules,
         "# Of this boot's policy, by vfio-bind-agent.\n\
-         ACTION!=\"add\", GOTO=\"vfio_bind_end\"\n\
          SUBSYSTEM!=\"pci\", GOTO=\"vfio_bind_end\"\n\
+         ACTION!=\"add\", GOTO=\"vfio_bind_run\"\n\
          KERNEL==\"0000:42:00.0\", ENV{.vfio_bind}=\"1\"\n\
          KERNEL==\"0000:43:00.*\", ENV{.vfio_bind}=\"1\"\n\
          KERNEL==\"0000:*:1f.7\", ENV{.vfio_bind}=\"1\"\n\
@@ -213,6 +213,7 @@ fn a_policy_has_a_line_for_each_selector_that_takes() {
          ENV{MODALIAS}==\"pci:v000010DEd00002204sv*sd*bc??sc??i??\", \
          ENV{MODALIAS}==\"pci:v000010DEd*sv*sd*bc??sc??i??\", ENV{.vfio_bind}=\"1\"\n\
          ENV{MODALIAS}==\"pci:v00001002d0000AB30sv*sd*bc04sc03i0?\", ENV{.vfio_bind}=\"1\"\n\
+         LABEL=\"vfio_bind_run\"\n\
          ENV{.vfio_bind}!=\"1\", GOTO=\"vfio_bind_end\"\n\
          ENV{SYNTH_UUID}!=\"?*\", RUN+=\"/usr/bin/vfio-bind-agent udev $kernel\"\n\
          ENV{SYNTH_UUID}==\"?*\", DRIVER!=\"*vfio*\", RUN+=\"/usr/bin/vfio-bind-agent udev --replayed $kernel\"\n\

@@ -36,4 +36,5 @@ mod taken;
 mod unlisted;
 mod unseen;
 mod variant;
+mod virtual_functions;
 mod vmd;

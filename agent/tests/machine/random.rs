@@ -151,15 +151,16 @@ fn picks(excludes: f64) -> impl Strategy<Value = Vec<Pick>> {
 }
 
 /// Mistakes, and what README says that follows.
-const MISTAKES: [(&str, Effect); 12] = [
+const MISTAKES: [(&str, Effect); 13] = [
     ("vfio.bind=junk", Effect::Told),
-    ("vfio.bind=vf:0000:01:00.0", Effect::Told),
+    ("vfio.bind=vf:0000:01:00.0#x", Effect::Told),
+    ("vfio.sriov=01:00.0:0", Effect::Told),
     ("vfio.onfail=give", Effect::Told),
     ("vfio.frob=1", Effect::Told),
     ("vfio.force=maybe", Effect::Told),
     ("vfio_bind=01:00.0", Effect::Told),
     ("vfio.bind=!junk", Effect::BindsNothing),
-    ("vfio.bind=!vf:0000:01:00.0", Effect::BindsNothing),
+    ("vfio.bind=!vf:0000:01:00.0#0,x", Effect::BindsNothing),
     ("vfio.bind=!0:1f", Effect::BindsNothing),
     ("vfio.protect=01:00.9", Effect::BindsNothing),
     ("vfio.driver=", Effect::BindsNothing),

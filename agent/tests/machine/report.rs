@@ -103,6 +103,7 @@ fn everything_that_was_done_is_in_it() {
                 },
             ],
             "groups": [{"group": 15, "viable": false, "unanswered": null, "late": null, "unseen": null, "blockers": ["0000:00:1f.4 i801_smbus"]}],
+            "virtual_functions": [],
             "unasked": [],
             "functions_seen": null,
             "functions_beyond_limit": 0,

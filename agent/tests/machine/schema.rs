@@ -39,7 +39,8 @@ pub fn faults(report: &Value) -> Vec<String> {
     faults
 }
 
-fn written(record: &Record<'_>) -> Value {
+/// The report of a run.
+pub fn written(record: &Record<'_>) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
     let to = File::create(file.path()).unwrap();
     let mut output = Output::new(to.as_fd());

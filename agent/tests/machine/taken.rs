@@ -1,5 +1,6 @@
 //! A run of the agent, by what it took and what it said.
 
+use crate::schema::{faults, written};
 use crate::snapshots::leveled;
 use crate::support::{FakeMachine, bound};
 use log::Level;
@@ -18,6 +19,8 @@ pub struct Taken {
     pub is_no_news: bool,
     /// What it said, a line for each message.
     pub messages: String,
+    /// What is wrong with its report.
+    pub faults: Vec<String>,
     /// Its warnings and its errors, without line ends.
     pub warnings: Vec<String>,
     pub errors: Vec<String>,
@@ -32,6 +35,11 @@ impl Taken {
 /// Runs the agent on a machine.
 pub fn take(machine: &FakeMachine, line: &str) -> Taken {
     told(|then| run::perform(machine, line.as_bytes(), &|| 0, then))
+}
+
+/// Plans only.
+pub fn plan(machine: &FakeMachine, line: &str) -> Taken {
+    told(|then| run::rehearse(machine, line.as_bytes(), run::Extent::Whole, then))
 }
 
 /// Runs it for one function that has come, as in the real root or as in an image.
@@ -49,6 +57,7 @@ fn told(run: impl FnOnce(&mut dyn FnMut(&Record<'_>) -> u8) -> u8) -> Taken {
     let said = leveled(|| {
         taken.exit = run(&mut |record| {
             taken.bound = bound(record);
+            taken.faults = faults(&written(record));
             taken.rules = String::new();
             if rules::are_wanted(record) {
                 rules::write(record, &mut taken.rules).unwrap();

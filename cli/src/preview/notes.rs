@@ -9,10 +9,13 @@ use rustix::io::Errno;
 use vfio_bind_agent::bind::prepare::{offered, wanted};
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::SHOWN_MOST;
+use vfio_bind_agent::machine::sriov::Sriov;
 use vfio_bind_agent::machine::sysfs::driver_directory;
-use vfio_bind_agent::pci::address::Address;
-use vfio_bind_agent::plan::decision::Decision;
+use vfio_bind_agent::pci::address::{Address, Slot};
+use vfio_bind_agent::plan::decision::{Decision, Why};
 use vfio_bind_agent::plan::refusal::Refusal;
+use vfio_bind_agent::policy::presence::comes_later;
+use vfio_bind_agent::policy::selector::Selector;
 use vfio_bind_agent::policy::setting::Setting;
 use vfio_bind_agent::record::Record;
 
@@ -23,6 +26,8 @@ pub fn notes(record: &Record<'_>, tree: &impl Root, root: &Path, known: &Known) 
     notes.extend(protections(record, known));
     notes.extend(no_such_driver(record, tree, root));
     notes.extend(unready(record, tree));
+    notes.extend(makers(record, tree));
+    notes.extend(to_come(record));
     notes
 }
 
@@ -108,6 +113,48 @@ fn unready(record: &Record<'_>, tree: &impl Root) -> Vec<String> {
         }
     }
     notes
+}
+
+/// What makes virtual functions and would be bound because an ID or a slot means it as well as them: Intel
+/// graphics and NVMe disks, whose virtual functions have their ID and their slot.
+fn makers(record: &Record<'_>, tree: &impl Root) -> Vec<String> {
+    let mut notes = Vec::new();
+    for step in record.plan.bound() {
+        let (Why::Selected(at), Some(function)) = (step.why, record.inventory.get(step.function))
+        else {
+            continue;
+        };
+        let address = function.address;
+        let takes = |s: &&Selector<'_>| !s.excludes && !s.is_virtual();
+        let mut all = record.policy.selectors.iter().filter(takes);
+        let is_named = all.any(|s| s.slot().and_then(Slot::address) == Some(address));
+        let selector = record.policy.selectors.get(usize::from(at));
+        if let Some(selector) = selector.filter(|_| !is_named)
+            && Sriov::read(tree, address).total > 0
+        {
+            notes.push(format!(
+                "{address} makes virtual functions, and none where it is bound, as {selector} asks for; \
+                 vf:{address} means them and leaves it where it is"
+            ));
+        }
+    }
+    notes
+}
+
+/// What `vf:` means and is not made yet.
+fn to_come(record: &Record<'_>) -> impl Iterator<Item = String> {
+    let there = |selector: &Selector<'_>| {
+        let mut all = record.inventory.functions().iter();
+        all.any(|function| selector.matches(function.address, &function.id))
+    };
+    let takes =
+        |s: &&Selector<'_>| s.is_virtual() && !s.excludes && comes_later(s, record.inventory);
+    let selectors = record.policy.selectors.iter().filter(takes);
+    selectors
+        .filter(move |selector| !there(selector))
+        .map(|selector| {
+            format!("{selector} is bound when it is made: there is no such function now")
+        })
 }
 
 /// What there is in place of a setting.

@@ -11,7 +11,15 @@ use crate::files;
 use crate::pci::DEVICES;
 
 /// The files of a function that change something.
-const FUNCTION_FILES: [&str; 5] = ["driver_override", "enable", "remove", "rescan", "reset"];
+const FUNCTION_FILES: [&str; 7] = [
+    "driver_override",
+    "enable",
+    "remove",
+    "rescan",
+    "reset",
+    "sriov_numvfs",
+    "sriov_drivers_autoprobe",
+];
 /// The files of a driver that change something.
 const DRIVER_FILES: [&str; 4] = ["bind", "unbind", "new_id", "remove_id"];
 /// The files of the bus that change something.

@@ -56,7 +56,7 @@ pub(super) fn judge(
     check_groups(run, &report, failures);
     check_journal(&report, &seen.log, failures);
     for function in &report.functions {
-        check_truth(function, around, failures);
+        check_truth(run, function, around, failures);
     }
 }
 
@@ -132,11 +132,21 @@ fn check_groups(run: &Run, report: &Report, failures: &mut RunFailures<'_>) {
 }
 
 /// What the record says of a function is what sysfs says.
-fn check_truth(function: &Function, around: &Around<'_>, failures: &mut RunFailures<'_>) {
+fn check_truth(
+    run: &Run,
+    function: &Function,
+    around: &Around<'_>,
+    failures: &mut RunFailures<'_>,
+) {
     let address = &function.address;
     let what = format!("the record of {address}");
     let (before, after) = (
-        around.before.function(address),
+        // What was made in the run had no driver.
+        around
+            .before
+            .function(address)
+            .cloned()
+            .or_else(|| run.makes.map(|_| function::Function::default())),
         around.after.function(address),
     );
     let (Some(before), Some(after)) = (before, after) else {

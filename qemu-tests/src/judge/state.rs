@@ -29,7 +29,7 @@ pub(super) fn judge(scenario: &Scenario, records: &Records, failures: &mut Failu
     let Some(natives) = records.snapshot(NATIVES) else {
         return failures.add(format_args!("the snapshot {NATIVES}"), "one", "none");
     };
-    for device in &scenario.machine().devices {
+    for device in scenario.machine().all_devices() {
         check_end(scenario, device, natives, failures);
     }
     for function in &natives.functions {

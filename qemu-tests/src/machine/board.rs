@@ -1,6 +1,6 @@
 //! The machines that there are, by what they are made of.
 
-use super::{CoreDevices, Iommu, Machine, pc, virt, z};
+use super::{CoreDevices, Iommu, Machine, pc, virt, virtual_functions, z};
 use crate::architecture::Architecture;
 
 /// What a machine is made of.
@@ -11,6 +11,8 @@ pub enum Board {
     Pc,
     /// [`pc::with_more_cards`]
     PcWithMoreCards,
+    /// [`virtual_functions::with_pf`]
+    PcWithPf,
     /// [`pc::framebuffer`]
     PcWithScreen,
     /// QEMU's `virt` for Arm.
@@ -24,7 +26,9 @@ impl Board {
     #[must_use]
     pub const fn architecture(self) -> Architecture {
         match self {
-            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => Architecture::X86_64,
+            Self::Pc | Self::PcWithMoreCards | Self::PcWithPf | Self::PcWithScreen => {
+                Architecture::X86_64
+            }
             Self::Virt => Architecture::Aarch64,
             Self::Z => Architecture::S390x,
         }
@@ -36,6 +40,7 @@ impl Board {
         match self {
             Self::Pc => pc::pc(iommu),
             Self::PcWithMoreCards => pc::with_more_cards(iommu),
+            Self::PcWithPf => virtual_functions::with_pf(iommu),
             Self::PcWithScreen => pc::framebuffer(),
             Self::Virt => virt::virt(iommu),
             Self::Z => z::z(),
@@ -46,7 +51,7 @@ impl Board {
     #[must_use]
     pub const fn core_devices(self) -> CoreDevices {
         match self {
-            Self::Pc | Self::PcWithMoreCards | Self::PcWithScreen => pc::CORE,
+            Self::Pc | Self::PcWithMoreCards | Self::PcWithPf | Self::PcWithScreen => pc::CORE,
             Self::Virt => virt::CORE,
             Self::Z => z::CORE,
         }

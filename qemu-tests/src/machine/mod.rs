@@ -4,12 +4,14 @@ mod board;
 mod hotplug;
 mod pc;
 mod virt;
+mod virtual_functions;
 mod z;
 
 use crate::architecture::Architecture;
 pub use board::Board;
 pub use hotplug::{HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, with_ports};
 pub use pc::*;
+pub use virtual_functions::{PF, VF};
 pub use z::{Z_NET, Z_RANDOM, Z_TWIN};
 
 /// Something that a scenario knows to be in the machine, without asking the machine.
@@ -23,7 +25,7 @@ pub struct Device {
     pub ids: &'static str,
     /// `038000`: base class, subclass and interface.
     pub class: &'static str,
-    /// The driver that has it once every module of [`Machine::natives`] is loaded.
+    /// The driver that has it once every module of [`Machine::natives`] is loaded; empty where none wants it.
     pub native: &'static str,
 }
 
@@ -160,6 +162,8 @@ pub struct Machine {
     pub natives: &'static [&'static str],
     /// What can be plugged in while it runs.
     pub cards: &'static [Card],
+    /// Virtual functions that can be made while it runs.
+    pub virtual_functions: &'static [Device],
 }
 
 impl Machine {
@@ -178,11 +182,17 @@ impl Machine {
         self.cards.iter().find(|card| card.name == name).copied()
     }
 
+    /// Its devices, those that can be made among them.
+    pub fn all_devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().chain(self.virtual_functions)
+    }
+
     /// The device at `address`.
     #[must_use]
     pub fn device(&self, address: &str) -> Option<Device> {
-        let mut all = self.devices.iter();
-        all.find(|device| device.address == address).copied()
+        self.all_devices()
+            .find(|device| device.address == address)
+            .copied()
     }
 }
 

@@ -218,6 +218,7 @@ pub fn pc(iommu: Iommu) -> Machine {
             .collect(),
         natives: &NATIVES,
         cards: &[],
+        virtual_functions: &[],
     }
 }
 
@@ -317,6 +318,7 @@ pub fn framebuffer() -> Machine {
         devices: SCREEN.to_vec(),
         natives: &["bochs", "snd_hda_intel"],
         cards: &[],
+        virtual_functions: &[],
     }
 }
 

@@ -70,5 +70,6 @@ pub(super) fn virt(iommu: Iommu) -> Machine {
         devices: DEVICES.to_vec(),
         natives: &["bochs", "snd_hda_intel", "nvme", "virtio_pci"],
         cards: &[],
+        virtual_functions: &[],
     }
 }

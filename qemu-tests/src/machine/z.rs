@@ -56,5 +56,6 @@ pub(super) fn z() -> Machine {
         devices: DEVICES.to_vec(),
         natives: &["virtio_pci", "virtio_net"],
         cards: &[],
+        virtual_functions: &[],
     }
 }

@@ -26,6 +26,8 @@ pub struct Run {
     pub outcomes: Vec<(&'static str, Fate)>,
     /// What the record says of the group of a function.
     pub viable: Vec<(&'static str, bool)>,
+    /// What virtual functions are made of.
+    pub makes: Option<&'static str>,
     /// Attributes that are set, with their values; all others are as they were.
     pub sets: Vec<(&'static str, &'static str, &'static str)>,
     /// The record's policy errors: a piece of each, in order.
@@ -61,6 +63,7 @@ impl Run {
             state: "applied",
             outcomes: Vec::new(),
             viable: Vec::new(),
+            makes: None,
             sets: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -184,6 +187,13 @@ impl Run {
     #[must_use]
     pub fn refused(self, addresses: &[&'static str]) -> Self {
         self.outcome(Fate::Refused, addresses)
+    }
+
+    /// With virtual functions made of this one.
+    #[must_use]
+    pub fn makes(mut self, pf: &'static str) -> Self {
+        self.makes = Some(pf);
+        self
     }
 
     /// With an attribute of a function that is so afterwards.

@@ -14,6 +14,7 @@ mod sources;
 mod stall;
 mod takeover;
 mod trouble;
+mod virtual_functions;
 mod z;
 
 use crate::matrix;
@@ -30,6 +31,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
     all.extend(sources::scenarios());
     all.extend(takeover::scenarios());
     all.extend(prepared::scenarios());
+    all.extend(virtual_functions::scenarios());
     all.extend(first::scenarios());
     all.extend(trouble::scenarios());
     all.extend(places::scenarios());

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::card::{Card, topology};
+use super::sriov::Virtual;
 use super::trouble::Trouble;
 use tempfile::TempDir;
 use vfio_bind_agent::machine::tree::{PROTECTED, Tree};
@@ -39,6 +40,8 @@ pub struct FakeMachine {
     pub(super) queued: RefCell<Vec<(String, Vec<u8>)>>,
     /// The sum of the limits that were reached.
     pub(super) waited: Cell<Duration>,
+    /// Physical functions and what can be made of them.
+    pub(super) makers: RefCell<BTreeMap<String, Virtual>>,
     /// Whether vfio-pci has the IDs of [`Trouble::by_ids`].
     pub(super) has_ids: Cell<bool>,
     /// Vendor and device of those that it was given later.
@@ -63,6 +66,7 @@ impl FakeMachine {
             locked: RefCell::default(),
             queued: RefCell::default(),
             waited: Cell::default(),
+            makers: RefCell::default(),
             has_ids: Cell::default(),
             new_ids: RefCell::default(),
         };
@@ -194,6 +198,7 @@ impl FakeMachine {
     /// A function that leaves the machine.
     pub fn remove(&self, address: &str) {
         self.locked.borrow_mut().retain(|locked| locked != address);
+        self.remove_virtual(address);
         self.detach(address);
         let entry = self.device(address);
         // It may have left already, or never had a group.

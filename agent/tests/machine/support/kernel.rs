@@ -85,6 +85,7 @@ impl FakeMachine {
     pub(super) fn detach(&self, address: &str) -> bool {
         let driver = self.driver(address);
         if let Some(driver) = &driver {
+            self.remove_virtual(address);
             let _ = fs::remove_file(self.device(address).join("driver"));
             let function = self.path("sys/bus/pci/drivers").join(driver).join(address);
             let _ = fs::remove_file(function);
@@ -119,7 +120,9 @@ impl FakeMachine {
     pub(super) fn waits(&self, path: &str, data: &[u8]) -> bool {
         let locked = self.locked.borrow();
         locked.iter().any(|address| {
-            data == address.as_bytes() || path.contains(&format!("/{address}/driver_override"))
+            let locks = ["driver_override", "sriov_numvfs"];
+            let mut files = locks.map(|file| format!("/{address}/{file}")).into_iter();
+            data == address.as_bytes() || files.any(|file| path.contains(&file))
         })
     }
 
@@ -145,6 +148,7 @@ impl FakeMachine {
         if self.is_locked(address)
             || self.driver(address).is_some()
             || !self.device(address).exists()
+            || !self.can_probe(address)
         {
             return;
         }
@@ -191,7 +195,8 @@ impl FakeMachine {
 
     /// Whether vfio-pci was given the ID of a function later.
     pub(super) fn has_new_id(&self, address: &str) -> bool {
-        let modalias = fs::read_to_string(self.device(address).join("modalias")).unwrap_or_default();
+        let modalias =
+            fs::read_to_string(self.device(address).join("modalias")).unwrap_or_default();
         let mut new_ids = self.new_ids.borrow().clone().into_iter();
         new_ids.any(|(vendor, id)| modalias.starts_with(&format!("pci:v{vendor:08X}d{id:08X}")))
     }
@@ -285,6 +290,7 @@ impl FakeMachine {
                     (false, _) => Err(Errno::NOENT),
                 }
             }
+            _ if file.starts_with("sriov_") => self.set_virtual(address, file, &text),
             _ => self.set_attribute(address, file, &text),
         }
     }

@@ -7,9 +7,11 @@ mod fake_machine;
 mod hotplug;
 mod kernel;
 mod record;
+mod sriov;
 mod trouble;
 
 pub use card::{Card, topology};
 pub use fake_machine::{FakeMachine, open, write};
 pub use record::{address, bound, problems, unmatched};
+pub use sriov::{Virtual, network};
 pub use trouble::Trouble;
