@@ -334,15 +334,18 @@ impl<'a, H: Machine> Work<'a, H> {
         // is still under way, or nobody knows whether there is a driver, a probe does no harm.
         match driver_of(host, address) {
             Ok(driver @ Some(_)) if !job.is_target(driver.as_ref()) => {}
-            _ => {
+            now => {
                 tried(
                     job,
                     Operation::Probe,
                     probe(host, address, limit(stuck)),
                     stuck,
                 );
-                // By its IDs vfio-pci takes what no native driver was there for.
-                stuck |= self.take_off_target(job, stuck);
+                // By its IDs vfio-pci takes what no native driver was there for. What it has from before may
+                // be on its way to that one.
+                if now == Ok(None) {
+                    stuck |= self.take_off_target(job, stuck);
+                }
             }
         }
         if let Some(device) = job.console
