@@ -257,6 +257,7 @@ fn what_the_system_answered() {
         (40, "ELOOP"),
         (75, "EOVERFLOW"),
         (95, "EOPNOTSUPP"),
+        (100, "ENETDOWN"),
         (110, "ETIMEDOUT"),
     ];
     for number in 1..=133 {

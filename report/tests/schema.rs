@@ -36,6 +36,7 @@ fn full() -> Value {
             "group": 15, "viable": false, "unanswered": "EPERM", "late": "0000:42:00.2",
             "unseen": "0000:42:00.3", "blockers": ["0000:42:00.1 snd_hda_intel"],
         }],
+        "virtual_functions": ["0000:03:00.0 7 7 made"],
         "unasked": ["0000:43:00.0 vfio-pci returned"],
         "given_back": ["0000:42:00.0 vfio-pci"],
         "functions_seen": 26,
