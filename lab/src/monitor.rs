@@ -106,7 +106,9 @@ fn device(words: &str, id: &str) -> Value {
         let (key, value) = word.split_once('=').unwrap_or(("driver", word));
         let value = match value {
             "on" => Value::Bool(true),
-            other => other.into(),
+            other => other
+                .parse::<u64>()
+                .map_or_else(|_| other.into(), Value::from),
         };
         all.insert(key.to_owned(), value);
     }

@@ -1,8 +1,8 @@
 //! Boots in which functions come and go under a real udev: that of the real root, or of the initramfs.
 
 use crate::machine::{
-    GPU, GPU_AUDIO, HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, Iommu, Machine, TWIN, TWIN_AUDIO,
-    with_ports,
+    GPU, GPU_AUDIO, HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, HOT_PF, HOT_VF, Iommu, Machine,
+    TWIN, TWIN_AUDIO, with_ports,
 };
 use crate::protocol::{Change, How, Orders, Step};
 use crate::scenario::NATIVES;
@@ -85,6 +85,9 @@ const ONE: (usize, usize) = (1, 1);
 /// A process for each function of a card, or one for both.
 const CARD: (usize, usize) = (1, 2);
 
+/// One for each event of what makes virtual functions: it comes, it has its driver, it has made them.
+const MAKER: (usize, usize) = (1, 3);
+
 const NIC_NATIVE: &[(&str, Option<&str>)] = &[(HOT_NIC, Some("e1000e"))];
 const NIC_TAKEN: &[(&str, Option<&str>)] = &[(HOT_NIC, Some(VFIO))];
 const NIC_GONE: &[(&str, Option<&str>)] = &[(HOT_NIC, None)];
@@ -96,11 +99,25 @@ const CARD_NATIVE: &[(&str, Option<&str>)] = &[
     (HOT_CARD_AUDIO, Some("snd_hda_intel")),
 ];
 const CARD_TAKEN: &[(&str, Option<&str>)] = &[(HOT_CARD, Some(VFIO)), (HOT_CARD_AUDIO, Some(VFIO))];
+const PARTS_TAKEN: &[(&str, Option<&str>)] = &[
+    (HOT_PF, Some("nvme")),
+    (HOT_VF[0], Some(VFIO)),
+    (HOT_VF[1], Some(VFIO)),
+    (HOT_VF[2], Some(VFIO)),
+    (HOT_VF[3], Some(VFIO)),
+];
+const PARTS_GONE: &[(&str, Option<&str>)] = &[
+    (HOT_PF, None),
+    (HOT_VF[0], None),
+    (HOT_VF[1], None),
+    (HOT_VF[2], None),
+    (HOT_VF[3], None),
+];
 const CARD_GONE: &[(&str, Option<&str>)] = &[(HOT_CARD, None), (HOT_CARD_AUDIO, None)];
 
 /// All of them.
 #[rustfmt::skip]
-pub const CASES: [Case; 8] = [
+pub const CASES: [Case; 9] = [
     Case {
         name: "without-us",
         proves: "without us the native drivers have all that comes: the test's test",
@@ -178,6 +195,21 @@ pub const CASES: [Case; 8] = [
         stages: &[
             stage("a NIC", What::PlugIn("nic"), NIC_TAKEN, (0, 1)),
             stage("a disk", What::PlugIn("disk"), DISK_NATIVE, NONE),
+        ],
+    },
+    Case {
+        name: "virtual",
+        proves: "virtual functions are made and bound by runs for what makes them, and start none themselves",
+        asked: "vfio.sriov=06:00.0:4 vfio.bind=vf:06:00.0",
+        ours: true,
+        early: None,
+        own_slots: false,
+        loaded: &[],
+        untouched: true,
+        stages: &[
+            stage("a maker", What::PlugIn("maker"), PARTS_TAKEN, MAKER),
+            stage("the maker is gone", What::TakeOut("maker"), PARTS_GONE, NONE),
+            stage("the maker again", What::PlugIn("maker"), PARTS_TAKEN, MAKER),
         ],
     },
     Case {

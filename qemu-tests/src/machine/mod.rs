@@ -9,7 +9,7 @@ mod z;
 
 use crate::architecture::Architecture;
 pub use board::Board;
-pub use hotplug::{HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, with_ports};
+pub use hotplug::{HOT_CARD, HOT_CARD_AUDIO, HOT_DISK, HOT_NIC, HOT_PF, HOT_VF, with_ports};
 pub use pc::*;
 pub use virtual_functions::{PF, VF};
 pub use z::{Z_NET, Z_RANDOM, Z_TWIN};
