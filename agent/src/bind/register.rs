@@ -118,10 +118,7 @@ fn put(host: &impl Machine, selector: &Selector<'_>, pattern: &IdPattern) {
 fn stays(inventory: &Inventory, plan: &Plan, outcomes: &Outcomes, pattern: &IdPattern) -> bool {
     let mut all = inventory.iter();
     all.any(|(index, function)| {
-        let step = plan
-            .steps
-            .binary_search_by_key(&index, |step| step.function);
-        let outcome = step.ok().and_then(|at| outcomes.steps.get(at));
+        let outcome = plan.place_of(index).and_then(|at| outcomes.steps.get(at));
         let bound = outcome.is_some_and(|o| matches!(o.fate, Fate::Bound | Fate::Already));
         pattern.matches(&function.id) && !bound
     })

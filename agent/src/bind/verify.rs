@@ -78,7 +78,7 @@ fn find(
                 // The run for that one takes the rest of its group.
                 let asked = || policy.asks_for(address, &function.id);
                 if had.is_some_and(|driver| is_vfio(driver.as_bytes()))
-                    || plan.bound().any(|step| step.function == index)
+                    || plan.binds(index)
                     || plan.focus.is_some() && asked()
                 {
                     return;
@@ -184,10 +184,7 @@ fn find_blockers(root: &dyn Root, inventory: &Inventory, plan: &Plan, outcomes: 
                 continue;
             };
             // What stays may have got one meanwhile.
-            let step = plan
-                .steps
-                .binary_search_by_key(&index, |step| step.function);
-            if let Some(outcome) = step.ok().and_then(|at| steps.get_mut(at))
+            if let Some(outcome) = plan.place_of(index).and_then(|at| steps.get_mut(at))
                 && outcome.fate == Fate::Left
             {
                 outcome.driver.clone_from(&driver);

@@ -91,6 +91,23 @@ impl Plan {
         own.unwrap_or(&policy.driver)
     }
 
+    /// The place of the step for a function. The steps are in the order of the inventory.
+    #[must_use]
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn place_of(&self, function: Index) -> Option<usize> {
+        let found = self
+            .steps
+            .binary_search_by_key(&function, |step| step.function);
+        found.ok()
+    }
+
+    /// Whether a function is to be bound.
+    #[must_use]
+    pub fn binds(&self, function: Index) -> bool {
+        let step = self.place_of(function).and_then(|at| self.steps.get(at));
+        step.is_some_and(|step| step.decision == Decision::Bind)
+    }
+
     /// The functions that are to be bound.
     pub fn bound(&self) -> impl Iterator<Item = &Step> {
         self.steps

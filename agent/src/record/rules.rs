@@ -101,13 +101,12 @@ const MARK: Plain<'_> = Plain("ENV{.vfio_bind}=\"1\"");
 
 /// What is on a vfio driver now.
 fn lent<'a>(record: &'a Record<'a>) -> impl Iterator<Item = Address> + 'a {
-    let steps = &record.plan.steps;
     record
         .inventory
         .iter()
         .filter_map(move |(index, function)| {
-            let step = steps.binary_search_by_key(&index, |step| step.function);
-            let outcome = step.ok().and_then(|at| record.outcomes.steps.get(at));
+            let step = record.plan.place_of(index);
+            let outcome = step.and_then(|at| record.outcomes.steps.get(at));
             let driver = outcome.map_or(&function.driver, |outcome| &outcome.driver);
             let lent = driver
                 .as_ref()
