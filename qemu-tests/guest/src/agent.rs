@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::process::Command;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -60,6 +61,9 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
     }
     ensure!(records.len() < 2, "it leaves {} records", records.len());
     let report = records.into_values().next();
+    if late {
+        wait_for_drivers()?;
+    }
     Ok(AgentRun {
         label: order.label.clone(),
         ending,
@@ -70,6 +74,28 @@ pub(crate) fn run(order: &AgentOrder) -> Result<AgentRun> {
         writes,
         left,
     })
+}
+
+/// Waits until no driver is on its way to a function any more: nvme refuses what it is offered half a second after it
+/// has it.
+fn wait_for_drivers() -> Result<()> {
+    const QUIET: Duration = Duration::from_millis(1500);
+    const LIMIT: Duration = Duration::from_secs(30);
+    let events = || files::read("/sys/kernel/uevent_seqnum");
+    let (start, mut before) = (Instant::now(), events()?);
+    loop {
+        thread::sleep(QUIET);
+        let now = events()?;
+        if now == before {
+            return Ok(());
+        }
+        ensure!(
+            start.elapsed() < LIMIT,
+            "there are still events after {} s",
+            LIMIT.as_secs()
+        );
+        before = now;
+    }
 }
 
 /// The agent's record, if there is one.

@@ -58,7 +58,7 @@ fn malformed_lines() -> Vec<Run> {
         line("kernel's invalid ID", "vfio_pci.ids=1234").error("1234"),
         line("kernel's limit", &too_long).error("1024"),
         line("group policy alone", "vfio.group=everything").error("everything"),
-        line("a later word", "vfio.bind=vf:0000:03:00.0").error("vf:"),
+        line("no index", "vfio.bind=vf:0000:03:00.0#all").error("vf:0000:03:00.0#all"),
         Run::new("nothing at all")
             .under("vfio.bind=")
             .state("nothing-asked")
