@@ -306,7 +306,13 @@ mod tests {
             .collect();
         assert_eq!(
             without,
-            ["dracut-106", "dracut-systemd-106", "mkosi-initrd"]
+            [
+                "dracut-106",
+                "dracut-112",
+                "dracut-systemd-106",
+                "dracut-systemd-112",
+                "mkosi-initrd"
+            ]
         );
         for name in ["dracut-112", "initramfs-tools-0.151", "mkosi-initrd"] {
             assert!(all.iter().any(|one| one == name), "{name} in {all:?}");

@@ -150,11 +150,13 @@ impl Tool {
         };
         let is_between = matches!(self, Self::Dracut(Dracut::V106, _));
         let is_later_loop = matches!(self, Self::Dracut(Dracut::V112, false));
-        let is_dear = *self == Self::Mkosi && matches!(case, Case::SlowRoot | Case::WithoutUs);
+        let is_newest = matches!(self, Self::Dracut(Dracut::V112, _) | Self::Mkosi);
+        let is_dear = *self == Self::Mkosi && case == Case::SlowRoot;
         self.has(case)
             && (is_first || !case.breaks_agent())
             && !(is_between && case != Case::Asked)
             && !(is_later_loop && case.waits())
+            && !(is_newest && case == Case::WithoutUs)
             && !is_dear
     }
 
