@@ -126,29 +126,35 @@ struct System<'a> {
     disks: [PathBuf; 2],
 }
 
+/// Unpacks the system into `root`, with its kernel and these of its modules; `listed` is what its images load
+/// whatever the machine has.
+pub(super) fn lay_out(rig: &Rig<'_>, root: &Path, modules: &[&str], listed: &str) -> Result<()> {
+    link_tree(&rig.system(recipe())?, root)?;
+    let kernel = rig.kernel(None, ARCHITECTURE)?;
+    let choice = Choice {
+        natives: modules,
+        ..Choice::default()
+    };
+    let staged = initrd::stage_modules(&kernel, &choice)?;
+    TOOL.add_kernel(root, &kernel, staged.path())?;
+    for (place, text) in [
+        ("etc/initramfs-tools/modules", listed),
+        (
+            "etc/initramfs-tools/conf.d/test",
+            "COMPRESS=gzip\nCOMPRESSLEVEL=1\nRESUME=none\n",
+        ),
+    ] {
+        files::write(&root.join(place), text.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
 impl System<'_> {
     /// Unpacks the system, with its kernel.
     fn lay_out(&self) -> Result<()> {
-        let root = &self.root;
-        link_tree(&self.rig.system(recipe())?, root)?;
-        let kernel = self.rig.kernel(None, ARCHITECTURE)?;
-        let choice = Choice {
-            natives: &MODULES,
-            ..Choice::default()
-        };
-        let staged = initrd::stage_modules(&kernel, &choice)?;
-        TOOL.add_kernel(root, &kernel, staged.path())?;
         // Those that nothing asks for by an alias of a device.
-        self.write(
-            "etc/initramfs-tools/modules",
-            "ext4\ncrc32c_generic\ndm_mod\ndm_snapshot\n",
-            0o644,
-        )?;
-        self.write(
-            "etc/initramfs-tools/conf.d/test",
-            "COMPRESS=gzip\nCOMPRESSLEVEL=1\nRESUME=none\n",
-            0o644,
-        )
+        let listed = "ext4\ncrc32c_generic\ndm_mod\ndm_snapshot\n";
+        lay_out(self.rig, &self.root, &MODULES, listed)
     }
 
     /// The image of the first boot: without us, and with the script that makes the volumes.

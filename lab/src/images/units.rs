@@ -13,8 +13,7 @@ use qemu_tests::units::{self, Boot, ENABLED, HELPERS, NAME, PROVES};
 use super::build::stand_in;
 use super::tool::{IMAGE, Tool};
 use super::{disk, guest, storage, systems};
-use crate::files::{self, link_tree};
-use crate::initrd::{self, Choice};
+use crate::files;
 use crate::logs;
 use crate::part::Part;
 use crate::program;
@@ -106,25 +105,8 @@ struct System<'a> {
 impl System<'_> {
     /// Unpacks the system, with its kernel and with us.
     fn lay_out(&self) -> Result<()> {
-        let root = &self.root;
-        link_tree(&self.rig.system(storage::recipe())?, root)?;
-        let kernel = self.rig.kernel(None, ARCHITECTURE)?;
-        let choice = Choice {
-            natives: &MODULES,
-            ..Choice::default()
-        };
-        let staged = initrd::stage_modules(&kernel, &choice)?;
-        TOOL.add_kernel(root, &kernel, staged.path())?;
-        self.write(
-            "etc/initramfs-tools/modules",
-            "ext4\ncrc32c_generic\nnvme\n",
-            0o644,
-        )?;
-        self.write(
-            "etc/initramfs-tools/conf.d/test",
-            "COMPRESS=gzip\nCOMPRESSLEVEL=1\nRESUME=none\n",
-            0o644,
-        )?;
+        let listed = "ext4\ncrc32c_generic\nnvme\n";
+        storage::lay_out(self.rig, &self.root, &MODULES, listed)?;
         self.install()
     }
 
