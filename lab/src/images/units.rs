@@ -177,6 +177,7 @@ impl System<'_> {
             kernel: &self.rig.kernel(None, ARCHITECTURE)?,
             image: Some(image),
             firmware: None,
+            variables: None,
             disk: None,
             nodes: &[(TWIN_DISK, &self.disk)],
             cmdline: &boot.cmdline(),
