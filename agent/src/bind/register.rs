@@ -57,7 +57,10 @@ pub(crate) fn register(
         let Target::Id(pattern) = &selector.target else {
             continue;
         };
-        let alone = !selector.excludes && selector.expected.is_none() && pattern.names_a_model();
+        let alone = !selector.excludes
+            && !selector.is_virtual()
+            && selector.expected.is_none()
+            && pattern.names_a_model();
         let stays = || {
             let mut all = policy.selectors.iter();
             stays(inventory, plan, outcomes, pattern)
@@ -139,7 +142,7 @@ fn may_mean(selector: &Selector<'_>, inventory: &Inventory, pattern: &IdPattern)
     }
     // What is there is known, unless it is a bridge, which stands for all that comes behind it.
     let mut all = inventory.functions().iter();
-    !all.any(|f| f.is_endpoint() && selector.points_at(f.address, &f.id))
+    !all.any(|f| f.is_endpoint() && selector.points_at(f))
 }
 
 /// Whether a function may have both IDs.

@@ -480,11 +480,7 @@ fn mistakes_in_a_list_of_indexes() {
         ("vf:03:00.0#", "at the end", &[]),
         ("vf:03:00.0#0-65536", "at `0-65536`", &[]),
         ("vf:03:00.0#-1", "at `-1`", &[]),
-        (
-            "vf:8086:10c9#0",
-            "expected the place or the name of what makes virtual functions at `8086:10c9`",
-            &[],
-        ),
+        ("vf:8086:10c9#0,x", "as 0-3,7 at `x`", &[]),
         ("vf:vf:03:00.0", "at `vf`", &[]),
         ("04:10.0,7", "`7`: neither an address", &[VFS[0]]),
         (
