@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::policy::makers;
 use crate::policy::presence::is_there;
 use crate::policy::resolve::direct;
-use crate::policy::selector::{Source, StableName, Target};
+use crate::policy::selector::{Selector, Source, StableName, Target};
 use crate::text::name;
 
 /// Looks at what `policy` is about, or at everything.
@@ -80,9 +80,12 @@ impl Wanted<'_> {
         self.add_groups(inventory)?;
         survey::finish(root, inventory);
         // What a selector may mean that describes nothing here, only a look at everything tells.
-        let enough = inventory.beyond_limit == 0
-            && inventory.has_groups()
-            && policy.selectors.iter().all(|s| is_there(s, inventory));
+        let is_known = |s: &Selector<'_>| {
+            let can_be = || inventory.functions().iter().any(|f| s.can_be_of(f));
+            is_there(s, inventory) && (!s.is_virtual() || can_be())
+        };
+        let mut told = policy.places().filter(|s| s.source != Source::Set);
+        let enough = inventory.beyond_limit == 0 && inventory.has_groups() && told.all(is_known);
         enough.then_some(())
     }
 

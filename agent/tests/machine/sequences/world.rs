@@ -261,6 +261,7 @@ impl Beginning {
             let asked = self.asked.iter().map(|at| Item {
                 excludes: false,
                 target: Target::Function(at.get(&nodes).place),
+                virtuals: None,
                 id: None,
                 short: true,
             });
