@@ -281,22 +281,28 @@ pub fn release_rest(
     if !is_held_back(host, pf) || all.iter().any(|made| made.stage == late) {
         return;
     }
+    let mut functions = inventory.functions().iter();
+    let made = functions.any(|function| function.address == pf && is_made(policy, function));
     let sriov = Sriov::read(host, pf);
-    set_autoprobe(host, pf, true);
+    // Others may make some at any moment: drivers are kept off without a gap where none is to have any.
+    let mut lets = false;
     for vf in (0..sriov.count).filter_map(|index| sriov.address(pf, index)) {
         // With an override it is bound, or kept so on purpose.
         let is_free = || current_override(host, vf).is_ok_and(|driver| driver.is_empty());
         if driver_of(host, vf) != Ok(None) || !is_free() {
             continue;
         }
+        if !lets {
+            set_autoprobe(host, pf, true);
+            lets = true;
+        }
         if host.is_late() || probe(host, vf, DRIVER_LIMIT).is_err() {
             warn!(pf; "{pf}: {vf} was not offered to its driver in time, nor what comes after it");
             break;
         }
     }
-    let mut functions = inventory.functions().iter();
-    if !functions.any(|function| function.address == pf && is_made(policy, function)) {
-        set_autoprobe(host, pf, false);
+    if lets != made {
+        set_autoprobe(host, pf, made);
     }
 }
 
