@@ -86,23 +86,10 @@ pub(crate) fn register(
 }
 
 fn put(host: &impl Machine, selector: &Selector<'_>, pattern: &IdPattern) {
-    let IdPattern {
-        vendor,
-        device,
-        subvendor,
-        subdevice,
-        class,
-        class_mask,
-    } = *pattern;
-    let hex = |number| Hex(number, 4);
+    let [vendor, device, subvendor, subdevice, class, mask] =
+        pattern.numbers().map(|number| Hex(number, 4));
     let text: Bounded<64> = clip(format_args!(
-        "{} {} {} {} {} {}",
-        hex(vendor),
-        hex(device),
-        hex(subvendor),
-        hex(subdevice),
-        hex(class),
-        hex(class_mask)
+        "{vendor} {device} {subvendor} {subdevice} {class} {mask}"
     ));
     match host.write_within(NEW_ID, text.as_bytes(), DRIVER_LIMIT) {
         Ok(()) | Err(Errno::EXIST) => {

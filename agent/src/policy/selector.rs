@@ -236,20 +236,13 @@ impl fmt::Display for Target<'_> {
             Self::Named(name, _) => write!(f, "{name}"),
             Self::Address(slot) => write!(f, "{slot}"),
             Self::Id(pattern) => {
-                let IdPattern {
-                    vendor,
-                    device,
-                    subvendor,
-                    subdevice,
-                    class,
-                    class_mask,
-                } = pattern;
-                write!(f, "{}:{}", Field(*vendor), Field(*device))?;
-                if (*subvendor, *subdevice) != (ANY, ANY) || *class_mask != 0 {
-                    write!(f, ":{}:{}", Field(*subvendor), Field(*subdevice))?;
+                let [vendor, device, subvendor, subdevice, class, class_mask] = pattern.numbers();
+                write!(f, "{}:{}", Field(vendor), Field(device))?;
+                if (subvendor, subdevice) != (ANY, ANY) || class_mask != 0 {
+                    write!(f, ":{}:{}", Field(subvendor), Field(subdevice))?;
                 }
-                if *class_mask != 0 {
-                    write!(f, ":{}:{}", Hex(*class, 6), Hex(*class_mask, 6))?;
+                if class_mask != 0 {
+                    write!(f, ":{}:{}", Hex(class, 6), Hex(class_mask, 6))?;
                 }
                 Ok(())
             }

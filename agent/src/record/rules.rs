@@ -155,14 +155,7 @@ struct Id<'a>(&'a IdPattern);
 
 impl fmt::Display for Id<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IdPattern {
-            vendor,
-            device,
-            subvendor,
-            subdevice,
-            class,
-            class_mask,
-        } = *self.0;
+        let [vendor, device, subvendor, subdevice, class, class_mask] = self.0.numbers();
         f.write_str("ENV{MODALIAS}==\"pci:")?;
         for (key, number) in [
             ("v", vendor),
