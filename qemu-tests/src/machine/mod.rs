@@ -162,6 +162,8 @@ pub struct Machine {
     pub natives: &'static [&'static str],
     /// What can be plugged in while it runs.
     pub cards: &'static [Card],
+    /// Whether it falls asleep, and is woken.
+    pub sleeps: bool,
     /// Virtual functions that can be made while it runs.
     pub virtual_functions: &'static [Device],
 }

@@ -218,6 +218,7 @@ pub fn pc(iommu: Iommu) -> Machine {
             .collect(),
         natives: &NATIVES,
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }
@@ -318,6 +319,7 @@ pub fn framebuffer() -> Machine {
         devices: SCREEN.to_vec(),
         natives: &["bochs", "snd_hda_intel"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn virt(iommu: Iommu) -> Machine {
         devices: DEVICES.to_vec(),
         natives: &["bochs", "snd_hda_intel", "nvme", "virtio_pci"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }

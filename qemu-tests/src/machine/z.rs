@@ -56,6 +56,7 @@ pub(super) fn z() -> Machine {
         devices: DEVICES.to_vec(),
         natives: &["virtio_pci", "virtio_net"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }
