@@ -132,7 +132,7 @@ impl Boot {
     #[must_use]
     pub fn cmdline(self) -> String {
         format!(
-            "root=LABEL=root ro mitigations=off {SLOW} vfio.bind={GPU},{NVME} {} {WORD}{}",
+            "root=LABEL=root ro {SLOW} vfio.bind={GPU},{NVME} {} {WORD}{}",
             SET.map(|(function, value)| format!("vfio.set={function}:{value}"))
                 .join(" "),
             self.name()

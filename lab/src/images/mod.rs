@@ -41,11 +41,11 @@ pub use build::Builds;
 use tool::Tool;
 pub use tool::{Dracut, Framework, InitramfsTools};
 
-/// For every boot. Emulated, the mitigations cost a third of it; a dracut that finds no root would wait
-/// in a shell for the limit; and a check of the root, which dracut puts into an image where the machine
-/// that builds it has an ext4 of its own, fails on a disk that is read-only.
-const PARAMETERS: &str = "root=/dev/vda ro mitigations=off rd.shell=0 rd.emergency=reboot \
-                          rd.skipfsck fsck.mode=skip";
+/// For every boot. A dracut that finds no root would wait in a shell for the limit; and a check of the root,
+/// which dracut puts into an image where the machine that builds it has an ext4 of its own, fails on a disk
+/// that is read-only.
+const PARAMETERS: &str =
+    "root=/dev/vda ro rd.shell=0 rd.emergency=reboot rd.skipfsck fsck.mode=skip";
 
 /// Which images to boot.
 #[derive(Clone, Debug, Default)]
