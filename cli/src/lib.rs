@@ -11,6 +11,7 @@ pub mod arguments;
 pub mod commands;
 pub mod names;
 pub mod preview;
+pub mod records;
 pub mod storage;
 pub mod terminal;
 pub mod topics;
