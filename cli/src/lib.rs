@@ -2,11 +2,14 @@
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
-//! system adds to a plan. [`commands`] has a file for each command.
+//! system adds to a plan. [`loader`] knows where boot loaders keep the kernel command line, and [`setup`] writes
+//! it. [`commands`] has a file for each command.
 #![forbid(unsafe_code)]
 
 pub mod commands;
+pub mod loader;
 pub mod preview;
+pub mod setup;
 pub mod storage;
 pub mod usage;
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use vfio_bind_cli::commands::bind::Extent;
-use vfio_bind_cli::commands::{bind, check, plan, protected, udev, verify};
+use vfio_bind_cli::commands::{bind, check, plan, protected, setup, udev, verify};
 use vfio_bind_cli::storage::protected::Scope;
 
 /// The command line.
@@ -82,6 +82,12 @@ enum Command {
         #[arg(long)]
         now: bool,
     },
+    /// Put words on the kernel command line where this machine's boot loader keeps them.
+    ///
+    /// What is written is shown first, each file as a difference, with the plan of the next boot, and asked for.
+    /// The exit status is 0 where it is as asked, 1 where it is not, and 2 where there is an error in what is
+    /// given.
+    Setup(setup::Options),
     /// Say whether what is asked for is so, and what was bound since the boot still is.
     ///
     /// Compares the policy and the records in /run/vfio-bind with the machine, and writes nothing. The
@@ -127,6 +133,7 @@ fn run(command: Command) -> Result<u8> {
             let scope = if now { Scope::Now } else { Scope::Boot };
             protected::print(&root, scope).map(|()| 0)
         }
+        Command::Setup(options) => setup::setup(options),
         Command::Verify { root } => verify::verify(&root),
     }
 }

@@ -4,6 +4,7 @@ pub mod bind;
 pub mod check;
 pub mod plan;
 pub mod protected;
+pub mod setup;
 mod turn;
 pub mod udev;
 pub mod verify;
