@@ -63,6 +63,13 @@ impl FileEdit {
         }
     }
 
+    /// A file that is made of a text and ours behind it, and keeps the text when ours is taken out.
+    #[must_use]
+    pub fn line(path: &str, text: &str, ours: &str) -> Self {
+        let text = format!("{text}\n");
+        Self::insert(path, text.as_bytes(), text.len() - 1, ours)
+    }
+
     /// A text put into a file at an offset.
     #[must_use]
     pub fn insert(path: &str, text: &[u8], at: usize, ours: &str) -> Self {
@@ -87,13 +94,26 @@ pub struct Change {
     pub unset: Vec<Invocation>,
     /// What the programs write: kept as it was, and given back where undoing them does not.
     pub kept: Vec<String>,
-    /// What prints, for each entry of the boot menu, a line `args="..."`, which is read for the words.
+    /// What prints the lines that will boot: `args="..."` for each entry, or one line alone. They are looked
+    /// at for the words.
     pub ask: Option<Invocation>,
+    /// The words that were there before, and are not ours: they stay.
+    pub owners: Vec<String>,
     /// What there is to say.
     pub notes: Vec<String>,
 }
 
 impl Change {
+    /// Programs alone, that set words and take them out.
+    #[must_use]
+    pub fn programs(set: Vec<Invocation>, unset: Vec<Invocation>) -> Self {
+        Self {
+            set,
+            unset,
+            ..Self::default()
+        }
+    }
+
     /// Files, and one program that makes of them what is booted, both ways.
     #[must_use]
     pub fn files(files: Vec<FileEdit>, run: Vec<Invocation>) -> Self {

@@ -8,6 +8,10 @@ use super::view::View;
 
 /// Behind the name of a variable of the boot loader interface (systemd.io/BOOT_LOADER_INTERFACE).
 const VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// The entry of ours that systemd-boot starts once.
+pub const TRY: &str = "vfio-bind-try.conf";
+/// In front of the name of the entry that it is a copy of.
+pub const COPY: &str = "# a copy of ";
 const EFIVARS: &str = "sys/firmware/efi/efivars";
 
 /// The program that started the kernel.
@@ -37,6 +41,8 @@ pub struct Facts<'v> {
     pub program: Program,
     /// The kernel command line of this boot.
     pub line: String,
+    /// The words that setup has set, where programs keep them: they are no owner's.
+    pub ours: Vec<String>,
     /// `ID` and `ID_LIKE` of os-release.
     pub systems: Vec<String>,
 }
@@ -75,6 +81,7 @@ impl<'v> Facts<'v> {
             knows,
             program,
             line: line.trim().to_owned(),
+            ours: Vec::new(),
             systems: systems.split_whitespace().map(str::to_owned).collect(),
         })
     }
@@ -103,10 +110,33 @@ impl<'v> Facts<'v> {
         })
     }
 
-    /// Whether it is this loader, or may be: nothing names another.
+    /// Whether systemd-boot started the kernel, or may have.
     #[must_use]
-    pub fn maybe(&self, program: &Program) -> bool {
-        self.program == *program || self.program == Program::Unknown
+    pub fn maybe_systemd_boot(&self) -> bool {
+        match self.program {
+            Program::SystemdBoot => true,
+            Program::Unknown => self.efi_stub(),
+            _ => false,
+        }
+    }
+
+    /// Whether a boot menu that is known by name started the kernel.
+    #[must_use]
+    pub fn maybe_known_menu(&self) -> bool {
+        !matches!(self.program, Program::Unknown | Program::Other(_))
+    }
+
+    /// Whether the machine is an IBM Z.
+    #[must_use]
+    pub fn s390(&self) -> bool {
+        self.view.exists("sys/hypervisor/s390") || self.view.exists("sys/firmware/ipl")
+    }
+
+    /// Words that are no owner's: without those that setup set.
+    #[must_use]
+    pub fn owners(&self, line: &str) -> Vec<String> {
+        let left = line::without(line, &self.ours);
+        line::words(&left).into_iter().map(str::to_owned).collect()
     }
 
     /// Whether the system is this one, or like it.
@@ -126,12 +156,27 @@ impl<'v> Facts<'v> {
         }
     }
 
-    /// The entry of the boot menu that was chosen, where the loader says so.
+    /// The entry of the boot menu that was chosen, where the loader says so; where it is one that is tried once, the
+    /// one that it is a copy of.
     ///
     /// # Errors
-    /// Where the variable is there and cannot be read.
+    /// Where the variable or the entry is there and cannot be read.
     pub fn selected(&self) -> Result<Option<String>> {
-        variable(self.view, "LoaderEntrySelected")
+        let selected = variable(self.view, "LoaderEntrySelected")?;
+        if selected.as_deref() != Some(TRY) {
+            return Ok(selected);
+        }
+        // As it is, whatever becomes of it.
+        let now = View::new(self.view.root());
+        for directory in self.boot_directories() {
+            let text = now
+                .text(&format!("{directory}/loader/entries/{TRY}"))?
+                .unwrap_or_default();
+            if let Some(original) = text.lines().find_map(|line| line.strip_prefix(COPY)) {
+                return Ok(Some(original.to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// What the stub of a unified kernel image says of itself.

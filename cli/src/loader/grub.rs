@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::change::{Answer, BootLine, Change, FileEdit, Invocation, Stop};
 use super::facts::Facts;
+use super::sdbootutil;
 use super::sourced;
 
 const DEFAULTS: &str = "etc/default/grub";
@@ -53,7 +54,10 @@ pub fn has_entry_files(facts: &Facts<'_>) -> Result<bool> {
 }
 
 /// The files that GRUB may read its menu from: those with entries in them, no mere pointers to another.
-fn menus(facts: &Facts<'_>) -> Result<Vec<String>> {
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn menus(facts: &Facts<'_>) -> Result<Vec<String>> {
     let mut menus = Vec::new();
     for vendor in facts.view.list("boot/efi/EFI")? {
         let path = format!("boot/efi/EFI/{vendor}/grub.cfg");
@@ -76,6 +80,7 @@ fn menus(facts: &Facts<'_>) -> Result<Vec<String>> {
 
 fn is_grub(facts: &Facts<'_>) -> Result<bool> {
     Ok(facts.maybe_grub()
+        && !sdbootutil::signs(facts)?
         && mkconfig(facts).is_some()
         && !menus(facts)?.is_empty()
         && !has_entry_files(facts)?)

@@ -92,9 +92,13 @@ struct Found {
     change: Change,
 }
 
-fn find(request: &Request, view: &View<'_>) -> Result<Found, Stop> {
+fn find(request: &Request, view: &View<'_>, old: Option<&Manifest>) -> Result<Found, Stop> {
     let knows = |invocation: &Invocation| request.tools.knows(&request.root, invocation);
-    let facts = Facts::gather(view, &knows)?;
+    let mut facts = Facts::gather(view, &knows)?;
+    if let Some(old) = old {
+        facts.ours.clone_from(&old.words);
+        facts.ours.retain(|word| !old.owners.contains(word));
+    }
     let row = match &request.loader {
         Some(name) => table::rows()
             .find(|row| row.name == name)
@@ -173,7 +177,7 @@ fn set(
         Ok(view) => view,
         Err(stop) => return stopped(told, stop),
     };
-    let Found { row, change } = match find(request, &view) {
+    let Found { row, change } = match find(request, &view, old) {
         Ok(found) => found,
         Err(stop) => return stopped(told, stop),
     };
@@ -216,6 +220,7 @@ fn set(
     }
     let mut manifest = Manifest::new(row.name, &request.words, once);
     manifest.set = change.set.iter().map(|run| run.0.clone()).collect();
+    manifest.owners.clone_from(&change.owners);
     manifest.unset = change.unset.iter().map(|run| run.0.clone()).collect();
     match plan.perform(request, &view, old, &change, row, &lines, &mut manifest) {
         Ok(without) => {

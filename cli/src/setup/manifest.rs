@@ -64,6 +64,8 @@ pub struct Manifest {
     pub once: bool,
     /// The words.
     pub words: Vec<String>,
+    /// Those of them that were there before.
+    pub owners: Vec<String>,
     /// The files.
     pub files: Vec<Written>,
     /// What programs wrote.
@@ -87,6 +89,7 @@ impl Manifest {
             loader: loader.to_owned(),
             once,
             words: words.to_owned(),
+            owners: Vec::new(),
             files: Vec::new(),
             kept: Vec::new(),
             set: Vec::new(),

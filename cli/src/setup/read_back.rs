@@ -64,7 +64,7 @@ pub fn check(before: &[BootLine], after: &[BootLine], words: &[String]) -> Resul
     Ok(without)
 }
 
-/// Looks for the words in what a program says of each entry, as `args="..."`.
+/// Looks for the words in what a program says of each entry, as `args="..."`, or in each line that it prints.
 ///
 /// # Errors
 /// Where an entry is without them, or the program fails.
@@ -72,7 +72,13 @@ pub fn ask(root: &Path, tools: &Tools, ask: &Invocation, words: &[String]) -> Re
     let Some(text) = tools.output(root, ask)? else {
         return Ok(());
     };
-    let args = text.lines().filter_map(|line| line.strip_prefix("args="));
+    let mut args: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("args="))
+        .collect();
+    if args.is_empty() {
+        args.extend(text.lines().filter(|line| !line.trim().is_empty()));
+    }
     let mut entries = 0;
     for args in args {
         entries += 1;

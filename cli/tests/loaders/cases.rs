@@ -55,7 +55,7 @@ fn cases() -> Vec<PathBuf> {
     let cases = cases.map(|case| case.unwrap().path());
     let mut cases: Vec<_> = cases.filter(|case| case.is_dir()).collect();
     cases.sort();
-    assert!(cases.len() >= 3);
+    assert!(cases.len() >= 12);
     cases
 }
 

@@ -3,4 +3,8 @@
 mod cases;
 mod engine;
 mod grub;
+mod json;
+mod kernel_line;
+mod menus;
+mod once;
 mod tree;
