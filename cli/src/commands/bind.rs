@@ -9,12 +9,47 @@ use crate::preview::known::{self, Known};
 use crate::preview::taken::{self, Keep, Meant};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::{EXIT_DONE, report};
 use vfio_bind_report::{Fate, Report};
 
 use super::{plan, turn};
+
+/// Bind what the policy asks for, now, and leave alone what is in use.
+///
+/// Runs the agent with the kernel command line, /etc/vfio-bind/policy.conf and modprobe.d. What
+/// the image of this boot knew to be needed, and what is in use now, is protected: mounted, swapped to,
+/// in a pool, on the way of a network, or with a device that a process has open. The exit status is the
+/// agent's.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Show what would be done, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only what the boot tried and did not bind, by its record; never what is in use.
+    #[arg(long)]
+    unfinished: bool,
+    /// The agent to run, in place of the installed one.
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+}
+
+impl Options {
+    /// Does what they say; gives the exit status.
+    ///
+    /// # Errors
+    /// As those of [`bind`].
+    pub fn run(self) -> Result<u8> {
+        let extent = match self.unfinished {
+            true => Extent::Unfinished,
+            false => Extent::All,
+        };
+        let agent = self.agent.unwrap_or_else(agent);
+        bind(Path::new("/"), &agent, extent, self.dry_run)
+    }
+}
 
 /// Where the agent is: beside this program, or where it is installed.
 #[must_use]

@@ -4,12 +4,13 @@ use std::ffi::CString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::preview::known::{self, Informed, Known};
 use crate::preview::{in_use, notes, policy_file, taken};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result};
+use clap::Args;
 use log::{LevelFilter, Log, Metadata, Record as Message};
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::tree::{POLICY, Tree};
@@ -17,6 +18,30 @@ use vfio_bind_agent::plan::decision::Step;
 use vfio_bind_agent::record::{lines, table};
 use vfio_bind_agent::run;
 use vfio_bind_agent::text::cmdline::MAX_LEN;
+
+/// Print what the agent would do, group by group; write nothing.
+///
+/// The exit status is the agent's: 0 all that is asked would be done, 1 a function would not be
+/// bound, 2 there is an error in what is asked.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// In place of the kernel command line.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    cmdline: Option<String>,
+    /// A captured tree with the `sys`, `proc` and `etc` of another system.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+impl Options {
+    /// Does what they say; gives the exit status.
+    ///
+    /// # Errors
+    /// As those of [`print`].
+    pub fn run(self) -> Result<u8> {
+        print(&self.root, self.cmdline.as_deref())
+    }
+}
 
 /// Prints the plan of the next boot for the kernel command line `line`, or for that of the system at
 /// `root`: a block for each IOMMU group, then what there is to say. Gives the agent's exit status.

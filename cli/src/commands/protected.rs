@@ -1,12 +1,39 @@
 //! What the running system needs to boot, as lines for an image.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::Args;
 
 use crate::storage::ask;
 use crate::storage::protected::{self, Scope};
+
+/// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
+///
+/// These are the controllers behind /, /usr, /boot, the EFI system partition, swap, and what
+/// fstab, crypttab and the kernel command line want. Images carry the lines as
+/// /etc/vfio-bind/protected.conf. What could not be found is said on standard error.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A directory with the `proc`, `sys` and `dev` of another system.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Add what is mounted, swapped to, in a pool or the way of the default route now.
+    #[arg(long)]
+    now: bool,
+}
+
+impl Options {
+    /// Does what they say; gives the exit status.
+    ///
+    /// # Errors
+    /// As those of [`print`].
+    pub fn run(self) -> Result<u8> {
+        let scope = if self.now { Scope::Now } else { Scope::Boot };
+        print(&self.root, scope).map(|()| 0)
+    }
+}
 
 /// Prints a line for each function that the system at `root` needs, and one for each thing
 /// whose functions could not be found: that goes to standard error as well, where whoever builds an

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::Args;
 
 use super::plan;
 use crate::loader::line;
@@ -17,8 +18,12 @@ use crate::storage::protected::Scope;
 /// What is wrong with what was given.
 const EXIT_WRONG: u8 = 2;
 
-/// The options of the command.
-#[derive(Clone, Debug, clap::Args)]
+/// Put words on the kernel command line where this machine's boot loader keeps them.
+///
+/// What is written is shown first, each file as a difference, with the plan of the next boot, and asked for.
+/// The exit status is 0 where it is as asked, 1 where it is not, and 2 where there is an error in what is
+/// given.
+#[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The functions, such as 0000:42:00.0.
     #[arg(value_name = "DEVICE", conflicts_with_all = ["undo", "keep"])]
@@ -53,6 +58,16 @@ pub struct Options {
     /// Programs to run in place of the system's, each in the tree.
     #[arg(long, value_name = "DIR", hide = true)]
     tools: Option<PathBuf>,
+}
+
+impl Options {
+    /// Does what they say; gives the exit status.
+    ///
+    /// # Errors
+    /// As those of [`setup`].
+    pub fn run(self) -> Result<u8> {
+        setup(self)
+    }
 }
 
 /// Does it. Gives the exit status: 0 as asked, 1 not, 2 an error in what was given.
@@ -114,7 +129,11 @@ pub fn setup(options: Options) -> Result<u8> {
     // A tree that is none would look like a machine without a boot loader.
     plan::open(&request.root)?;
     let preview = |line: &str| preview(&request.root, line);
-    engine::run(&request, Told::new(name, options.json), &preview)
+    let ran = engine::run(&request, Told::new(name, options.json), &preview);
+    match live && !rustix::process::geteuid().is_root() {
+        true => ran.context("an ordinary user cannot read all of /boot: run it as root"),
+        false => ran,
+    }
 }
 
 /// The words that are asked for, each once.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::preview::known::{self, Informed};
 use crate::preview::taken;
 use crate::storage::protected::Scope;
 use crate::usage::Usage;
 use anyhow::{Context, Result};
+use clap::Args;
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::sysfs::driver_of;
 use vfio_bind_agent::pci::address::Address;
@@ -23,6 +24,27 @@ use vfio_bind_agent::run::{self, Extent};
 use vfio_bind_report::Report;
 
 use super::plan;
+
+/// Say whether what is asked for is so, and what was bound since the boot still is.
+///
+/// Compares the policy and the records in /run/vfio-bind with the machine, and writes nothing. The
+/// exit status is 0 where all is as asked, and 1 otherwise.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A directory with the `proc`, `sys`, `dev` and `run` of another system.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+impl Options {
+    /// Does what they say; gives the exit status.
+    ///
+    /// # Errors
+    /// As those of [`verify`].
+    pub fn run(self) -> Result<u8> {
+        verify(&self.root)
+    }
+}
 
 /// Prints, for each function that is asked for or was bound since the boot, whether it is where it should
 /// be. Gives 0 where all of it is, and 1 otherwise.

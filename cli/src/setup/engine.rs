@@ -1,19 +1,17 @@
 //! Setting words: the plan of it, shown, asked for, and done as a whole.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::ask;
-use super::base::{self, Content};
-use super::manifest::{self, Kept, Manifest, State, Written};
-use super::read_back;
+use super::base;
+use super::lock;
+use super::manifest::Manifest;
+use super::plan::Plan;
 use super::request::{Action, Request};
 use super::told::{Ending, Told, stopped};
-use super::transaction::{Done, Steps};
 use super::undo;
-use crate::loader::change::{BootLine, ByHand, Change, Invocation, Stop};
-use crate::loader::facts::Facts;
+use crate::loader::change::{ByHand, Change, Invocation, Stop};
+use crate::loader::facts::{Facts, Program};
 use crate::loader::line;
 use crate::loader::table::{self, Row};
 use crate::loader::view::View;
@@ -25,6 +23,7 @@ use crate::preview::known;
 /// # Errors
 /// Where the machine cannot be read, or nothing be said.
 pub fn run(request: &Request, told: Told, preview: &dyn Fn(&str) -> Result<()>) -> Result<u8> {
+    let _lock = lock::take(request)?;
     let manifest = Manifest::read(&request.root)?;
     match (request.action, manifest) {
         (Action::Undo, None) => {
@@ -149,7 +148,7 @@ fn ambiguous(rows: &[&Row]) -> Stop {
 
 fn unknown(facts: &Facts<'_>, words: &[String]) -> Stop {
     let about = match &facts.program {
-        crate::loader::facts::Program::Other(name) => {
+        Program::Other(name) => {
             format!("`{name}` started this system, which is not known here")
         }
         _ => "no boot loader that is known here is found".to_owned(),
@@ -182,25 +181,13 @@ fn set(
         Err(stop) => return stopped(told, stop),
     };
     told.loader(row.name, row.about, &request.words)?;
-    let once = request.action == Action::Try;
-    let lines = read_back::lines(root, row).unwrap_or_default();
-    let files: Vec<_> = change
-        .files
-        .iter()
-        .map(|file| (file.path.clone(), Some(file.with.clone())))
-        .collect();
-    if is_set(root, old, row, request, &files, &lines)? {
+    let plan = Plan::new(request, old, row, &change)?;
+    if plan.is_done()? {
         told.line("this is set up already")?;
         return told.end(Ending::Nothing);
     }
-    let plan = Plan::new(root, old, files, &change)?;
-    for (path, content) in &plan.writes {
-        let was = plan
-            .was
-            .iter()
-            .find(|(old, _)| old == path)
-            .and_then(|(_, was)| was.as_deref());
-        told.file(path, was, content.as_deref())?;
+    for ((path, content), (_, was)) in plan.writes.iter().zip(&plan.was) {
+        told.file(path, was.as_deref(), content.as_deref())?;
     }
     for invocation in &plan.run {
         told.run(invocation)?;
@@ -209,7 +196,7 @@ fn set(
         told.note(note)?;
     }
     if !told.json() {
-        preview(&next_line(&lines, &view, request)?)?;
+        preview(&plan.next_line()?)?;
     }
     if request.dry_run {
         return told.end(Ending::DryRun);
@@ -218,11 +205,7 @@ fn set(
         told.line("nothing is written")?;
         return told.end(Ending::Declined);
     }
-    let mut manifest = Manifest::new(row.name, &request.words, once);
-    manifest.set = change.set.iter().map(|run| run.0.clone()).collect();
-    manifest.owners.clone_from(&change.owners);
-    manifest.unset = change.unset.iter().map(|run| run.0.clone()).collect();
-    match plan.perform(request, &view, old, &change, row, &lines, &mut manifest) {
+    match plan.perform(&view) {
         Ok(without) => {
             for entry in without {
                 told.note(&format!("the entry `{entry}` is without the words"))?;
@@ -237,45 +220,7 @@ fn set(
     }
 }
 
-/// Whether all of it is there already.
-fn is_set(
-    root: &Path,
-    old: Option<&Manifest>,
-    row: &Row,
-    request: &Request,
-    files: &[Content],
-    lines: &[BootLine],
-) -> Result<bool> {
-    let Some(old) = old.filter(|old| old.state == State::Set) else {
-        return Ok(false);
-    };
-    let once = request.action == Action::Try;
-    if old.loader != row.name || old.words != request.words || old.once != once {
-        return Ok(false);
-    }
-    let now = base::contents(root, files.iter().map(|(path, _)| path.as_str()))?;
-    let same_files = old.files.len() == files.len() && now == files;
-    // What programs write is seen in the entries alone.
-    let there = lines
-        .first()
-        .is_none_or(|first| line::has(&first.line, &request.words));
-    Ok(same_files && (there || !files.is_empty() || once))
-}
-
-/// The kernel command line that is to be expected.
-fn next_line(lines: &[BootLine], view: &View<'_>, request: &Request) -> Result<String> {
-    let running = view.text("proc/cmdline")?.unwrap_or_default();
-    let before = lines
-        .first()
-        .map_or(running.trim(), |first| first.line.trim());
-    Ok(format!(
-        "{} {}",
-        line::without(before, &request.words),
-        request.words.join(" ")
-    ))
-}
-
-fn afterwards(told: &mut Told, request: &Request, plan: &Plan) -> Result<()> {
+fn afterwards(told: &mut Told, request: &Request, plan: &Plan<'_>) -> Result<()> {
     let words = request.words.join(" ");
     told.line("")?;
     if !request.tools.run_all(&plan.run) {
@@ -290,212 +235,9 @@ fn afterwards(told: &mut Told, request: &Request, plan: &Plan) -> Result<()> {
         )?;
         return Ok(());
     }
-    told.line(&format!("After the reboot /proc/cmdline has: {words}"))?;
+    told.sentence(&format!("After the reboot /proc/cmdline has: {words}"), 2)?;
     told.line("Then `vfio-bind status` says what was done.")?;
     told.line(
         "To undo it: vfio-bind setup --undo; for one boot, type vfio.bind=off in the boot menu.",
     )
-}
-
-/// All that is to be done, and the machine before it.
-struct Plan {
-    writes: Vec<Content>,
-    was: Vec<Content>,
-    run: Vec<Invocation>,
-    back: Vec<Invocation>,
-    /// Every file that a program may write, as it is.
-    kept: Vec<Content>,
-}
-
-impl Plan {
-    fn new(
-        root: &Path,
-        old: Option<&Manifest>,
-        files: Vec<Content>,
-        change: &Change,
-    ) -> Result<Self> {
-        let mut targets = files;
-        let mut run = Vec::new();
-        let mut back = change.unset.clone();
-        let mut kept = change.kept.clone();
-        if let Some(old) = old {
-            // That it can be told was seen before.
-            for (path, content) in base::files(root, old).unwrap_or_default() {
-                if !targets.iter().any(|(other, _)| *other == path) {
-                    targets.push((path, content));
-                }
-            }
-            let unset: Vec<_> = old.unset.iter().cloned().map(Invocation).collect();
-            if unset != change.set {
-                run.extend(unset);
-                let again: Vec<_> = old.set.iter().cloned().map(Invocation).collect();
-                back.extend(again);
-            }
-            kept.extend(old.kept.iter().map(|kept| kept.path.clone()));
-            kept.sort_unstable();
-            kept.dedup();
-        }
-        run.extend(change.set.clone());
-        let now = base::contents(root, targets.iter().map(|(path, _)| path.as_str()))?;
-        let pairs = targets.into_iter().zip(now);
-        let (writes, was) = pairs.filter(|(target, now)| target != now).unzip();
-        Ok(Self {
-            writes,
-            was,
-            run,
-            back,
-            kept: base::contents(root, kept.iter().map(String::as_str))?,
-        })
-    }
-
-    fn steps(&self) -> Steps<'_> {
-        Steps {
-            writes: &self.writes,
-            was: &self.was,
-            run: &self.run,
-            back: &self.back,
-            kept: &self.kept,
-        }
-    }
-
-    /// Does it, and reads back. Gives the entries that are without the words.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a step of `set`, with all that it found out"
-    )]
-    fn perform(
-        &self,
-        request: &Request,
-        view: &View<'_>,
-        old: Option<&Manifest>,
-        change: &Change,
-        row: &Row,
-        lines: &[BootLine],
-        manifest: &mut Manifest,
-    ) -> Result<Vec<String>> {
-        let root = &request.root;
-        let noted = note(root, view, change, manifest).and_then(|()| manifest.write(root));
-        if let Err(error) = noted {
-            give_up(root, old, manifest);
-            return Err(error.context("nothing is changed, for what undoes it could not be kept"));
-        }
-        let mut done = Done::default();
-        let worked = self
-            .steps()
-            .take(root, &request.tools, &mut done, &mut |done, count| {
-                manifest.done = count;
-                let relative = done
-                    .directories
-                    .iter()
-                    .filter_map(|path| path.strip_prefix(root).ok());
-                manifest.directories = relative
-                    .filter_map(|path| Some(path.to_str()?.to_owned()))
-                    .collect();
-                manifest
-                    .directories
-                    .extend(old.iter().flat_map(|old| old.directories.clone()));
-                manifest.directories.dedup();
-                manifest.write(root)
-            })
-            .and_then(|()| self.read_back(request, change, row, lines))
-            .and_then(|without| {
-                if request.tools.run_all(&self.run) {
-                    for kept in &mut manifest.kept {
-                        kept.after = match known::read(&root.join(&kept.path))? {
-                            Some(after) => Some(manifest::keep(root, &kept.path, "after", &after)?),
-                            None => None,
-                        };
-                    }
-                }
-                manifest.state = State::Set;
-                manifest.write(root)?;
-                Ok(without)
-            });
-        match worked {
-            Ok(without) => {
-                if let Some(old) = old {
-                    old.remove_backups(root);
-                }
-                Ok(without)
-            }
-            Err(error) => {
-                let faults = self.steps().take_back(root, &request.tools, &done);
-                if faults.is_empty() {
-                    give_up(root, old, manifest);
-                    return Err(error.context("a step failed, and everything is as it was before"));
-                }
-                let faults = faults.join("; ");
-                Err(error.context(format!(
-                    "a step failed, and not all of it could be taken back ({faults}): mend that, then run vfio-bind \
-                     setup --undo"
-                )))
-            }
-        }
-    }
-
-    fn read_back(
-        &self,
-        request: &Request,
-        change: &Change,
-        row: &Row,
-        before: &[BootLine],
-    ) -> Result<Vec<String>> {
-        if request.action == Action::Try || !request.tools.run_all(&self.run) {
-            return Ok(Vec::new());
-        }
-        let after = read_back::lines(&request.root, row)?;
-        let without = read_back::check(before, &after, &request.words).context("reading back")?;
-        if let Some(ask) = &change.ask {
-            read_back::ask(&request.root, &request.tools, ask, &request.words)
-                .context("reading back")?;
-        }
-        Ok(without)
-    }
-}
-
-/// Keeps what undoing needs.
-fn note(root: &Path, view: &View<'_>, change: &Change, manifest: &mut Manifest) -> Result<()> {
-    for file in &change.files {
-        let without = match &file.without {
-            Some(without) => Some(manifest::keep(root, &file.path, "before", without)?),
-            None => None,
-        };
-        // It is known from here on, and goes where the next step fails.
-        manifest.files.push(Written {
-            path: file.path.clone(),
-            without,
-            with: String::new(),
-            ours: String::from_utf8_lossy(&file.ours).into_owned(),
-        });
-        let with = manifest::keep(root, &file.path, "with", &file.with)?;
-        if let Some(written) = manifest.files.last_mut() {
-            written.with = with;
-        }
-    }
-    for path in &change.kept {
-        let before = match view.read(path)? {
-            Some(before) => Some(manifest::keep(root, path, "before", &before)?),
-            None => None,
-        };
-        manifest.kept.push(Kept {
-            path: path.clone(),
-            before,
-            after: None,
-        });
-    }
-    Ok(())
-}
-
-/// As if nothing had begun: the manifest is the old one, or none.
-fn give_up(root: &Path, old: Option<&Manifest>, manifest: &Manifest) {
-    match old {
-        // Where it cannot be written it was not written over either.
-        Some(old) => {
-            let _ = old.write(root);
-            manifest.remove_backups(root);
-        }
-        None => {
-            let _ = manifest.remove(root);
-        }
-    }
 }

@@ -1,12 +1,11 @@
 //! What setup says: lines for people, or one JSON object.
 
-use std::io::{self, Write};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use similar::TextDiff;
 
 use crate::loader::change::{ByHand, Invocation, Stop};
+use crate::terminal::{self, Screen, Tone, json};
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +37,6 @@ pub struct FileTold {
 /// All of it, as `--json` has it.
 #[derive(Clone, Debug, Serialize)]
 struct Object {
-    schema: &'static str,
     action: &'static str,
     ending: Ending,
     loader: Option<String>,
@@ -54,6 +52,7 @@ struct Object {
 #[derive(Debug)]
 pub struct Told {
     json: bool,
+    screen: Screen,
     object: Object,
 }
 
@@ -63,8 +62,8 @@ impl Told {
     pub fn new(action: &'static str, json: bool) -> Self {
         Self {
             json,
+            screen: Screen::of_output(),
             object: Object {
-                schema: "vfio-bind setup 1",
                 action,
                 ending: Ending::Nothing,
                 loader: None,
@@ -92,7 +91,15 @@ impl Told {
         if self.json {
             return Ok(());
         }
-        writeln!(io::stdout(), "{text}").context("write(standard output)")
+        terminal::write(&format!("{text}\n"))
+    }
+
+    /// The same in lines that fit the terminal.
+    ///
+    /// # Errors
+    /// Where nothing can be written.
+    pub fn sentence(&self, text: &str, indent: usize) -> Result<()> {
+        self.line(&self.screen.wrap(text, indent))
     }
 
     /// The boot loader, and the words.
@@ -102,8 +109,8 @@ impl Told {
     pub fn loader(&mut self, name: &str, about: &str, words: &[String]) -> Result<()> {
         self.object.loader = Some(name.to_owned());
         self.object.words = words.to_owned();
-        self.line(&format!("boot loader: {name} ({about})"))?;
-        self.line(&format!("words: {}", words.join(" ")))
+        self.sentence(&format!("boot loader: {name} ({about})"), 2)?;
+        self.sentence(&format!("words: {}", words.join(" ")), 7)
     }
 
     /// What becomes of a file.
@@ -112,7 +119,14 @@ impl Told {
     /// Where nothing can be written.
     pub fn file(&mut self, path: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<()> {
         let difference = difference(path, old, new);
-        self.line(difference.trim_end_matches('\n'))?;
+        let lines = difference
+            .lines()
+            .map(|line| match line.as_bytes().first() {
+                Some(b'+') => self.screen.paint(Tone::Good, line),
+                Some(b'-') => self.screen.paint(Tone::Bad, line),
+                _ => line.to_owned(),
+            });
+        self.line(&lines.collect::<Vec<_>>().join("\n"))?;
         self.object.files.push(FileTold {
             path: format!("/{path}"),
             difference,
@@ -135,7 +149,7 @@ impl Told {
     /// Where nothing can be written.
     pub fn note(&mut self, text: &str) -> Result<()> {
         self.object.notes.push(text.to_owned());
-        self.line(&format!("note: {text}"))
+        self.sentence(&format!("note: {text}"), 6)
     }
 
     /// Why nothing is written, and what to do.
@@ -165,9 +179,7 @@ impl Told {
     pub fn end(mut self, ending: Ending) -> Result<u8> {
         self.object.ending = ending;
         if self.json {
-            let text =
-                serde_json::to_string_pretty(&self.object).context("what is said is JSON")?;
-            writeln!(io::stdout(), "{text}").context("write(standard output)")?;
+            json::write("setup", &self.object)?;
         }
         Ok(match ending {
             Ending::Done | Ending::Nothing | Ending::DryRun => 0,

@@ -18,8 +18,11 @@ use crate::loader::change::Invocation;
 /// Where the machine cannot be read, or nothing be said.
 pub fn undo(request: &Request, mut told: Told, manifest: &Manifest) -> Result<u8> {
     let root = &request.root;
-    told.line(&format!("boot loader: {}", manifest.loader))?;
-    told.line(&format!("words to take out: {}", manifest.words.join(" ")))?;
+    told.loader(
+        &manifest.loader,
+        "what setup did is taken out",
+        &manifest.words,
+    )?;
     let targets = match base::files(root, manifest) {
         Ok(targets) => targets,
         Err(stop) => return stopped(told, stop),

@@ -1,0 +1,53 @@
+//! The command line of `vfio-bind`.
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{bind, check, completions, help, plan, protected, setup, udev, verify};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vfio-bind",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Plan(plan::Options),
+    Bind(bind::Options),
+    Udev(udev::Options),
+    Check(check::Options),
+    Protected(protected::Options),
+    Setup(setup::Options),
+    Verify(verify::Options),
+    Help(help::Options),
+    Completions(completions::Options),
+}
+
+impl Arguments {
+    /// Does what they say; gives the exit status.
+    ///
+    /// # Errors
+    /// Why it could not be done.
+    pub fn run(self) -> Result<u8> {
+        match self.command {
+            Command::Plan(options) => options.run(),
+            Command::Bind(options) => options.run(),
+            Command::Udev(options) => options.run(),
+            Command::Check(options) => options.run(),
+            Command::Protected(options) => options.run(),
+            Command::Setup(options) => options.run(),
+            Command::Verify(options) => options.run(),
+            Command::Help(options) => options.run(Self::command()),
+            Command::Completions(options) => options.run(Self::command()),
+        }
+    }
+}
