@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, completions, help, plan, protected, udev, verify};
+use crate::commands::{bind, check, completions, help, plan, protected, setup, udev, verify};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ enum Command {
     Udev(udev::Options),
     Check(check::Options),
     Protected(protected::Options),
+    Setup(setup::Options),
     Verify(verify::Options),
     Help(help::Options),
     Completions(completions::Options),
@@ -43,6 +44,7 @@ impl Arguments {
             Command::Udev(options) => options.run(),
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
+            Command::Setup(options) => options.run(),
             Command::Verify(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),
             Command::Completions(options) => options.run(Self::command()),

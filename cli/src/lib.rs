@@ -2,16 +2,18 @@
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
-//! system adds to a plan. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to
-//! know. [`commands`] has a
-//! file for each command, with its options, and [`arguments`] the list of them.
+//! system adds to a plan. [`loader`] knows where boot loaders keep the kernel command line, and [`setup`] writes it.
+//! [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to know.
+//! [`commands`] has a file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
 pub mod commands;
+pub mod loader;
 pub mod names;
 pub mod preview;
 pub mod records;
+pub mod setup;
 pub mod storage;
 pub mod terminal;
 pub mod topics;

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod help;
 pub mod plan;
 pub mod protected;
+pub mod setup;
 mod turn;
 pub mod udev;
 pub mod verify;

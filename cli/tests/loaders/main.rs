@@ -1,0 +1,10 @@
+//! `vfio-bind setup` on the files of machines, each boot loader's.
+
+mod cases;
+mod engine;
+mod grub;
+mod json;
+mod kernel_line;
+mod menus;
+mod once;
+mod tree;
