@@ -50,6 +50,46 @@ fn rpm_ostree_leaves_a_word_that_was_there() {
 }
 
 #[test]
+fn an_older_rpm_ostree_takes_words_of_one_name_for_one_word() {
+    let tree = case("12-rpm-ostree");
+    let tool = std::fs::read_to_string(tree.tools.join("rpm-ostree")).unwrap();
+    std::fs::write(
+        tree.tools.join("rpm-ostree"),
+        tool.replace("KEY_ONLY = False", "KEY_ONLY = True"),
+    )
+    .unwrap();
+    let entry = "boot/loader/entries/ostree-1.conf";
+    tree.write(
+        entry,
+        tree.read(entry)
+            .replace("rhgb", "vfio.bind=0000:01:00.0 rhgb"),
+    );
+    let (set, _) = tree.both_ways(
+        &|tree| {
+            let entry = tree.read(entry);
+            assert!(
+                entry.contains("vfio.bind=0000:01:00.0") && entry.contains(WORDS),
+                "{entry}"
+            );
+        },
+        &[],
+    );
+    assert_eq!(
+        set,
+        ["rpm-ostree kargs --append=vfio.bind=0000:42:00.0 --append-if-missing=vfio.group=strict"]
+    );
+    let before = tree.files();
+    tree.with_tools(&["--words", "vfio.bind=0000:42:00.0 vfio.bind=0000:43:00.0"])
+        .good();
+    assert!(
+        tree.read(entry)
+            .contains("vfio.bind=0000:42:00.0 vfio.bind=0000:43:00.0")
+    );
+    tree.with_tools(&["--undo"]).good();
+    assert_eq!(tree.files(), before);
+}
+
+#[test]
 fn bootc_owns_the_words_where_it_can() {
     let tree = case("12-rpm-ostree");
     tree.write("usr/bin/bootc", "");
