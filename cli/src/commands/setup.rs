@@ -8,12 +8,13 @@ use clap::Args;
 use super::plan;
 use crate::loader::line;
 use crate::preview::{known, policy_file};
-use crate::setup::ask;
 use crate::setup::engine;
+use crate::setup::manifest;
 use crate::setup::request::{Action, Request};
 use crate::setup::told::Told;
 use crate::setup::tools::Tools;
 use crate::storage::protected::Scope;
+use crate::terminal;
 
 /// What is wrong with what was given.
 const EXIT_WRONG: u8 = 2;
@@ -91,20 +92,15 @@ pub fn setup(options: Options) -> Result<u8> {
             return Ok(EXIT_WRONG);
         }
     };
-    if live && !options.dry_run {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!(
-                "vfio-bind: setup writes what the boot loader reads: run it as root, or see what it would do with \
+    let writes =
+        matches!(action, Action::Set | Action::Try) || options.root.join(manifest::FILE).exists();
+    let root = rustix::process::geteuid().is_root();
+    if live && writes && !options.dry_run && !root {
+        eprintln!(
+            "vfio-bind: setup writes what the boot loader reads: run it as root, or see what it would do with \
                  --dry-run"
-            );
-            return Ok(EXIT_WRONG);
-        }
-        if !options.yes && (options.json || !ask::can_be()) {
-            eprintln!(
-                "vfio-bind: there is nobody to ask: say --yes, or see what it would do with --dry-run"
-            );
-            return Ok(EXIT_WRONG);
-        }
+        );
+        return Ok(EXIT_WRONG);
     }
     let tools = match options.tools {
         Some(directory) => Tools::Of(directory),
@@ -130,7 +126,7 @@ pub fn setup(options: Options) -> Result<u8> {
     plan::open(&request.root)?;
     let preview = |line: &str| preview(&request.root, line);
     let ran = engine::run(&request, Told::new(name, options.json), &preview);
-    match live && !rustix::process::geteuid().is_root() {
+    match live && !root {
         true => ran.context("an ordinary user cannot read all of /boot: run it as root"),
         false => ran,
     }
@@ -177,6 +173,7 @@ fn preview(root: &Path, line: &str) -> Result<()> {
     if !root.join("sys/bus/pci/devices").exists() {
         return Ok(());
     }
+    terminal::write("\nthe next boot with this:\n")?;
     let tree = plan::open(root)?;
     let known = known::gather_or_less(root, Scope::Boot)?;
     plan::show(&tree, root, Some(line), &known).map(drop)

@@ -36,6 +36,12 @@ impl Entry {
         format!("{stem}.conf")
     }
 
+    /// Whether its name has a count of tries.
+    #[must_use]
+    pub fn counted(&self) -> bool {
+        !self.path.ends_with(&format!("/{}", self.id()))
+    }
+
     /// Whether it is there for when nothing else boots.
     #[must_use]
     pub fn rescue(&self) -> bool {

@@ -204,9 +204,16 @@ impl<'v> Facts<'v> {
     /// it.
     #[must_use]
     pub fn boot_directories(&self) -> Vec<&'static str> {
-        let places = ["efi", "boot/efi", "boot"];
-        let there = |place: &&str| self.view.exists(place);
-        places.into_iter().filter(there).collect()
+        let mut places = vec!["efi", "boot/efi", "boot"];
+        // One may be a link to another.
+        let mut seen = Vec::new();
+        places.retain(|place| {
+            let behind = self.view.place(place).unwrap_or_default();
+            let new = self.view.exists(place) && !seen.contains(&behind);
+            seen.push(behind);
+            new
+        });
+        places
     }
 }
 

@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::change::{Answer, BootLine, Change, FileEdit, Invocation, Stop};
 use super::facts::Facts;
+use super::proxmox;
 use super::sdbootutil;
 use super::sourced;
 
@@ -54,10 +55,7 @@ pub fn has_entry_files(facts: &Facts<'_>) -> Result<bool> {
 }
 
 /// The files that GRUB may read its menu from: those with entries in them, no mere pointers to another.
-///
-/// # Errors
-/// Where one cannot be read.
-pub fn menus(facts: &Facts<'_>) -> Result<Vec<String>> {
+fn menus(facts: &Facts<'_>) -> Result<Vec<String>> {
     let mut menus = Vec::new();
     for vendor in facts.view.list("boot/efi/EFI")? {
         let path = format!("boot/efi/EFI/{vendor}/grub.cfg");
@@ -102,39 +100,42 @@ pub fn default_signs(facts: &Facts<'_>) -> Result<bool> {
     Ok(is_grub(facts)? && !reads_fragments(facts)?)
 }
 
+/// The menu that this GRUB reads: of several the one that the tools of this system make. `Err` has all that it
+/// may be.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn menu(facts: &Facts<'_>) -> Result<Result<String, Vec<String>>> {
+    let menus = menus(facts)?;
+    let (efi, own): (Vec<_>, Vec<_>) = menus.iter().partition(|menu| menu.starts_with("boot/efi"));
+    let usual = own.first().map(|menu| (*menu).clone());
+    Ok(match (&efi[..], usual) {
+        // It makes no other.
+        (_, Some(usual)) if facts.view.program("update-grub") => Ok(usual),
+        // The firmware starts GRUB with the menu beside it (Red Hat before 9).
+        ([one], _) if facts.view.exists("sys/firmware/efi") => Ok((*one).clone()),
+        ([] | [_], Some(usual)) => Ok(usual),
+        _ => Err(menus),
+    })
+}
+
 /// What makes the menu that is booted.
 fn rebuild(facts: &Facts<'_>) -> Result<Vec<Invocation>, Stop> {
-    let mut run = Vec::new();
-    let menus = menus(facts)?;
-    if facts.view.program("update-grub") {
-        run.push(Invocation::new(["update-grub"]));
-    } else {
-        let name = mkconfig(facts).unwrap_or("grub-mkconfig");
-        let efi: Vec<_> = menus
-            .iter()
-            .filter(|menu| menu.starts_with("boot/efi"))
-            .collect();
-        let menu = match efi[..] {
-            // The firmware starts GRUB with the menu beside it (Red Hat before 9).
-            [one] if facts.view.exists("sys/firmware/efi") => one,
-            [] | [_] => menus
-                .iter()
-                .find(|menu| !menu.starts_with("boot/efi"))
-                .unwrap_or(&menus[0]),
-            _ => {
-                return Err(Stop::by_hand(
-                    format!("GRUB may read its menu from any of {}", list(&menus)),
-                    [format!(
-                        "add the words to {VARIABLE} in /{DEFAULTS}, and run {name} -o with the right one"
-                    )],
-                ));
-            }
-        };
-        run.push(Invocation::new([name, "-o", &format!("/{menu}")]));
-    }
+    let name = mkconfig(facts).unwrap_or("grub-mkconfig");
+    let menu = menu(facts)?.map_err(|menus| {
+        Stop::by_hand(
+            format!("GRUB may read its menu from any of {}", list(&menus)),
+            [format!(
+                "add the words to {VARIABLE} in /{DEFAULTS}, and run {name} -o with the right one"
+            )],
+        )
+    })?;
+    let mut run = match facts.view.program("update-grub") {
+        true => vec![Invocation::new(["update-grub"])],
+        false => vec![Invocation::new([name, "-o", &format!("/{menu}")])],
+    };
     // Each of its system partitions has a menu of its own.
-    if facts.view.exists("etc/kernel/proxmox-boot-uuids") && facts.view.program("proxmox-boot-tool")
-    {
+    if facts.view.exists(proxmox::PARTITIONS) && facts.view.program("proxmox-boot-tool") {
         run.push(Invocation::new(["proxmox-boot-tool", "refresh"]));
     }
     Ok(run)
@@ -251,7 +252,7 @@ pub fn default(facts: &Facts<'_>, words: &[String]) -> Answer {
 /// # Errors
 /// Where it cannot be read.
 pub fn lines(facts: &Facts<'_>) -> Result<Vec<BootLine>> {
-    let Some(menu) = menus(facts)?.into_iter().next() else {
+    let Ok(menu) = menu(facts)? else {
         return Ok(Vec::new());
     };
     let text = facts.view.text(&menu)?.unwrap_or_default();

@@ -26,11 +26,9 @@ pub fn change(facts: &Facts<'_>, words: &[String]) -> Answer {
             )],
         )
     };
-    let menus = grub::menus(facts)?;
-    let menu = menus
-        .first()
-        .ok_or_else(|| by_hand("no menu of GRUB's is found".to_owned()))?;
-    let text = facts.view.text(menu)?.unwrap_or_default();
+    let menu =
+        grub::menu(facts)?.map_err(|_| by_hand("which menu GRUB reads is not known".to_owned()))?;
+    let text = facts.view.text(&menu)?.unwrap_or_default();
     let directory = menu.rsplit_once('/').map_or("", |(directory, _)| directory);
     for wanted in ["next_entry", "custom.cfg"] {
         if !text.contains(wanted) {

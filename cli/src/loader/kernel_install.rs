@@ -33,13 +33,19 @@ fn own(tokens: &[String], id: &str) -> bool {
     tokens.iter().any(|token| version(token) == Some(true))
 }
 
-/// Its entries.
+/// Its entries. Of two with one name, that with a count of tries and that without, the first is the one that it
+/// makes: without, unless it is told to count (/etc/kernel/tries).
 fn entries(facts: &Facts<'_>) -> Result<Vec<Entry>> {
     let tokens = tokens(facts)?;
+    let counts = facts.view.exists("etc/kernel/tries");
     let mut all = Vec::new();
     for directory in facts.boot_directories() {
-        let found = entry::entries(facts.view, &format!("{directory}/loader/entries"))?;
-        all.extend(found.into_iter().filter(|entry| own(&tokens, &entry.id())));
+        let mut found = entry::entries(facts.view, &format!("{directory}/loader/entries"))?;
+        found.retain(|entry| own(&tokens, &entry.id()));
+        let ids: Vec<_> = found.iter().map(Entry::id).collect();
+        let place = |entry: &Entry| ids.iter().position(|id| *id == entry.id());
+        found.sort_by_key(|entry| (place(entry), entry.counted() != counts));
+        all.extend(found);
     }
     Ok(all)
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::change::{Answer, BootLine, Change, Invocation, Stop};
 use super::entry;
 use super::facts::Facts;
+use super::line;
 
 const BOOTED: &str = "run/ostree-booted";
 
@@ -64,16 +65,30 @@ pub fn rpm_ostree_change(facts: &Facts<'_>, words: &[String]) -> Answer {
         .unwrap_or_default();
     let (owners, new): (Vec<_>, Vec<_>) =
         words.iter().cloned().partition(|word| there.contains(word));
-    let with = |option: &str| {
-        let words = new.iter().map(|word| format!("{option}={word}"));
+    // Older ones take a word with the same name for the same word, and then append nothing: that it is missing is
+    // known here.
+    let mut names: Vec<_> = there.iter().map(|word| line::key(word)).collect();
+    let append = new.iter().map(|word| {
+        let name = line::key(word);
+        let option = if names.contains(&name) {
+            "--append"
+        } else {
+            "--append-if-missing"
+        };
+        names.push(name);
+        format!("{option}={word}")
+    });
+    let append: Vec<_> = append.collect();
+    let delete = new.iter().map(|word| format!("--delete-if-present={word}"));
+    let run = |options: Vec<String>| {
         let all = ["rpm-ostree".to_owned(), "kargs".to_owned()]
             .into_iter()
-            .chain(words);
+            .chain(options);
         vec![Invocation(all.collect())]
     };
     let mut change = Change::default();
     if !new.is_empty() {
-        change = Change::programs(with("--append-if-missing"), with("--delete-if-present"));
+        change = Change::programs(run(append), run(delete.collect()));
     }
     for word in &owners {
         change.notes.push(format!(

@@ -1,31 +1,44 @@
 //! A question on the terminal.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Context, Result};
 
-/// Whether there is somebody to ask.
-#[must_use]
-pub fn can_be() -> bool {
-    io::stdin().is_terminal()
+use super::request::Request;
+use super::told::Told;
+use crate::terminal;
+
+/// What was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is to be done.
+    Yes,
+    /// It is not.
+    No,
+    /// Nobody can be asked, which is told.
+    Nobody,
 }
 
-/// Asks; all but yes is no.
+/// Asks whether to go on, unless that was said already: all but yes is no.
 ///
 /// # Errors
 /// Where the terminal does not answer.
-pub fn whether(question: &str) -> Result<bool> {
-    let mut out = io::stdout().lock();
-    write!(out, "{question} [y/N] ")
-        .and_then(|()| out.flush())
-        .context("write(standard output)")?;
+pub fn whether(question: &str, request: &Request, told: &Told) -> Result<Answered> {
+    if request.yes {
+        return Ok(Answered::Yes);
+    }
+    if told.json() || !io::stdin().is_terminal() {
+        eprintln!(
+            "vfio-bind: there is nobody to ask: say --yes, or see what it would do with --dry-run"
+        );
+        return Ok(Answered::Nobody);
+    }
+    terminal::write(&format!("{question} [y/N] "))?;
     let mut line = String::new();
     io::stdin()
         .lock()
         .read_line(&mut line)
         .context("read(standard input)")?;
-    Ok(matches!(
-        line.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    let yes = ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str());
+    Ok(if yes { Answered::Yes } else { Answered::No })
 }

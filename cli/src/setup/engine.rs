@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::ask;
+use super::ask::{self, Answered};
 use super::base;
 use super::lock;
 use super::manifest::Manifest;
@@ -201,9 +201,13 @@ fn set(
     if request.dry_run {
         return told.end(Ending::DryRun);
     }
-    if !request.yes && !ask::whether("Do this?")? {
-        told.line("nothing is written")?;
-        return told.end(Ending::Declined);
+    match ask::whether("Do this?", request, &told)? {
+        Answered::Yes => {}
+        Answered::No => {
+            told.line("nothing is written")?;
+            return told.end(Ending::Declined);
+        }
+        Answered::Nobody => return told.end(Ending::Unasked),
     }
     match plan.perform(&view) {
         Ok(without) => {

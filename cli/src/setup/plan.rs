@@ -64,7 +64,9 @@ impl<'p> Plan<'p> {
             }
             let all =
                 |list: &[Vec<String>]| list.iter().cloned().map(Invocation).collect::<Vec<_>>();
-            let unset = all(&old.unset);
+            let mut unset = all(&old.unset);
+            // Another boot loader may have taken its place.
+            unset.retain(|run| request.tools.has(run));
             if unset != change.set {
                 run.extend(unset);
                 back.extend(all(&old.set));

@@ -17,6 +17,8 @@ pub enum Ending {
     Nothing,
     /// Shown, and not done.
     DryRun,
+    /// Nobody could be asked.
+    Unasked,
     /// The answer was no.
     Declined,
     /// Its owner must do it.
@@ -157,7 +159,9 @@ impl Told {
         self.object.reason = Some(by_hand.reason.clone());
         self.object.by_hand.clone_from(&by_hand.steps);
         if !self.json {
-            eprintln!("vfio-bind: nothing is written: {}", by_hand.reason);
+            let reason = format!("vfio-bind: nothing is written: {}", by_hand.reason);
+            eprintln!("{}", self.screen.wrap(&reason, 2));
+            // What is to be copied stays in one line.
             for step in &by_hand.steps {
                 eprintln!("  {step}");
             }
@@ -168,7 +172,7 @@ impl Told {
     pub fn failed(&mut self, reason: &str) {
         self.object.reason = Some(reason.to_owned());
         if !self.json {
-            eprintln!("vfio-bind: {reason}");
+            eprintln!("{}", self.screen.wrap(&format!("vfio-bind: {reason}"), 2));
         }
     }
 
@@ -184,6 +188,7 @@ impl Told {
         Ok(match ending {
             Ending::Done | Ending::Nothing | Ending::DryRun => 0,
             Ending::Declined | Ending::ByHand | Ending::Failed => 1,
+            Ending::Unasked => 2,
         })
     }
 }

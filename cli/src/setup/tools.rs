@@ -1,5 +1,6 @@
 //! The programs that make of files what is booted.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,11 +45,11 @@ impl Tools {
         })
     }
 
-    /// Runs one.
+    /// Runs one; `started` is set as soon as it may have done something.
     ///
     /// # Errors
     /// Where it cannot be run, or fails.
-    pub fn run(&self, root: &Path, invocation: &Invocation) -> Result<()> {
+    pub fn run(&self, root: &Path, invocation: &Invocation, started: &mut bool) -> Result<()> {
         let Some(mut command) = self.command(root, invocation) else {
             return Ok(());
         };
@@ -56,11 +57,23 @@ impl Tools {
         let command = command.stdin(Stdio::null()).stdout(io::stderr());
         let status = command
             .status()
-            .with_context(|| format!("run({invocation})"))?;
+            .with_context(|| format!("run({invocation}): it cannot be started"))?;
+        *started = true;
         if !status.success() {
             bail!("run({invocation}): {status}");
         }
         Ok(())
+    }
+
+    /// Whether one is there to be run, or is only told.
+    #[must_use]
+    pub fn has(&self, invocation: &Invocation) -> bool {
+        let program = invocation.program();
+        let path = path();
+        let mut places = std::env::split_paths(&path);
+        *self != Self::System
+            || program.contains('/')
+            || places.any(|place| place.join(program).exists())
     }
 
     /// What one prints; `None` where it is only told.
@@ -83,7 +96,11 @@ impl Tools {
 
     fn command(&self, root: &Path, invocation: &Invocation) -> Option<Command> {
         let mut command = match self {
-            Self::System => Command::new(invocation.program()),
+            Self::System => {
+                let mut command = Command::new(invocation.program());
+                command.env("PATH", path());
+                command
+            }
             Self::Told => return None,
             Self::Of(directory) => {
                 let program = directory.join(invocation.program());
@@ -99,4 +116,11 @@ impl Tools {
         command.args(invocation.0.iter().skip(1));
         Some(command)
     }
+}
+
+/// Where programs are: what becomes root may not look into all of it.
+fn path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
+    path
 }

@@ -61,8 +61,7 @@ impl Steps<'_> {
             each(done, done.written)?;
         }
         for (index, invocation) in self.run.iter().enumerate() {
-            done.ran = true;
-            tools.run(root, invocation)?;
+            tools.run(root, invocation, &mut done.ran)?;
             each(done, done.written + index + 1)?;
         }
         Ok(())
@@ -87,7 +86,7 @@ impl Steps<'_> {
         }
         if done.ran {
             for invocation in self.back {
-                note(tools.run(root, invocation));
+                note(tools.run(root, invocation, &mut false));
             }
             for old in self.kept {
                 if files_differ(root, old) {

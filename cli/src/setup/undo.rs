@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::ask;
+use super::ask::{self, Answered};
 use super::base::{self, Content};
 use super::files;
 use super::manifest::Manifest;
@@ -36,19 +36,30 @@ pub fn undo(request: &Request, mut told: Told, manifest: &Manifest) -> Result<u8
     let pairs = targets.into_iter().zip(now);
     let (writes, was): (Vec<Content>, Vec<Content>) =
         pairs.filter(|(target, now)| target != now).unzip();
-    let run: Vec<_> = manifest.unset.iter().cloned().map(Invocation).collect();
+    let all = manifest.unset.iter().cloned().map(Invocation);
+    let (run, gone): (Vec<_>, Vec<_>) = all.partition(|invocation| request.tools.has(invocation));
     for ((path, content), (_, was)) in writes.iter().zip(&was) {
         told.file(path, was.as_deref(), content.as_deref())?;
     }
     for invocation in &run {
         told.run(invocation)?;
     }
+    for invocation in &gone {
+        told.note(&format!(
+            "`{}` is not there any more, and is not run: see /proc/cmdline after the reboot",
+            invocation.program()
+        ))?;
+    }
     if request.dry_run {
         return told.end(Ending::DryRun);
     }
-    if !request.yes && !ask::whether("Undo this?")? {
-        told.line("nothing is written")?;
-        return told.end(Ending::Declined);
+    match ask::whether("Undo this?", request, &told)? {
+        Answered::Yes => {}
+        Answered::No => {
+            told.line("nothing is written")?;
+            return told.end(Ending::Declined);
+        }
+        Answered::Nobody => return told.end(Ending::Unasked),
     }
     let back: Vec<_> = manifest.set.iter().cloned().map(Invocation).collect();
     let steps = Steps {

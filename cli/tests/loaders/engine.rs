@@ -424,6 +424,43 @@ fn bad_input_is_an_error_and_loses_nothing() {
 }
 
 #[test]
+fn words_go_along_to_another_boot_loader() {
+    let tree = debian();
+    tree.told(&SET).good();
+    tree.efi("LoaderInfo", "Limine 9.3");
+    tree.write("usr/bin/limine-update", "");
+    tree.write(
+        "etc/default/limine",
+        "KERNEL_CMDLINE[default]+=\"root=UUID=1\"\n",
+    );
+    let ran = tree.told(&SET).good();
+    assert!(
+        ran.out.contains("boot loader: limine-entry-tool"),
+        "{}",
+        ran.out
+    );
+    assert!(!tree.exists(FRAGMENT) && tree.exists("etc/limine-entry-tool.d/90-vfio-bind.conf"));
+    tree.told(&["--undo"]).good();
+    assert!(!tree.exists("etc/limine-entry-tool.d"));
+}
+
+#[test]
+fn one_setup_waits_for_no_other() {
+    let tree = debian();
+    let held = fs::File::open(&tree.root).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let ran = tree.told(&SET).refused();
+    assert!(
+        ran.err.contains("another setup is under way"),
+        "{}",
+        ran.err
+    );
+    assert!(!tree.exists("var"));
+    drop(held);
+    tree.told(&SET).good();
+}
+
+#[test]
 fn a_device_is_its_address() {
     let tree = debian();
     tree.told(&["0000:42:00.0", "43:00.0"]).good();

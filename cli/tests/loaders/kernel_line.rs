@@ -5,32 +5,6 @@ use crate::tree::{Tree, WORDS};
 const SET: [&str; 2] = ["--words", WORDS];
 const LINE: &str = "etc/kernel/cmdline";
 
-/// Sets and undoes with stand-ins, the running line with the words in between, and gives the programs that were
-/// run each way. `clean` may be left, without the words.
-#[track_caller]
-fn both_ways(tree: &Tree, check: &dyn Fn(&Tree), clean: &[&str]) -> (Vec<String>, Vec<String>) {
-    let mut before = tree.files();
-    let set = tree.with_tools(&SET).good();
-    check(tree);
-    let again = tree.with_tools(&SET).good();
-    assert!(again.out.contains("set up already"), "{}", again.out);
-    let line = tree.read("proc/cmdline");
-    tree.booted(WORDS);
-    let undo = tree.with_tools(&["--undo"]).good();
-    tree.write("proc/cmdline", line);
-    let mut after = tree.files();
-    for path in clean {
-        before.remove(*path);
-        let left = after.remove(*path).unwrap_or_default();
-        assert!(
-            !String::from_utf8(left).unwrap().contains("vfio."),
-            "{path}"
-        );
-    }
-    assert_eq!(after, before);
-    (set.run(), undo.run())
-}
-
 fn systemd_boot(files: &[(&str, &str)]) -> Tree {
     let tree = Tree::new(&[("proc/cmdline", "initrd=\\x\\initrd root=UUID=1 ro quiet\n")]);
     tree.efi("LoaderInfo", "systemd-boot 255.4");
@@ -104,8 +78,7 @@ fn kernel_install(line: Option<&str>, entry: &str) -> Tree {
 #[test]
 fn kernel_install_reads_all_lines_but_a_comment_is_no_place_for_words() {
     let tree = kernel_install(Some("# mine\nroot=UUID=1 ro\nquiet"), "root=UUID=1 ro");
-    let (set, undo) = both_ways(
-        &tree,
+    let (set, undo) = tree.both_ways(
         &|tree| {
             assert_eq!(
                 tree.read(LINE),
@@ -128,8 +101,7 @@ fn kernel_install_reads_all_lines_but_a_comment_is_no_place_for_words() {
 fn kernel_install_without_a_file_gets_one_that_stays_without_the_words() {
     let tree = kernel_install(None, "root=UUID=1 ro quiet");
     let entry = "boot/loader/entries/m-6.1.0.conf";
-    both_ways(
-        &tree,
+    tree.both_ways(
         &|tree| {
             assert_eq!(tree.read(LINE), format!("root=UUID=1 ro quiet {WORDS}\n"));
             assert!(tree.read(entry).contains(WORDS));
@@ -147,6 +119,33 @@ fn kernel_install_without_a_file_gets_one_that_stays_without_the_words() {
     tree.write("usr/lib/kernel/cmdline", "# vendor\nroot=UUID=1 splash\n");
     tree.told(&SET).good();
     assert_eq!(tree.read(LINE), format!("root=UUID=1 splash {WORDS}\n"));
+}
+
+#[test]
+fn an_entry_that_counts_its_tries_may_stay_beside_the_new_one() {
+    let tree = kernel_install(Some("root=UUID=1 ro\n"), "root=UUID=1 ro");
+    let old = tree.read("boot/loader/entries/m-6.1.0.conf");
+    tree.remove("boot/loader/entries/m-6.1.0.conf");
+    tree.write("boot/loader/entries/m-6.1.0+3.conf", old);
+    let ran = tree.with_tools(&SET).good();
+    assert!(
+        ran.out.contains("`m-6.1.0+3.conf` is without the words"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        tree.read("boot/loader/entries/m-6.1.0.conf")
+            .contains(WORDS)
+    );
+    tree.with_tools(&["--undo"]).good();
+    // It is made with a count again where there is to be one.
+    tree.remove("boot/loader/entries/m-6.1.0.conf");
+    tree.write("etc/kernel/tries", "3\n");
+    tree.tool(
+        "kernel-install",
+        &KERNEL_INSTALL.replace("m-6.1.0.conf", "m-6.1.0+3.conf"),
+    );
+    tree.with_tools(&SET).good();
 }
 
 #[test]
@@ -178,11 +177,7 @@ fn sdbootutil_gets_a_fragment_unless_a_file_has_no_end() {
         "all=''; for x in etc/kernel/cmdline etc/kernel/cmdline.d/*; do [ -e $x ] || continue; while read -r l; do all=\"$all$l \"; done <$x; done
 printf 'title x\\nversion 6.1.0\\nlinux /x/linux\\noptions %s\\n' \"${all% }\" >boot/efi/loader/entries/opensuse-6.1.0-1.conf\n",
     );
-    let (set, _) = both_ways(
-        &tree,
-        &|tree| assert!(tree.read(entry).contains(WORDS)),
-        &[],
-    );
+    let (set, _) = tree.both_ways(&|tree| assert!(tree.read(entry).contains(WORDS)), &[]);
     assert_eq!(set, ["sdbootutil update-all-entries"]);
     for path in [LINE, "etc/kernel/cmdline.d/10-own.conf"] {
         let old = if path == LINE {
@@ -243,8 +238,7 @@ fn sdboot_manage_gets_a_line_unless_it_would_delete_entries() {
         ". ./etc/sdboot-manage.conf
 printf 'title x\\nlinux /vmlinuz-linux-cachyos\\noptions root=UUID=1 %s\\n' \"$LINUX_OPTIONS\" >boot/loader/entries/linux-cachyos.conf\n",
     );
-    let (set, _) = both_ways(
-        &tree,
+    let (set, _) = tree.both_ways(
         &|tree| {
             assert!(
                 tree.read("boot/loader/entries/linux-cachyos.conf")
@@ -268,193 +262,6 @@ printf 'title x\\nlinux /vmlinuz-linux-cachyos\\noptions root=UUID=1 %s\\n' \"$L
     tree.told(&SET).good();
 }
 
-fn mkinitcpio(files: &[(&str, &str)]) -> Tree {
-    let tree = Tree::new(&[
-        ("proc/cmdline", "initrd=\\x root=UUID=1 rw quiet\n"),
-        ("usr/bin/mkinitcpio", "#!/bin/bash\nversion='39.2'\n"),
-        (
-            "etc/mkinitcpio.d/linux.preset",
-            "PRESETS=('default')\ndefault_uki=\"/efi/EFI/Linux/arch-linux.efi\"\n",
-        ),
-    ]);
-    tree.efi("LoaderInfo", "systemd-boot 256");
-    for (path, text) in files {
-        tree.write(path, text);
-    }
-    tree
-}
-
-const DROP_IN: &str = "etc/cmdline.d/vfio-bind.conf";
-
-#[test]
-fn mkinitcpio_without_a_file_gets_the_whole_line() {
-    let tree = mkinitcpio(&[]);
-    both_ways(
-        &tree,
-        &|tree| {
-            assert_eq!(
-                tree.read(DROP_IN),
-                format!("root=UUID=1 rw quiet {WORDS}\n")
-            )
-        },
-        &[DROP_IN],
-    );
-    // What is left keeps the words of the running line from coming back.
-    assert_eq!(tree.read(DROP_IN), "root=UUID=1 rw quiet\n");
-    let tree = mkinitcpio(&[("usr/lib/kernel/cmdline", "# v\nroot=UUID=1 vendor\n")]);
-    both_ways(
-        &tree,
-        &|tree| assert_eq!(tree.read(DROP_IN), format!("root=UUID=1 vendor {WORDS}\n")),
-        &[],
-    );
-    // A line that has no root= while the system has one is not made.
-    let tree = mkinitcpio(&[("proc/cmdline", "quiet\n")]);
-    let ran = tree.told(&SET);
-    assert!(ran.exit == Some(0) || ran.err.contains("root="), "{ran:?}");
-}
-
-#[test]
-fn mkinitcpio_reads_what_its_version_and_its_presets_say() {
-    // They add up since version 36.
-    let tree = mkinitcpio(&[(LINE, "root=UUID=1\n")]);
-    let (set, _) = both_ways(
-        &tree,
-        &|tree| assert_eq!(tree.read(DROP_IN), format!("{WORDS}\n")),
-        &[],
-    );
-    assert_eq!(set, ["mkinitcpio -P"]);
-    let tree = mkinitcpio(&[
-        (LINE, "root=UUID=1\n"),
-        ("usr/bin/mkinitcpio", "#!/bin/bash\nversion=35.2\n"),
-    ]);
-    both_ways(
-        &tree,
-        &|tree| assert_eq!(tree.read(LINE), format!("root=UUID=1 {WORDS}\n")),
-        &[],
-    );
-    // A file that the preset names turns drop-ins off.
-    let preset = "PRESETS=(default)\ndefault_uki=/efi/EFI/Linux/arch-linux.efi\ndefault_cmdline='/etc/own'\n";
-    let tree = mkinitcpio(&[
-        ("etc/mkinitcpio.d/linux.preset", preset),
-        ("etc/cmdline.d/root.conf", "root=UUID=1\n"),
-        ("etc/own", "root=UUID=1 own"),
-    ]);
-    both_ways(
-        &tree,
-        &|tree| assert_eq!(tree.read("etc/own"), format!("root=UUID=1 own {WORDS}")),
-        &[],
-    );
-    let preset =
-        "default_uki=/efi/EFI/Linux/arch-linux.efi\ndefault_options='--cmdline /etc/own'\n";
-    let tree = mkinitcpio(&[("etc/mkinitcpio.d/linux.preset", preset)]);
-    let ran = tree.told(&SET).refused();
-    assert!(
-        ran.err
-            .contains("default_options gives mkinitcpio a command line of its own"),
-        "{}",
-        ran.err
-    );
-}
-
-#[test]
-fn the_image_that_booted_says_whose_entry_it_is() {
-    let files = [
-        ("etc/cmdline.d/root.conf", "root=UUID=1\n"),
-        ("etc/machine-id", "m\n"),
-        ("usr/bin/kernel-install", "#!/bin/sh\n"),
-        ("usr/lib/modules/6.1.0/vmlinuz", ""),
-        (
-            "efi/loader/entries/m-6.1.0.conf",
-            "version 6.1.0\nlinux /m\noptions root=UUID=1\n",
-        ),
-    ];
-    let tree = mkinitcpio(&files);
-    let ran = tree.told(&SET).refused();
-    assert!(
-        ran.err
-            .contains("more than one boot loader may be in use: kernel-install"),
-        "{}",
-        ran.err
-    );
-    assert!(ran.err.contains("--loader kernel-install"), "{}", ran.err);
-    let named = tree
-        .told(&["--words", WORDS, "--loader", "mkinitcpio-uki"])
-        .good();
-    assert!(named.out.contains("boot loader: mkinitcpio-uki"));
-    tree.told(&["--undo"]).good();
-    tree.efi("LoaderEntrySelected", "arch-linux.efi");
-    assert!(
-        tree.told(&SET)
-            .good()
-            .out
-            .contains("boot loader: mkinitcpio-uki")
-    );
-    tree.told(&["--undo"]).good();
-    tree.efi("LoaderEntrySelected", "m-6.1.0.conf");
-    assert!(
-        tree.told(&SET)
-            .good()
-            .out
-            .contains("boot loader: kernel-install")
-    );
-}
-
-#[test]
-fn an_addon_is_built_where_unsigned_ones_are_read() {
-    let tree = Tree::new(&[
-        ("proc/cmdline", "root=UUID=1 quiet\n"),
-        ("usr/bin/ukify", ""),
-        ("efi/EFI/Linux/own.efi", "x"),
-    ]);
-    tree.efi("LoaderInfo", "systemd-boot 256");
-    tree.efi("StubInfo", "systemd-stub 256.7");
-    tree.tool("mkdir", "mkdir -p ./efi/loader/addons\n");
-    tree.tool("rm", "rm -f ./efi/loader/addons/vfio-bind.addon.efi && rmdir -p efi/loader/addons 2>/dev/null; exit 0\n");
-    // A PE file with one section, as `ukify build` makes it.
-    tree.tool(
-        "ukify",
-        "line=${2#--cmdline=}; n=${#line}
-{
-printf 'MZ'; head -c 58 /dev/zero; printf '\\100\\0\\0\\0PE\\0\\0\\144\\206\\1\\0'; head -c 16 /dev/zero
-printf '.cmdline'; printf \"\\\\$(printf %o $n)\\0\\0\\0\\0\\0\\0\\0\\\\$(printf %o $n)\\0\\0\\0\\200\\0\\0\\0\"; head -c 16 /dev/zero
-printf %s \"$line\"
-} >efi/loader/addons/vfio-bind.addon.efi\n",
-    );
-    let (set, undo) = both_ways(
-        &tree,
-        &|tree| assert!(tree.exists("efi/loader/addons/vfio-bind.addon.efi")),
-        &[],
-    );
-    assert_eq!(
-        set,
-        [
-            "mkdir -p /efi/loader/addons".to_owned(),
-            format!(
-                "ukify build '--cmdline={WORDS}' --output=/efi/loader/addons/vfio-bind.addon.efi"
-            ),
-        ]
-    );
-    assert_eq!(undo, ["rm -f /efi/loader/addons/vfio-bind.addon.efi"]);
-    tree.write(
-        "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
-        [6, 0, 0, 0, 1],
-    );
-    let ran = tree.told(&SET).refused();
-    assert!(
-        ran.err.contains("Secure Boot is on") && ran.err.contains("--secureboot-private-key"),
-        "{}",
-        ran.err
-    );
-    // A stub that reads none.
-    tree.efi("StubInfo", "systemd-stub 253");
-    assert!(
-        tree.told(&SET)
-            .refused()
-            .err
-            .contains("no boot loader that is known")
-    );
-}
-
 #[test]
 fn clear_linux_reads_fragments_unless_there_is_a_file() {
     let entry = "boot/loader/entries/Clear-linux-native-6.1.0.conf";
@@ -472,16 +279,14 @@ fn clear_linux_reads_fragments_unless_there_is_a_file() {
 printf 'title x\\nlinux /EFI/org.clearlinux/kernel\\noptions %s\\n' \"$all\" >boot/loader/entries/Clear-linux-native-6.1.0.conf\n",
     );
     let own = "etc/kernel/cmdline.d/vfio-bind.conf";
-    let (set, _) = both_ways(
-        &tree,
+    let (set, _) = tree.both_ways(
         &|tree| assert_eq!(tree.read(own), format!("{WORDS}\n")),
         &[],
     );
     assert_eq!(set, ["clr-boot-manager update"]);
     tree.write(LINE, "root=UUID=1 own\n");
     tree.tool("clr-boot-manager", "printf 'title x\\nlinux /k\\noptions %s\\n' \"$(cat etc/kernel/cmdline)\" >boot/loader/entries/Clear-linux-native-6.1.0.conf\n");
-    both_ways(
-        &tree,
+    tree.both_ways(
         &|tree| assert_eq!(tree.read(LINE), format!("root=UUID=1 own {WORDS}\n")),
         &[entry],
     );

@@ -3,8 +3,11 @@
 mod cases;
 mod engine;
 mod grub;
+mod grubby;
 mod json;
 mod kernel_line;
 mod menus;
 mod once;
+mod ostree;
 mod tree;
+mod unified;

@@ -1,270 +1,8 @@
 //! Boot loaders with menus of their own, and those that are told about.
 
-use std::path::Path;
-
-use crate::tree::{Tree, WORDS, copy};
+use crate::tree::{Tree, WORDS, case};
 
 const SET: [&str; 2] = ["--words", WORDS];
-
-fn case(name: &str) -> Tree {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/loaders/cases");
-    let tree = Tree::copy(&cases.join(name).join("root"));
-    if cases.join(name).join("tool").exists() {
-        copy(&cases.join(name).join("tool"), &tree.tools);
-    }
-    tree
-}
-
-/// Sets and undoes, with the words on the running line in between; every file is as it was.
-#[track_caller]
-fn both_ways(tree: &Tree, check: &dyn Fn(&Tree)) -> (Vec<String>, Vec<String>) {
-    let before = tree.files();
-    let set = tree.with_tools(&SET).good();
-    check(tree);
-    let line = tree.read("proc/cmdline");
-    tree.booted(WORDS);
-    let undo = tree.with_tools(&["--undo"]).good();
-    tree.write("proc/cmdline", line);
-    assert_eq!(tree.files(), before);
-    (set.run(), undo.run())
-}
-
-fn fedora() -> Tree {
-    case("04-fedora-bls")
-}
-
-const ENTRY: &str =
-    "boot/loader/entries/0f1e2d3c4b5a69788796a5b4c3d2e1f0-6.11.5-300.fc41.x86_64.conf";
-
-#[test]
-fn grubby_gives_back_the_owners_words_of_the_same_name() {
-    let tree = fedora();
-    tree.write(
-        ENTRY,
-        tree.read(ENTRY)
-            .replace("rhgb", "vfio.bind=0000:01:00.0 rhgb"),
-    );
-    let (set, undo) = both_ways(&tree, &|tree| {
-        let entry = tree.read(ENTRY);
-        assert!(
-            entry.contains("vfio.bind=0000:01:00.0")
-                && entry.contains(WORDS)
-                && entry.contains("$tuned_params"),
-            "{entry}"
-        );
-    });
-    assert_eq!(
-        set,
-        [format!(
-            "grubby --update-kernel=ALL '--args=vfio.bind=0000:01:00.0 {WORDS}'"
-        )]
-    );
-    assert_eq!(
-        undo,
-        [
-            "grubby --update-kernel=ALL '--remove-args=vfio.bind vfio.group'",
-            "grubby --update-kernel=ALL --args=vfio.bind=0000:01:00.0"
-        ]
-    );
-    // And when ours are replaced by others in between.
-    let before = tree.files();
-    tree.with_tools(&SET).good();
-    tree.with_tools(&["--words", "vfio.bind=0000:43:00.0"])
-        .good();
-    let entry = tree.read(ENTRY);
-    assert!(
-        entry.contains("vfio.bind=0000:01:00.0 vfio.bind=0000:43:00.0"),
-        "{entry}"
-    );
-    assert!(
-        !entry.contains("vfio.group") && !entry.contains("42:00"),
-        "{entry}"
-    );
-    tree.with_tools(&["--undo"]).good();
-    assert_eq!(tree.files(), before);
-}
-
-#[test]
-fn what_grubby_damages_is_given_back() {
-    let tree = fedora();
-    let tool = std::fs::read_to_string(tree.tools.join("grubby")).unwrap();
-    std::fs::write(
-        tree.tools.join("grubby"),
-        tool.replace("DAMAGE = False", "DAMAGE = True"),
-    )
-    .unwrap();
-    tree.write(
-        "etc/default/grub",
-        "GRUB_CMDLINE_LINUX_DEFAULT=\"splash\"\nGRUB_CMDLINE_LINUX=\"rhgb quiet\"\n",
-    );
-    tree.write("etc/kernel/cmdline", "root=UUID=1 ro\nsecond=line\n");
-    both_ways(&tree, &|tree| {
-        assert!(!tree.read("etc/kernel/cmdline").contains("second"));
-        assert!(!tree.read("etc/default/grub").contains("splash"));
-    });
-    // An edit in between stays; what is ours goes.
-    tree.with_tools(&SET).good();
-    tree.write(
-        "etc/kernel/cmdline",
-        tree.read("etc/kernel/cmdline").replace(" ro", " rw"),
-    );
-    tree.with_tools(&["--undo"]).good();
-    assert_eq!(tree.read("etc/kernel/cmdline").trim(), "root=UUID=1 rw");
-}
-
-#[test]
-fn a_grubby_that_breaks_on_commas_is_read_back() {
-    let tree = fedora();
-    let before = tree.files();
-    // It takes what is behind a comma for nothing.
-    tree.tool("grubby", &format!("case \"$*\" in *--info*) echo 'args=\"ro rhgb vfio.bind=0000:42:00.0\"';; *--args*) sed -i 's/rhgb/rhgb vfio.bind=0000:42:00.0/' {ENTRY};; *--remove*) sed -i 's/ vfio.bind=0000:42:00.0//' {ENTRY};; esac\n"));
-    let ran = tree
-        .with_tools(&["--words", "vfio.bind=0000:42:00.0,0000:43:00.0"])
-        .refused();
-    assert!(
-        ran.err.contains("reading back") && ran.err.contains("without the words"),
-        "{}",
-        ran.err
-    );
-    assert_eq!(tree.files(), before);
-}
-
-#[test]
-fn entries_that_grubby_would_damage_are_left_alone() {
-    let tree = fedora();
-    tree.write(ENTRY, tree.read(ENTRY) + "options more\n");
-    let ran = tree.told(&SET).refused();
-    assert!(ran.err.contains("has 2 lines of options"), "{}", ran.err);
-    let tree = fedora();
-    tree.write(
-        &ENTRY.replace("6.11.5", "6.10.1"),
-        tree.read(ENTRY)
-            .replace("6.11.5", "6.10.1")
-            .replace("rhgb", "vfio.bind=0000:01:00.0"),
-    );
-    let ran = tree.told(&SET).refused();
-    assert!(
-        ran.err.contains("words of their own") && ran.err.contains("grubby --update-kernel=KERNEL"),
-        "{}",
-        ran.err
-    );
-}
-
-#[test]
-fn kernelopts_of_the_environment_count() {
-    let tree = fedora();
-    tree.write(
-        "boot/grub2/grubenv",
-        "# GRUB Environment Block\nkernelopts=root=UUID=1 ro vfio.bind=0000:01:00.0\n",
-    );
-    tree.write(
-        ENTRY,
-        "version 6.11\nlinux /vmlinuz-6.11\noptions $kernelopts $tuned_params\n",
-    );
-    let (set, _) = both_ways(&tree, &|tree| {
-        assert!(tree.read("boot/grub2/grubenv").contains(WORDS))
-    });
-    assert!(set[0].contains("vfio.bind=0000:01:00.0"), "{set:?}");
-}
-
-#[test]
-fn zipl_is_run_behind_grubby() {
-    let tree = fedora();
-    tree.write("sys/firmware/ipl/ipl_type", "ccw\n");
-    tree.write("usr/sbin/zipl", "");
-    tree.write(
-        "etc/zipl.conf",
-        "[defaultboot]\ndefaultauto\ntarget=/boot\n",
-    );
-    let (set, undo) = both_ways(&tree, &|tree| assert!(tree.read(ENTRY).contains(WORDS)));
-    assert_eq!((set.len(), set[1].as_str()), (2, "zipl"));
-    assert_eq!((undo.len(), undo[1].as_str()), (2, "zipl"));
-}
-
-#[test]
-fn rpm_ostree_leaves_a_word_that_was_there() {
-    let tree = case("12-rpm-ostree");
-    let entry = "boot/loader/entries/ostree-1.conf";
-    tree.write(
-        entry,
-        tree.read(entry).replace("rhgb", "rhgb vfio.group=strict"),
-    );
-    let (set, undo) = both_ways(&tree, &|tree| {
-        assert!(tree.read(entry).contains("vfio.bind=0000:42:00.0"))
-    });
-    assert_eq!(
-        set,
-        ["rpm-ostree kargs --append-if-missing=vfio.bind=0000:42:00.0"]
-    );
-    assert_eq!(
-        undo,
-        ["rpm-ostree kargs --delete-if-present=vfio.bind=0000:42:00.0"]
-    );
-    // Other words in place of ours.
-    tree.with_tools(&SET).good();
-    let again = tree
-        .with_tools(&["--words", "vfio.bind=0000:43:00.0"])
-        .good();
-    assert_eq!(
-        again.run(),
-        [
-            "rpm-ostree kargs --delete-if-present=vfio.bind=0000:42:00.0",
-            "rpm-ostree kargs --append-if-missing=vfio.bind=0000:43:00.0"
-        ]
-    );
-    assert!(tree.read(entry).contains("vfio.group=strict") && !tree.read(entry).contains("42:00"));
-    // It says that it worked.
-    let tree = case("12-rpm-ostree");
-    tree.tool("rpm-ostree", "[ $# -gt 1 ] || echo 'ro rhgb'\n");
-    let ran = tree.with_tools(&SET).refused();
-    assert!(
-        ran.err
-            .contains("rpm-ostree kargs: an entry is without the words"),
-        "{}",
-        ran.err
-    );
-}
-
-#[test]
-fn bootc_owns_the_words_where_it_can() {
-    let tree = case("12-rpm-ostree");
-    tree.write("usr/bin/bootc", "");
-    tree.write(
-        "usr/share/man/man8/bootc-loader-entries-set-options-for-source.8.gz",
-        "",
-    );
-    let set = tree.told(&SET).good();
-    assert_eq!(
-        set.run(),
-        [format!(
-            "bootc loader-entries set-options-for-source --source vfio-bind --options '{WORDS}'"
-        )]
-    );
-    let undo = tree.told(&["--undo"]).good();
-    assert_eq!(
-        undo.run(),
-        ["bootc loader-entries set-options-for-source --source vfio-bind"]
-    );
-    // Without pages it is asked.
-    tree.remove("usr/share/man/man8/bootc-loader-entries-set-options-for-source.8.gz");
-    tree.tool("bootc", "[ \"$3\" = --help ] || echo \"$*\" >>asked\n");
-    assert!(tree.with_tools(&SET).good().run()[0].starts_with("bootc "));
-    assert!(tree.read("asked").contains("--options"));
-    tree.with_tools(&["--undo"]).good();
-    tree.tool("bootc", "exit 2\n");
-    tree.tool("rpm-ostree", "exit 0\n");
-    assert!(tree.told(&SET).good().run()[0].starts_with("rpm-ostree "));
-    // With neither it is the image's.
-    let tree = case("12-rpm-ostree");
-    tree.remove("usr/bin/rpm-ostree");
-    let ran = tree.told(&SET).refused();
-    assert!(
-        ran.err
-            .contains("/usr/lib/bootc/kargs.d/vfio-bind.toml: kargs = [\"vfio.bind=0000:42:00.0\""),
-        "{}",
-        ran.err
-    );
-}
 
 /// Adds words that are not there, and shuffles what is left when it takes some out, as a Python set does.
 const KERNELSTUB: &str = "f=etc/kernelstub/configuration
@@ -295,12 +33,15 @@ fn kernelstub_gets_back_the_order_and_the_words_of_its_owner() {
     ]);
     tree.efi("LoaderInfo", "systemd-boot 249");
     tree.tool("kernelstub", KERNELSTUB);
-    let (set, undo) = both_ways(&tree, &|tree| {
-        assert!(
-            tree.read("boot/efi/loader/entries/Pop_OS-current.conf")
-                .contains("vfio.bind=0000:42:00.0")
-        );
-    });
+    let (set, undo) = tree.both_ways(
+        &|tree| {
+            assert!(
+                tree.read("boot/efi/loader/entries/Pop_OS-current.conf")
+                    .contains("vfio.bind=0000:42:00.0")
+            );
+        },
+        &[],
+    );
     assert_eq!(set, ["kernelstub -a vfio.bind=0000:42:00.0"]);
     assert_eq!(undo, ["kernelstub -d vfio.bind=0000:42:00.0"]);
     tree.write("etc/kernelstub/configuration", "{");
@@ -500,13 +241,16 @@ fn u_boot_menu_keeps_what_a_fragment_alone_would_drop() {
         ),
     ] {
         let tree = u_boot(&files);
-        let (set, _) = both_ways(&tree, &|tree| {
-            assert!(
-                tree.read(menu).lines().any(|line| line.trim() == expected),
-                "{expected}: {}",
-                tree.read(menu)
-            )
-        });
+        let (set, _) = tree.both_ways(
+            &|tree| {
+                assert!(
+                    tree.read(menu).lines().any(|line| line.trim() == expected),
+                    "{expected}: {}",
+                    tree.read(menu)
+                )
+            },
+            &[],
+        );
         assert_eq!(set, ["u-boot-update"]);
     }
     for (path, text, expected) in [
@@ -547,12 +291,15 @@ fn alpine_gets_a_line_that_its_shell_reads() {
         ),
     ]);
     tree.tool("update-extlinux", ". ./etc/update-extlinux.conf; printf 'DEFAULT lts\\nLABEL lts\\n  APPEND root=UUID=1 %s\\n' \"$default_kernel_opts\" >boot/extlinux.conf\n");
-    let (set, _) = both_ways(&tree, &|tree| {
-        assert!(
-            tree.read("boot/extlinux.conf")
-                .contains(&format!("ext4 {WORDS}"))
-        )
-    });
+    let (set, _) = tree.both_ways(
+        &|tree| {
+            assert!(
+                tree.read("boot/extlinux.conf")
+                    .contains(&format!("ext4 {WORDS}"))
+            )
+        },
+        &[],
+    );
     assert_eq!(set, ["update-extlinux"]);
     tree.write("etc/update-extlinux.conf", "overwrite=0\n");
     assert!(tree.told(&SET).refused().err.contains("overwrite is not 1"));
@@ -574,12 +321,15 @@ fn the_raspberry_pi_reads_the_first_line_of_the_file_that_it_is_told() {
             ("usr/sbin/flash-kernel", ""),
             ("etc/default/flash-kernel", ""),
         ]);
-        let (set, _) = both_ways(&tree, &|tree| {
-            assert_eq!(
-                tree.read(file),
-                format!("console=tty1 root=PARTUUID=1 rootwait {WORDS}\nmine\n")
-            );
-        });
+        let (set, _) = tree.both_ways(
+            &|tree| {
+                assert_eq!(
+                    tree.read(file),
+                    format!("console=tty1 root=PARTUUID=1 rootwait {WORDS}\nmine\n")
+                );
+            },
+            &[],
+        );
         assert!(set.is_empty());
     }
 }
@@ -599,9 +349,10 @@ fn flash_kernel_gets_a_line_that_its_shell_reads() {
         ". ./etc/default/flash-kernel; echo \"$LINUX_KERNEL_CMDLINE\" >boot.scr\n",
     );
     tree.write("boot.scr", "quiet\n");
-    let (set, _) = both_ways(&tree, &|tree| {
-        assert_eq!(tree.read("boot.scr"), format!("quiet {WORDS}\n"))
-    });
+    let (set, _) = tree.both_ways(
+        &|tree| assert_eq!(tree.read("boot.scr"), format!("quiet {WORDS}\n")),
+        &[],
+    );
     assert_eq!(set, ["flash-kernel"]);
 }
 

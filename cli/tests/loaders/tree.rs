@@ -136,6 +136,33 @@ impl Tree {
         Ran::of(command.arg("--tools").arg(&self.tools).output().unwrap())
     }
 
+    /// Sets the words and takes them out again with the stand-ins, with the words on the running line in between;
+    /// every file is as it was, and one of `clean` may stay without the words. Gives what was run each way.
+    #[track_caller]
+    pub fn both_ways(&self, check: &dyn Fn(&Self), clean: &[&str]) -> (Vec<String>, Vec<String>) {
+        let set = ["--words", WORDS];
+        let mut before = self.files();
+        let ran = self.with_tools(&set).good();
+        check(self);
+        let again = self.with_tools(&set).good();
+        assert!(again.out.contains("set up already"), "{}", again.out);
+        let line = self.read("proc/cmdline");
+        self.booted(WORDS);
+        let undo = self.with_tools(&["--undo"]).good();
+        self.write("proc/cmdline", line);
+        let mut after = self.files();
+        for path in clean {
+            before.remove(*path);
+            let left = after.remove(*path).unwrap_or_default();
+            assert!(
+                !String::from_utf8(left).unwrap().contains("vfio."),
+                "{path}"
+            );
+        }
+        assert_eq!(after, before);
+        (ran.run(), undo.run())
+    }
+
     /// As if it had booted with what it would boot with.
     pub fn booted(&self, words: &str) {
         let line = self.read("proc/cmdline");
@@ -185,4 +212,14 @@ pub fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), &target).unwrap();
         }
     }
+}
+
+/// The machine of a case, with its stand-ins.
+pub fn case(name: &str) -> Tree {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/loaders/cases");
+    let tree = Tree::copy(&cases.join(name).join("root"));
+    if cases.join(name).join("tool").exists() {
+        copy(&cases.join(name).join("tool"), &tree.tools);
+    }
+    tree
 }
