@@ -12,6 +12,7 @@ pub mod commands;
 pub mod facts;
 pub mod names;
 pub mod preview;
+pub mod records;
 pub mod storage;
 pub mod terminal;
 pub mod topics;
