@@ -5,12 +5,19 @@
 //! system adds to a plan. [`loader`] knows where boot loaders keep the kernel command line, and [`setup`] writes it.
 //! [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to know.
 //! [`commands`] has a file for each command, with its options, and [`arguments`] the list of them.
+//! system adds to a plan. [`facts`] is what there is to say of a machine to its owner,
+//! [`listing`] says it in lines and [`page`] draws it. [`whole`] writes files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to
+//! know. [`commands`] has a
+//! file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
 pub mod commands;
+pub mod facts;
+pub mod listing;
 pub mod loader;
 pub mod names;
+pub mod page;
 pub mod preview;
 pub mod records;
 pub mod setup;
@@ -18,6 +25,7 @@ pub mod storage;
 pub mod terminal;
 pub mod topics;
 pub mod usage;
+pub mod whole;
 
 /// What the system answered to the agent's library.
 fn system(errno: rustix::io::Errno) -> std::io::Error {
