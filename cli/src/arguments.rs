@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bind, check, plan, protected, udev, verify};
+use crate::commands::{bind, check, plan, protected, udev, verify, words};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Command {
     Check(check::Options),
     Protected(protected::Options),
     Verify(verify::Options),
+    Words(words::Options),
 }
 
 impl Arguments {
@@ -36,6 +37,7 @@ impl Arguments {
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Words(options) => options.run(),
         }
     }
 }

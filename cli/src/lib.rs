@@ -2,7 +2,7 @@
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
-//! system adds to a plan. [`names`] is what people call devices, [`terminal`] how output looks. [`commands`] has a
+//! system adds to a plan. [`words`] turns devices into words for the kernel command line. [`names`] is what people call devices, [`terminal`] how output looks. [`commands`] has a
 //! file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod preview;
 pub mod storage;
 pub mod terminal;
 pub mod usage;
+pub mod words;
 
 /// What the system answered to the agent's library.
 fn system(errno: rustix::io::Errno) -> std::io::Error {

@@ -7,3 +7,4 @@ pub mod protected;
 mod turn;
 pub mod udev;
 pub mod verify;
+pub mod words;

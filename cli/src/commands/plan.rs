@@ -1,12 +1,10 @@
 //! What the agent would do, shown for people.
 
-use std::ffi::CString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::preview::known::{self, Informed, Known};
+use crate::preview::known::{self, Informed, Known, open};
 use crate::preview::{in_use, notes, policy_file, taken};
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result};
@@ -120,17 +118,6 @@ pub fn show(tree: &Tree, root: &Path, line: Option<&str>, known: &Known) -> Resu
     }
     written.context("write(standard output)")?;
     Ok(exit)
-}
-
-/// Opens a root directory as the agent's library reads it.
-///
-/// # Errors
-/// Where it is none.
-pub fn open(root: &Path) -> Result<Tree> {
-    let c_root = CString::new(root.as_os_str().as_bytes()).context("--root: it has a NUL in it")?;
-    Tree::open(&c_root)
-        .map_err(crate::system)
-        .with_context(|| format!("open({}): --root wants a directory", root.display()))
 }
 
 /// Messages are a part of the plan.

@@ -2,8 +2,10 @@
 //! of this boot had them and as they are now.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::storage::ask;
@@ -100,6 +102,17 @@ pub fn files(root: &Path) -> Result<Known> {
         policy: own.or(kept),
         told,
     })
+}
+
+/// Opens a root directory as the agent's library reads it.
+///
+/// # Errors
+/// Where it is none.
+pub fn open(root: &Path) -> Result<Tree> {
+    let c_root = CString::new(root.as_os_str().as_bytes()).context("--root: it has a NUL in it")?;
+    Tree::open(&c_root)
+        .map_err(crate::system)
+        .with_context(|| format!("open({}): --root wants a directory", root.display()))
 }
 
 /// The kernel command line of the system at `root`.

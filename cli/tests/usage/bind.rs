@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use vfio_bind_cli::commands::bind::{self, Extent};
-use vfio_bind_cli::commands::{plan, udev};
-use vfio_bind_cli::preview::known::Known;
+use vfio_bind_cli::commands::udev;
+use vfio_bind_cli::preview::known::{self, Known};
 use vfio_bind_cli::preview::taken::{self, Keep, Meant};
 
 use crate::machine::{FULL, GPU, Machine, NIC, USB};
@@ -177,7 +177,7 @@ fn what_is_forced_is_told_as_that() {
     ] {
         let machine = machine(&format!("vfio.bind=42:00.0{word}"));
         let mut known = Known::default();
-        let tree = plan::open(machine.root()).unwrap();
+        let tree = known::open(machine.root()).unwrap();
         taken::keep(
             &mut known,
             &tree,
