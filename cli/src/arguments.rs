@@ -1,13 +1,19 @@
 //! The command line of `vfio-bind`.
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, plan, protected, udev, verify, words};
+use crate::commands::{bind, check, completions, help, plan, protected, udev, verify, words};
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "vfio-bind", version, about, max_term_width = 100)]
+#[command(
+    name = "vfio-bind",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -22,6 +28,8 @@ enum Command {
     Protected(protected::Options),
     Verify(verify::Options),
     Words(words::Options),
+    Help(help::Options),
+    Completions(completions::Options),
 }
 
 impl Arguments {
@@ -38,6 +46,8 @@ impl Arguments {
             Command::Protected(options) => options.run(),
             Command::Verify(options) => options.run(),
             Command::Words(options) => options.run(),
+            Command::Help(options) => options.run(Self::command()),
+            Command::Completions(options) => options.run(Self::command()),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod bind;
 pub mod check;
+pub mod completions;
+pub mod help;
 pub mod plan;
 pub mod protected;
 mod turn;

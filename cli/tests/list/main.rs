@@ -1,0 +1,4 @@
+//! What `vfio-bind list` finds out and shows.
+
+mod facts;
+mod machine;
