@@ -2,7 +2,7 @@
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
-//! system adds to a plan. [`facts`] is what there is to say of a machine to its owner. [`words`] turns devices into
+//! system adds to a plan, and [`image`] what the next boot has of policy and protections. [`facts`] is what there is to say of a machine to its owner. [`words`] turns devices into
 //! words for the kernel command line. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`]
 //! what one has to know. [`commands`] has a
 //! file for each command, with its options, and [`arguments`] the list of them.
@@ -11,6 +11,7 @@
 pub mod arguments;
 pub mod commands;
 pub mod facts;
+pub mod image;
 pub mod names;
 pub mod preview;
 pub mod storage;

@@ -79,7 +79,7 @@ pub enum Extent {
 pub fn bind(root: &Path, agent: &Path, extent: Extent, dry_run: bool) -> Result<u8> {
     if dry_run {
         return match known_now(root, extent)? {
-            Some(known) => plan::show(&known::open(root)?, root, None, &known),
+            Some(known) => plan::show(&known::open(root)?, root, known),
             None => Ok(EXIT_DONE),
         };
     }

@@ -1,10 +1,12 @@
 //! From a device as its owner writes it to the words for the kernel command line that mean it and nothing else.
 //!
-//! [`device`] finds the functions, [`form`] writes selectors for them, and a [`rehearsal`] through the agent's
+//! [`device`] finds the functions, [`form`] writes selectors for them, [`line`] puts words on a kernel command line, and a
+//! [`rehearsal`] through the agent's
 //! own library shows what the words take: what is given here is what a boot does.
 
 pub mod device;
 pub mod form;
+pub mod line;
 pub mod rehearsal;
 mod shown;
 
@@ -325,11 +327,7 @@ fn beside_the_rest(
             "{address} is asked for already, by the running command line or the policy"
         ));
     }
-    // Behind `--` all is for init.
-    let line = match line.split_once(" -- ") {
-        Some((before, behind)) => format!("{before} {words} -- {behind}"),
-        None => format!("{line} {words}"),
-    };
+    let line = line::with(&line, &[words.to_owned()]);
     let after = Rehearsal::of(informed, line.as_bytes());
     for address in wanted {
         let why = match after.step(*address).map(|step| step.decision) {

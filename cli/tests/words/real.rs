@@ -94,7 +94,7 @@ fn each_function_of_each_machine_has_words_that_take_it_and_its_group_or_a_reaso
         let rows = rows(&name);
         let machine = Machine::with(&rows);
         for row in &rows {
-            let found = words::for_devices(machine.root(), &[row.address.clone()]);
+            let found = words::for_devices(machine.root(), std::slice::from_ref(&row.address));
             check(&name, &row.address, &found, &expected(&rows, &[row]));
             let Ok(words) = found else {
                 refused += 1;
