@@ -3,15 +3,18 @@
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
 //! system adds to a plan, and [`image`] what the next boot has of policy and protections. [`facts`] is what there is to say of a machine to its owner. [`words`] turns devices into
-//! words for the kernel command line. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`]
+//! words for the kernel command line. [`imports`] is what other managers hold, [`choice`] asks on the
+//! terminal. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`]
 //! what one has to know. [`commands`] has a
 //! file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod choice;
 pub mod commands;
 pub mod facts;
 pub mod image;
+pub mod imports;
 pub mod names;
 pub mod preview;
 pub mod storage;

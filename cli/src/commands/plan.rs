@@ -187,7 +187,8 @@ fn table(functions: &[Planned], screen: Screen) -> String {
     let with_names = screen.width.is_none_or(|width| width >= ROOM_FOR_NAMES);
     for one in functions {
         let mut cells: Vec<Cell> = vec![one.address.as_str().into(), one.id.as_str().into()];
-        if with_names && one.name != one.id {
+        // What the list of names does not know has its IDs for a name.
+        if with_names && !one.name.contains(&one.id) {
             cells.push(one.name.as_str().into());
         } else {
             cells.push(one.kind.into());

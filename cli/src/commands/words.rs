@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::imports::{self, Found};
 use crate::terminal::table::{Cell, Table};
 use crate::terminal::{self, Screen, Tone, json};
 use crate::words::{self, Taken, Words};
@@ -15,13 +16,21 @@ use crate::words::{self, Taken, Words};
 ///
 /// A DEVICE is an address (02:00.0, or 02:00 for all its functions), an ID (10de:2204), the name of an interface,
 /// a disk, a display or a sound card (eth0, nvme0n1, card1, sound/card1), a node in /dev, a path in /sys, or
-/// whatever vfio.bind= takes. The exit status is 0 with words, and 2 where a device is not found or cannot be
-/// bound.
+/// whatever vfio.bind= takes. The exit status is 0 with words, 1 where something that was found has none, and 2 where a
+/// device is not found or cannot be bound.
 #[derive(Debug, Args)]
 pub struct Options {
     /// What is to be taken.
-    #[arg(value_name = "DEVICE", required = true)]
+    #[arg(
+        value_name = "DEVICE",
+        required_unless_present = "import",
+        conflicts_with = "import"
+    )]
     devices: Vec<String>,
+    /// Give the words for what other managers hold (modprobe.d, driverctl, Unraid, Proxmox VE, ...), and say what to
+    /// remove by hand.
+    #[arg(long)]
+    import: bool,
     /// One JSON object, as docs/schema/words.json describes it.
     #[arg(long)]
     json: bool,
@@ -32,6 +41,8 @@ pub struct Options {
 
 /// The exit status where there are no words.
 pub const EXIT_NO_WORDS: u8 = 2;
+/// The exit status where something of another manager's has no words.
+pub const EXIT_INCOMPLETE: u8 = 1;
 
 impl Options {
     /// Does what they say; gives the exit status.
@@ -39,8 +50,14 @@ impl Options {
     /// # Errors
     /// Where nothing can be written.
     pub fn run(self) -> Result<u8> {
-        let words = match words::for_devices(&self.root, &self.devices) {
-            Ok(words) => words,
+        let found = match self.import {
+            true => imports::find(&self.root).map(|all| (all.words, all.found)),
+            false => {
+                words::for_devices(&self.root, &self.devices).map(|words| (Some(words), Vec::new()))
+            }
+        };
+        let (words, imports) = match found {
+            Ok(found) => found,
             Err(error) => {
                 for line in format!("{error:#}").lines() {
                     eprintln!("vfio-bind: {line}");
@@ -48,26 +65,31 @@ impl Options {
                 return Ok(EXIT_NO_WORDS);
             }
         };
+        let words = words.unwrap_or_default();
         let told = Told {
-            words: &words,
             how_to_set: how_to_set(&self.root, &words),
+            words,
+            imports,
         };
         if self.json {
             json::write("words", &told)?;
         } else {
-            terminal::write(&text(&told, Screen::of_output()))?;
+            terminal::write(&text(&told, self.import, Screen::of_output()))?;
         }
-        Ok(0)
+        let without = told.imports.iter().any(|one| one.problem.is_some());
+        Ok(if without { EXIT_INCOMPLETE } else { 0 })
     }
 }
 
 /// The words, and how to set them.
 #[derive(Serialize)]
-struct Told<'w> {
+struct Told {
     #[serde(flatten)]
-    words: &'w Words,
+    words: Words,
     /// What to do on this machine, in sentences.
     how_to_set: Option<String>,
+    /// What other managers hold.
+    imports: Vec<Found>,
 }
 
 /// How words are set with the boot loader of the system at `root`, where it is known.
@@ -76,17 +98,23 @@ fn how_to_set(_root: &Path, _words: &Words) -> Option<String> {
 }
 
 /// For people: first the words alone, for those who paste or cut.
-fn text(told: &Told<'_>, screen: Screen) -> String {
+fn text(told: &Told, import: bool, screen: Screen) -> String {
     let Words {
         words,
         selectors,
         takes,
         leaves,
         notes,
-    } = told.words;
+    } = &told.words;
     let mut text = String::new();
     for word in words {
         text.extend([word, "\n"]);
+    }
+    if import {
+        text.push_str(&imported(&told.imports, screen));
+    }
+    if words.is_empty() {
+        return text;
     }
     text.push('\n');
     let mut table = Table::new(&[]).indented(2);
@@ -120,6 +148,25 @@ fn text(told: &Told<'_>, screen: Screen) -> String {
     }
     if let Some(how) = &told.how_to_set {
         let _ = write!(text, "\n{how}");
+    }
+    text
+}
+
+/// What other managers hold, a block for each line of theirs.
+fn imported(found: &[Found], screen: Screen) -> String {
+    if found.is_empty() {
+        return "no other manager holds anything for vfio-pci here\n".to_owned();
+    }
+    let mut text = String::new();
+    for one in found {
+        let line = format!("{}:{}: {}", one.file, one.line, one.text);
+        text.extend(["\n", screen.wrap(&line, 2).as_str(), "\n"]);
+        let words = one.words.iter().map(|word| format!("  words: {word}"));
+        let problem = one.problem.iter().map(|why| format!("  no words: {why}"));
+        let by_hand = format!("  by hand: {}", one.by_hand);
+        for line in words.chain(problem).chain([by_hand]) {
+            text.extend([screen.wrap(&line, 4).as_str(), "\n"]);
+        }
     }
     text
 }

@@ -140,17 +140,20 @@ fn read(path: &Path) -> Result<Contents> {
     archive::read(file.take(length))
 }
 
-/// What builds the images of a system, as a command.
+/// What builds the images of a system, as a command behind a sentence: ` (`update-initramfs -u`)`; empty where that is
+/// not known.
 #[must_use]
 pub fn rebuild(root: &Path) -> &'static str {
     let there = |path: &str| root.join(path).exists();
-    if there("usr/sbin/update-initramfs") || there("etc/initramfs-tools") {
-        "update-initramfs -u"
+    if there("run/ostree-booted") {
+        " (`rpm-ostree initramfs --enable`)"
+    } else if there("usr/sbin/update-initramfs") || there("etc/initramfs-tools") {
+        " (`update-initramfs -u`)"
     } else if there("usr/bin/mkinitcpio") || there("etc/mkinitcpio.conf") {
-        "mkinitcpio -P"
-    } else if there("run/ostree-booted") {
-        "rpm-ostree initramfs --enable"
+        " (`mkinitcpio -P`)"
+    } else if there("usr/bin/dracut") || there("etc/dracut.conf.d") {
+        " (`dracut --force`)"
     } else {
-        "dracut --force"
+        ""
     }
 }

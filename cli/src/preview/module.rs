@@ -42,7 +42,7 @@ pub fn missing(root: &Path, tree: &impl Root, image: Option<&Image>) -> Option<S
     let image = image.filter(|image| !image.contents.vfio_pci)?;
     modules.is_some().then(|| {
         format!(
-            "{} has no module vfio-pci, so nothing would be bound; build it anew (`{}`)",
+            "{} has no module vfio-pci, so nothing would be bound; build it anew{}",
             image.path.display(),
             image::rebuild(root)
         )

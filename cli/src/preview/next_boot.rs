@@ -79,7 +79,7 @@ fn stale(root: &Path, image: &Image) -> Vec<String> {
     if !image.contents.agent {
         told.push(format!(
             "{path}, the image that will boot, does not have the agent: nothing will be bound; install \
-             vfio-bind's hook for it and build it anew (`{rebuild}`)"
+             vfio-bind's hook for it and build it anew{rebuild}"
         ));
         return told;
     }
@@ -87,8 +87,7 @@ fn stale(root: &Path, image: &Image) -> Vec<String> {
         && own.as_ref() != image.contents.files.get(POLICY)
     {
         told.push(format!(
-            "/{POLICY} is not what {path} has of it, and the next boot goes by the image; build it anew \
-             (`{rebuild}`)"
+            "/{POLICY} is not what {path} has of it, and the next boot goes by the image; build it anew{rebuild}"
         ));
     }
     let selector = |line: &str| {
@@ -109,15 +108,14 @@ fn stale(root: &Path, image: &Image) -> Vec<String> {
             let mut lacking = needed.lines().filter(|line| !listed.contains(&selector(line)));
             if let Some(line) = lacking.next() {
                 told.push(format!(
-                    "{path} does not protect all that the system boots from now: it lacks `{}`; build it anew \
-                     (`{rebuild}`)",
+                    "{path} does not protect all that the system boots from now: it lacks `{}`; build it anew{rebuild}",
                     line.trim()
                 ));
             }
         }
         (None, _) => told.push(format!(
             "{path} has no list of what the system boots from: what stores is taken only where it is named \
-             one by one; build it anew (`{rebuild}`)"
+             one by one; build it anew{rebuild}"
         )),
         // A captured tree is without mounts.
         (Some(_), Err(_)) => {}

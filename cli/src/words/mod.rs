@@ -31,7 +31,7 @@ use crate::words::form::Selector;
 use crate::words::rehearsal::{Cause, Rehearsal};
 
 /// Words for devices, and what they do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Words {
     /// What belongs on the kernel command line.
     pub words: Vec<String>,

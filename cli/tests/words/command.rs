@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::machine::Machine;
 
-fn run(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
     command.arg("words").arg("--root").arg(machine.root());
     let Output {
@@ -68,7 +68,7 @@ fn words_of_real_machines_read_as_reviewed() {
     assert_eq!(files.count(), REQUESTS.len(), "a file nobody compares");
 }
 
-fn schema(name: &str) -> Value {
+pub fn schema(name: &str) -> Value {
     let docs: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema");
     serde_json::from_str(&fs::read_to_string(docs.join(name)).unwrap()).unwrap()
 }

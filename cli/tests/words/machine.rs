@@ -64,10 +64,10 @@ fn folder() -> PathBuf {
 pub fn rows(name: &str) -> Vec<Row> {
     let text = fs::read_to_string(folder().join(format!("{name}.tsv"))).unwrap();
     let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    rows.map(row).collect()
+    rows.map(parsed).collect()
 }
 
-fn row(line: &str) -> Row {
+fn parsed(line: &str) -> Row {
     let fields: Vec<_> = line.split('\t').collect();
     let hex = |field: &str| u32::from_str_radix(field, 16).unwrap_or(0);
     Row {
@@ -234,3 +234,51 @@ const NAMES: &str = "\
 C 03  Display controller
 \t00  VGA compatible controller
 ";
+
+/// A function without a driver.
+pub fn row(address: &str, ids: [u32; 2], class: u32, group: u32) -> Row {
+    Row {
+        address: address.to_owned(),
+        class,
+        ids: [ids[0], ids[1], 0, 0],
+        driver: None,
+        group: Some(group),
+        secondary: None,
+    }
+}
+
+/// A desktop: a card behind a port, a NIC and a disk behind others, a USB and a SATA controller on the root bus.
+pub fn desktop() -> Machine {
+    let port = |address, bus, group| Row {
+        secondary: Some(bus),
+        ..row(address, [0x8086, 0x1901], 0x06_0400, group)
+    };
+    let on = |row: Row, driver: &str| Row {
+        driver: Some(driver.to_owned()),
+        ..row
+    };
+    Machine::with(&[
+        port("0000:00:01.0", 1, 1),
+        on(
+            row("0000:00:14.0", [0x8086, 0xa36d], 0x0c_0330, 2),
+            "xhci_hcd",
+        ),
+        on(row("0000:00:17.0", [0x8086, 0xa352], 0x01_0601, 3), "ahci"),
+        port("0000:00:1c.0", 2, 4),
+        port("0000:00:1d.0", 4, 5),
+        on(
+            row("0000:00:1f.3", [0x8086, 0xa348], 0x04_0300, 9),
+            "snd_hda_intel",
+        ),
+        on(
+            row("0000:01:00.0", [0x10de, 0x2204], 0x03_0000, 6),
+            "nouveau",
+        ),
+        on(
+            row("0000:01:00.1", [0x10de, 0x1aef], 0x04_0300, 7),
+            "snd_hda_intel",
+        ),
+        on(row("0000:02:00.0", [0x8086, 0x1528], 0x02_0000, 8), "ixgbe"),
+        on(row("0000:04:00.0", [0x144d, 0xa808], 0x01_0802, 10), "nvme"),
+    ])
+}
