@@ -79,7 +79,7 @@ pub enum Extent {
 pub fn bind(root: &Path, agent: &Path, extent: Extent, dry_run: bool) -> Result<u8> {
     if dry_run {
         return match known_now(root, extent)? {
-            Some(known) => plan::show(&known::open(root)?, root, known),
+            Some(known) => plan::show(&plan::open(root)?, root, None, &known),
             None => Ok(EXIT_DONE),
         };
     }
@@ -153,7 +153,7 @@ fn known_now(root: &Path, extent: Extent) -> Result<Option<Known>> {
         Extent::Unfinished => (Meant::These(&unfinished), Keep::Excluded),
     };
     let mut known = known::gather(root, Scope::Now)?;
-    taken::keep(&mut known, &known::open(root)?, root, meant, keep)?;
+    taken::keep(&mut known, &plan::open(root)?, root, meant, keep)?;
     Ok(Some(known))
 }
 

@@ -9,6 +9,7 @@ use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::record::EXIT_POLICY;
 use vfio_bind_agent::text::Counted;
 
+pub use crate::preview::known::open;
 use crate::preview::known::{self, Known};
 use crate::preview::next_boot::{Basis, NextBoot};
 use crate::preview::view::{self, Becomes, PlanView, Planned};
@@ -111,18 +112,19 @@ fn of(
     Ok(view::make(root, &NextBoot { tree, basis }, &line))
 }
 
-/// Prints the plan of a run on a system whose list and policy are known. Gives the agent's exit status.
+/// Prints the plan of a run on a system whose list and policy are known, for its kernel command line or `cmdline`.
+/// Gives the agent's exit status.
 ///
 /// # Errors
 /// Where its command line cannot be read, or nothing be written.
-pub fn show(tree: &Tree, root: &Path, known: Known) -> Result<u8> {
+pub fn show(tree: &Tree, root: &Path, cmdline: Option<&str>, known: &Known) -> Result<u8> {
     let basis = Basis {
         image: None,
-        known,
+        known: known.clone(),
         unread: None,
         stale: Vec::new(),
     };
-    let view = of(root, tree, &basis, None, &[])?;
+    let view = of(root, tree, &basis, cmdline, &[])?;
     terminal::write(&text(&view, Screen::of_output()))?;
     Ok(view.exit_status)
 }
