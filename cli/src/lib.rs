@@ -17,6 +17,7 @@ pub mod image;
 pub mod imports;
 pub mod names;
 pub mod preview;
+pub mod records;
 pub mod storage;
 pub mod terminal;
 pub mod topics;

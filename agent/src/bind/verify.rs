@@ -76,7 +76,7 @@ fn find(
             if let Some((index, function)) = inventory.iter().find(|(_, f)| f.address == address) {
                 let had = function.driver.as_ref();
                 // The run for that one takes the rest of its group.
-                let asked = || policy.asks_for(address, &function.id);
+                let asked = || policy.asks_for(function);
                 if had.is_some_and(|driver| is_vfio(driver.as_bytes()))
                     || plan.binds(index)
                     || plan.focus.is_some() && asked()
@@ -85,7 +85,7 @@ fn find(
                 }
                 fate = Fate::Failed;
             } else if !inventory.whole
-                && survey::id(root, address).is_ok_and(|id| !policy.asks_for(address, &id))
+                && survey::read(root, address).is_ok_and(|function| !policy.asks_for(&function))
             {
                 // Nobody asks for it, and what a vfio driver had before is in every inventory.
                 fate = Fate::Failed;

@@ -45,7 +45,8 @@ pub fn lines(root: &Path) -> Result<Vec<Line>> {
             takes,
             by_hand: format!(
                 "it acts when udev finds the device, after native drivers, and takes the address whatever sits \
-                 there; once the words are set: `driverctl --noprobe unset-override {device}`{extra}"
+                 there; once the words are set, remove the file{extra} (`driverctl unset-override` would take the \
+                 device from its driver at once)"
             ),
         });
     }

@@ -26,6 +26,7 @@ pub fn lines(root: &Path) -> Result<Vec<Line>> {
 }
 
 fn maps(text: &str, node: Option<&str>) -> Vec<Line> {
+    let shared = shared(text);
     let mut found = Vec::new();
     let mut name = "";
     for (line, text) in (1..).zip(text.lines()) {
@@ -49,6 +50,20 @@ fn maps(text: &str, node: Option<&str>) -> Vec<Line> {
         if field("node").is_some_and(|of| node.is_some_and(|node| node != of)) {
             continue;
         }
+        if shared.contains(&name) {
+            found.push(Line {
+                manager: Manager::Proxmox,
+                file: format!("/{FILE}"),
+                line,
+                text: format!("{name}: {}", list.trim()),
+                takes: Takes::Nothing,
+                by_hand: format!(
+                    "leave the mapping {name} as it is, and give no words for it: guests are given parts of the device \
+                     (mdev 1), which its own driver makes"
+                ),
+            });
+            continue;
+        }
         // Of several places the first that is free is given to a guest.
         for place in field("path")
             .unwrap_or_default()
@@ -69,6 +84,20 @@ fn maps(text: &str, node: Option<&str>) -> Vec<Line> {
         }
     }
     found
+}
+
+/// The mappings whose devices are lent in parts.
+fn shared(text: &str) -> Vec<&str> {
+    let mut shared = Vec::new();
+    let mut name = "";
+    for line in text.lines() {
+        if !line.starts_with(char::is_whitespace) {
+            name = line.trim();
+        } else if line.split_whitespace().eq(["mdev", "1"]) {
+            shared.push(name);
+        }
+    }
+    shared
 }
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ fn planned(
                 _ => Becomes::Bound,
             };
             planned.to = Some(record.driver(step).to_string());
-            let settings = record.policy.settings_of(function.address, &function.id);
+            let settings = record.policy.settings_of(function);
             planned.settings = settings.iter().map(ToString::to_string).collect();
         }
         Decision::Refuse(refusal) => {

@@ -137,7 +137,7 @@ fn what_cannot_be_taken_over_says_why_and_the_rest_has_words() {
         "/boot/config/vfio-pci.cfg:1: 02:00.0\n",
         "  no words: no function of this machine has one of these IDs: 10de:1111\n",
         "  by hand: it goes by ID: equal cards are taken as well",
-        "`driverctl --noprobe unset-override 0000:09:00.0`",
+        "once the words are set, remove the file (`driverctl unset-override`",
     ] {
         assert!(out.contains(piece), "{piece}: {out}");
     }
