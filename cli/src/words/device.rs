@@ -109,7 +109,7 @@ fn by_selector(tree: &Tree, asked: &str, selector: &str) -> Result<Meant> {
     );
     functions.sort();
     let parsed = grammar::parse(selector.as_bytes());
-    let by_id = parsed.is_ok_and(|selector| matches!(selector.target, Target::Id(_)));
+    let by_id = parsed.is_ok_and(|one| matches!(one.target, Target::Id(_)) && !one.is_virtual());
     let mut devices: Vec<Slot> = functions
         .iter()
         .map(|one| Slot::from(*one).whole())

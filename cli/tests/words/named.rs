@@ -281,6 +281,10 @@ fn virtual_functions_are_named_by_what_makes_them() {
             &["vf:03:00.0#2"],
             "vfio.bind=vf:0000:00:1c.0/00.0@8086:1572#2",
         ),
+        (
+            &["vf:8086:1572"],
+            "vfio.bind=vf:0000:00:1c.0/00.0@8086:1572#0-2",
+        ),
         (&["03:00.0"], "vfio.bind=0000:00:1c.0/00.0@8086:1572"),
     ] {
         let words = words(&machine, devices).unwrap();
