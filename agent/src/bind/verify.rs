@@ -28,7 +28,8 @@ pub(crate) fn give_back(
 ) {
     find(host, policy, inventory, plan, outcomes);
     let mut limit = DRIVER_LIMIT;
-    for unasked in &mut outcomes.unasked {
+    let Outcomes { unasked, steps, .. } = outcomes;
+    for unasked in unasked {
         let Unasked {
             address, driver, ..
         } = unasked;
@@ -48,6 +49,13 @@ pub(crate) fn give_back(
             unasked.fate = Fate::Returned;
         }
         unasked.now = now.ok().flatten();
+        // What the plan refused or left may be among them.
+        let mut all = inventory.iter();
+        let step = all.find(|(_, function)| function.address == *address);
+        let step = step.and_then(|(index, _)| plan.place_of(index));
+        if let Some(outcome) = step.and_then(|at| steps.get_mut(at)) {
+            outcome.driver.clone_from(&unasked.now);
+        }
     }
 }
 
