@@ -2,7 +2,8 @@
 //!
 //! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
-//! system adds to a plan. [`facts`] is what there is to say of a machine to its owner. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to
+//! system adds to a plan. [`facts`] is what there is to say of a machine to its owner,
+//! [`listing`] says it in lines and [`page`] draws it. [`whole`] writes files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to
 //! know. [`commands`] has a
 //! file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
@@ -10,13 +11,16 @@
 pub mod arguments;
 pub mod commands;
 pub mod facts;
+pub mod listing;
 pub mod names;
+pub mod page;
 pub mod preview;
 pub mod records;
 pub mod storage;
 pub mod terminal;
 pub mod topics;
 pub mod usage;
+pub mod whole;
 
 /// What the system answered to the agent's library.
 fn system(errno: rustix::io::Errno) -> std::io::Error {
