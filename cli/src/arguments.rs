@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, completions, help, plan, protected, udev, verify, words};
+use crate::commands::{bind, check, completions, help, list, plan, protected, udev, verify, words};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::Options),
     Plan(plan::Options),
     Bind(bind::Options),
     Udev(udev::Options),
@@ -39,6 +40,7 @@ impl Arguments {
     /// Why it could not be done.
     pub fn run(self) -> Result<u8> {
         match self.command {
+            Command::List(options) => options.run(),
             Command::Plan(options) => options.run(),
             Command::Bind(options) => options.run(),
             Command::Udev(options) => options.run(),

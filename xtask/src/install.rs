@@ -14,7 +14,7 @@ use crate::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 20] = [
+const FILES: [Entry; 21] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -102,6 +102,11 @@ const FILES: [Entry; 20] = [
         0o644,
     ),
     ("man/vfio-bind.8", "usr/share/man/man8/vfio-bind.8", 0o644),
+    (
+        "man/vfio-bind-list.8",
+        "usr/share/man/man8/vfio-bind-list.8",
+        0o644,
+    ),
     (
         "man/vfio-bind-plan.8",
         "usr/share/man/man8/vfio-bind-plan.8",

@@ -170,7 +170,7 @@ pub fn confirmation(machine: &Machine, chosen: &[&Offer<'_>]) -> String {
         all.push(mate.address);
     }
     for function in all.iter().filter_map(|one| machine.function(*one)) {
-        let mut uses = function.behind.uses();
+        let mut uses = function.behind.uses(Detail::All);
         if function.boot_display {
             uses.push("the machine boots on this display".to_owned());
         }

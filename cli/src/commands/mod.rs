@@ -4,6 +4,7 @@ pub mod bind;
 pub mod check;
 pub mod completions;
 pub mod help;
+pub mod list;
 pub mod plan;
 pub mod protected;
 mod turn;

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use vfio_bind_agent::machine::tree::Tree;
+use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::EXIT_POLICY;
 use vfio_bind_agent::text::Counted;
 
+use crate::facts::Machine;
+use crate::page::{self, Fate};
 pub use crate::preview::known::open;
 use crate::preview::known::{self, Known};
 use crate::preview::next_boot::{Basis, NextBoot};
-use crate::preview::view::{self, Becomes, PlanView, Planned};
+use crate::preview::view::{self, Becomes, Planned, Preview};
 use crate::terminal::table::{Cell, Table};
 use crate::terminal::{self, Screen, Tone, json};
 use crate::words::line;
@@ -34,6 +37,12 @@ pub struct Options {
     /// One JSON object, as docs/schema/plan.json describes it.
     #[arg(long)]
     json: bool,
+    /// Draw the machine and what the plan does to it as one page for a browser in FILE; `-` is standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
+    /// Have what tells who owns the machine on the page: addresses, mount points, the name of the host.
+    #[arg(long, requires = "html")]
+    personal: bool,
     /// A captured tree with the `sys`, `proc`, `etc` and `boot` of another system.
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -55,10 +64,36 @@ impl Options {
         let view = of_next_boot(&self.root, self.cmdline.as_deref(), &words)?;
         if self.json {
             json::write("plan", &view)?;
+        } else if let Some(file) = &self.html {
+            let machine = Machine::read(&self.root)?;
+            page::write(file, &machine, Some(&drawn(&view)), self.personal)?;
         } else {
             terminal::write(&text(&view, Screen::of_output()))?;
         }
         Ok(view.exit_status)
+    }
+}
+
+/// What a page shows of a plan.
+fn drawn(view: &Preview) -> page::PlanView {
+    let planned = |one: &Planned| {
+        let address = Address::parse(one.address.as_bytes())?;
+        let fate = match one.becomes {
+            Becomes::Bound | Becomes::Already => Fate::Taken,
+            Becomes::Refused => Fate::Refused,
+            Becomes::Left => Fate::Left,
+            Becomes::Stays => return None,
+        };
+        let why = one
+            .why
+            .clone()
+            .or_else(|| one.to.clone())
+            .unwrap_or_default();
+        Some((address, page::Planned { fate, why }))
+    };
+    page::PlanView {
+        words: view.words.join(" "),
+        functions: view.functions().filter_map(planned).collect(),
     }
 }
 
@@ -67,7 +102,7 @@ impl Options {
 ///
 /// # Errors
 /// Where `root` cannot be opened, or its command line not be read.
-pub fn of_next_boot(root: &Path, cmdline: Option<&str>, words: &[String]) -> Result<PlanView> {
+pub fn of_next_boot(root: &Path, cmdline: Option<&str>, words: &[String]) -> Result<Preview> {
     let tree = known::open(root)?;
     let basis = Basis::of_image(root)?;
     of(root, &tree, &basis, cmdline, words)
@@ -77,7 +112,7 @@ pub fn of_next_boot(root: &Path, cmdline: Option<&str>, words: &[String]) -> Res
 ///
 /// # Errors
 /// As those of [`of_next_boot`].
-pub fn of_new_image(root: &Path, cmdline: Option<&str>, words: &[String]) -> Result<PlanView> {
+pub fn of_new_image(root: &Path, cmdline: Option<&str>, words: &[String]) -> Result<Preview> {
     let tree = known::open(root)?;
     let basis = Basis::of_system(root)?;
     of(root, &tree, &basis, cmdline, words)
@@ -89,7 +124,7 @@ fn of(
     basis: &Basis,
     cmdline: Option<&str>,
     words: &[String],
-) -> Result<PlanView> {
+) -> Result<Preview> {
     let line = match cmdline {
         Some(line) => line.as_bytes().to_vec(),
         None => {
@@ -134,7 +169,7 @@ const ROOM_FOR_NAMES: u16 = 120;
 
 /// A plan for people.
 #[must_use]
-pub fn text(view: &PlanView, screen: Screen) -> String {
+pub fn text(view: &Preview, screen: Screen) -> String {
     let mut text = String::new();
     if view.function_count > 0 {
         let sum = format!(

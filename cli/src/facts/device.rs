@@ -30,8 +30,9 @@ impl Device {
 
 /// The devices that these functions make up: each function that is no bridge is in one of them.
 ///
-/// The functions of a slot behind a bridge are one device where one vendor made them; the slots of a root bus are a
-/// chipset's, whose functions have nothing in common, and those of an integrated GPU's slot are of several kinds.
+/// The functions of a slot behind a bridge are one device where they are several of the same, as the ports of a network
+/// card, or a display with what goes with one, of one vendor. Others of a slot have nothing in common: those of a
+/// chipset, or those that share an integrated GPU's.
 /// What a switch that leads to a display leads to besides, as on cards with audio behind a port of its own, is of
 /// that display's device. A virtual function is lent by itself.
 #[must_use]
@@ -75,8 +76,18 @@ fn are_one(functions: &[Function], earlier: &Function, one: &Function) -> bool {
     let slot = |address: Address| (address.domain, address.bus, address.device);
     let same_slot = slot(earlier.address) == slot(one.address);
     let same_vendor = earlier.ids.vendor == one.ids.vendor;
-    let is_card = one.parent.is_some();
-    if same_slot && same_vendor && is_card && !one.of_the_machine && !earlier.of_the_machine {
+    let is_card = one.parent.is_some() && !one.of_the_machine && !earlier.of_the_machine;
+    let same = earlier.id == one.id && earlier.class == one.class;
+    let has_display = || {
+        let mut all = functions.iter();
+        all.any(|other| {
+            slot(other.address) == slot(one.address)
+                && other.ids.is_display()
+                && other.ids.vendor == one.ids.vendor
+        })
+    };
+    let is_graphics = || belongs(one) && belongs(earlier) && has_display();
+    if same_slot && same_vendor && is_card && (same || is_graphics()) {
         return true;
     }
     let own = switch(functions, one);

@@ -58,8 +58,8 @@ pub struct Function {
     /// The virtual functions that it has and can have.
     pub virtual_functions: Option<VirtualFunctions>,
     /// Ways to reset it, in the order in which they are tried. Before Linux 5.15 it is only known whether there is
-    /// one: `some`.
-    pub resets: Vec<String>,
+    /// one: `some`. Nothing is known where the tree has none of its attributes.
+    pub resets: Option<Vec<String>>,
     /// Its link.
     pub link: Option<Link>,
     /// Whether the machine boots on it, as a display.
@@ -138,7 +138,7 @@ impl Function {
                 made: sriov.count,
                 most: sriov.total,
             }),
-            resets: resets(text("reset_method"), tree.exists(&file("reset"))),
+            resets: resets(tree, text("reset_method"), address),
             link: Link::read(sysfs, address),
             boot_display: function.boot_display,
             // -1 where there is only one.
@@ -155,6 +155,22 @@ impl Function {
         self.bridge.is_none()
     }
 
+    /// Whether nobody would lend it: it belongs to the machine itself, or is a small part of its chipset, such as
+    /// a sensor, a timer, a flash controller or the management engine.
+    #[must_use]
+    pub fn is_of_no_use(&self) -> bool {
+        let on_board = self.parent.is_none();
+        let part = match self.ids.subclass() {
+            // A host controller for SD cards.
+            0x0805 => false,
+            0x0780 | 0x0c80 | 0x0800..=0x08ff | 0x1100..=0x11ff => on_board,
+            // What has no task: AMD's dummies.
+            0x1300..=0x13ff => true,
+            _ => false,
+        };
+        (self.of_the_machine || part) && !self.is_lent()
+    }
+
     /// Whether a driver of VFIO's has it.
     #[must_use]
     pub fn is_lent(&self) -> bool {
@@ -164,11 +180,13 @@ impl Function {
 }
 
 /// What `reset_method` says, or whether there is a file `reset`.
-fn resets(methods: Option<String>, reset: bool) -> Vec<String> {
+fn resets(tree: &impl Root, methods: Option<String>, address: Address) -> Option<Vec<String>> {
+    let exists = |name| tree.exists(&attribute(address, name));
     match methods {
-        Some(methods) => methods.split_whitespace().map(one_line).collect(),
-        None if reset => vec!["some".to_owned()],
-        None => Vec::new(),
+        Some(methods) => Some(methods.split_whitespace().map(one_line).collect()),
+        None if exists("reset") => Some(vec!["some".to_owned()]),
+        // Every function has this; a capture may have no attributes at all.
+        None => exists("resource").then(Vec::new),
     }
 }
 

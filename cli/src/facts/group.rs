@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use vfio_bind_agent::machine::sysfs::is_harmless;
 use vfio_bind_agent::pci::address::Address;
 
+use super::behind::Detail;
 use super::function::Function;
 use super::spelled;
 use crate::storage::block::Sysfs;
@@ -32,6 +34,9 @@ pub struct Verdict {
     pub lending: Lending,
     /// Why not, or what for the host it is in use; one phrase.
     pub why: Option<String>,
+    /// The same without what tells who owns the machine.
+    #[serde(skip)]
+    pub plainly: Option<String>,
 }
 
 /// That in a word.
@@ -53,20 +58,47 @@ pub enum Lending {
 }
 
 impl Verdict {
+    /// One for a reason that has nothing personal in it.
+    #[must_use]
+    pub fn new(lending: Lending, why: Option<String>) -> Self {
+        Self {
+            lending,
+            plainly: why.clone(),
+            why,
+        }
+    }
+
     /// It as words.
     #[must_use]
-    pub fn told(&self) -> String {
-        let words = match self.lending {
-            Lending::Lent => "bound to VFIO",
-            Lending::Can => "can be lent",
-            Lending::InUse => "can be lent, but is in use",
-            Lending::Unknown => "not known before the boot",
-            Lending::Cannot => "cannot be lent",
-            Lending::Machine => "belongs to the machine",
-        };
-        match &self.why {
+    pub fn told(&self, detail: Detail) -> String {
+        let words = self.lending.words();
+        match self.reason(detail) {
             Some(why) => format!("{words}: {why}"),
             None => words.to_owned(),
+        }
+    }
+
+    /// Why it is so.
+    #[must_use]
+    pub fn reason(&self, detail: Detail) -> Option<&str> {
+        match detail {
+            Detail::All => self.why.as_deref(),
+            Detail::Impersonal => self.plainly.as_deref(),
+        }
+    }
+}
+
+impl Lending {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Lent => "bound to VFIO",
+            Self::Can => "can be lent",
+            Self::InUse => "can be lent, but is in use",
+            Self::Unknown => "not known before the boot",
+            Self::Cannot => "cannot be lent",
+            Self::Machine => "belongs to the machine",
         }
     }
 }
@@ -109,12 +141,12 @@ fn group(sysfs: &Sysfs, number: Option<u32>, members: &[&Function], refusals: &R
 }
 
 fn verdict(members: &[&Function], refusals: &Refusals, mapped: bool) -> Verdict {
-    let of = |lending, why: Option<String>| Verdict { lending, why };
     if members.iter().any(|member| member.is_lent()) {
-        return of(Lending::Lent, None);
+        let mut kept = members.iter().filter_map(|member| keeps(member));
+        return Verdict::new(Lending::Lent, kept.next());
     }
     if members.iter().all(|member| member.of_the_machine) {
-        return of(Lending::Machine, None);
+        return Verdict::new(Lending::Machine, None);
     }
     let mut refused = members
         .iter()
@@ -126,18 +158,38 @@ fn verdict(members: &[&Function], refusals: &Refusals, mapped: bool) -> Verdict 
     }
     if mapped {
         let why = "its firmware wants memory mapped 1:1, and VFIO refuses that";
-        return of(Lending::Cannot, Some(why.to_owned()));
+        return Verdict::new(Lending::Cannot, Some(why.to_owned()));
     }
-    let uses: Vec<_> = members.iter().filter_map(|member| use_of(member)).collect();
-    match &uses[..] {
-        [] => of(Lending::Can, None),
-        _ => of(Lending::InUse, Some(uses.join("; "))),
+    let uses = |detail| {
+        let uses = members.iter().filter_map(|member| use_of(member, detail));
+        let uses: Vec<_> = uses.collect();
+        (!uses.is_empty()).then(|| uses.join("; "))
+    };
+    let why = uses(Detail::All);
+    Verdict {
+        lending: match why {
+            Some(_) => Lending::InUse,
+            None => Lending::Can,
+        },
+        plainly: uses(Detail::Impersonal),
+        why,
     }
 }
 
+/// What a driver of the host has of a group that VFIO is to lend: the kernel gives no such group to a guest
+/// (`iommu_group_claim_dma_owner` in drivers/iommu/iommu.c).
+fn keeps(function: &Function) -> Option<String> {
+    let driver = function.driver.as_deref();
+    let driver = driver.filter(|driver| !is_harmless(driver))?;
+    let address = function.address;
+    Some(format!(
+        "no guest can have it while {address} of it has the driver {driver}"
+    ))
+}
+
 /// What the host would miss of a function.
-fn use_of(function: &Function) -> Option<String> {
-    let mut uses = function.behind.uses();
+fn use_of(function: &Function, detail: Detail) -> Option<String> {
+    let mut uses = function.behind.uses(detail);
     if function.boot_display {
         uses.insert(0, "the machine boots on this display".to_owned());
     }

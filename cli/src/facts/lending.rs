@@ -120,10 +120,7 @@ fn spoilt(address: Address, driver: &Option<vfio_bind_agent::text::DriverName>) 
 }
 
 fn cannot(why: impl Into<String>) -> Verdict {
-    Verdict {
-        lending: Lending::Cannot,
-        why: Some(why.into()),
-    }
+    Verdict::new(Lending::Cannot, Some(why.into()))
 }
 
 /// A refusal in one phrase. None where it is only about what was named, and all was.
@@ -133,16 +130,12 @@ fn verdict(refusal: Refusal, record: &Record<'_>, known: &Known) -> Option<Verdi
         Refusal::NoGroup => "the kernel gave it no IOMMU group".to_owned(),
         Refusal::Igfx => "igfx_off on the kernel command line keeps it out of the IOMMU".to_owned(),
         Refusal::NoGroupYet => {
-            return Some(Verdict {
-                lending: Lending::Unknown,
-                why: Some("this kernel makes its IOMMU group when a driver is first probed".into()),
-            });
+            let why = "this kernel makes its IOMMU group when a driver is first probed";
+            return Some(Verdict::new(Lending::Unknown, Some(why.to_owned())));
         }
         Refusal::InDoubt => {
-            return Some(Verdict {
-                lending: Lending::Unknown,
-                why: Some("what may share its IOMMU group has none yet".into()),
-            });
+            let why = "what may share its IOMMU group has none yet";
+            return Some(Verdict::new(Lending::Unknown, Some(why.to_owned())));
         }
         Refusal::Bridge => "it is a bridge".to_owned(),
         Refusal::ExcludedSibling(member) => {
@@ -150,7 +143,9 @@ fn verdict(refusal: Refusal, record: &Record<'_>, known: &Known) -> Option<Verdi
         }
         Refusal::OtherId(..) => "the policy names another ID in its place".to_owned(),
         Refusal::Vmd(controller) => format!("it is behind the VMD controller {controller}"),
-        Refusal::Protected(member) | Refusal::Behind(member) => protected(member, record, known),
+        Refusal::Protected(member) | Refusal::Behind(member) => {
+            return Some(protected(member, record, known));
+        }
         Refusal::BootDisplay(display) => format!("the machine boots on {display}"),
         Refusal::Unlisted(member) => {
             format!("{member} stores, and what the system boots from is not all known")
@@ -164,10 +159,53 @@ fn verdict(refusal: Refusal, record: &Record<'_>, known: &Known) -> Option<Verdi
     Some(cannot(why))
 }
 
-/// Why something is protected.
-fn protected(member: Address, record: &Record<'_>, known: &Known) -> String {
+/// It is protected, and why.
+fn protected(member: Address, record: &Record<'_>, known: &Known) -> Verdict {
     match notes::protection(record, known, member) {
-        Some((_, Some(why))) => format!("the system needs {member} ({why})"),
-        _ => format!("{member} is protected by the policy"),
+        Some((_, Some(why))) => Verdict {
+            // The words of the list name mount points.
+            plainly: Some(format!("the system needs {member}")),
+            ..cannot(format!(
+                "the system needs {member} for {}",
+                needed_for(&why)
+            ))
+        },
+        _ => cannot(format!("{member} is protected by the policy")),
+    }
+}
+
+/// Of `/, swap: nvme0n1p2 through dm-0; /boot: nvme0n1p1` what it is needed for, each once.
+fn needed_for(why: &str) -> String {
+    let parts = why.split("; ");
+    let users = parts.flat_map(|part| {
+        part.split_once(": ")
+            .map_or(part, |(users, _)| users)
+            .split(", ")
+    });
+    let mut all: Vec<&str> = Vec::new();
+    for user in users {
+        if !all.contains(&user) {
+            all.push(user);
+        }
+    }
+    all.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_something_is_needed_for_is_told_once() {
+        for (why, expected) in [
+            (
+                "/, swap: nvme0n1p2 through dm-0; /boot: nvme0n1p1; /: sda",
+                "/, swap, /boot",
+            ),
+            ("in use", "in use"),
+            ("/: sda; and 3 more", "/, and 3 more"),
+        ] {
+            assert_eq!(needed_for(why), expected);
+        }
     }
 }

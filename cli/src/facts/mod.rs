@@ -2,9 +2,10 @@
 //!
 //! [`Machine::read`] joins it: each [`function`](Function) by itself, with its [`link`] and what hangs [`behind`]
 //! it; the IOMMU [`group`]s, with the agent's own word on each ([`lending`]); and [`device`]s, which may have
-//! functions in several groups. What was seen behind a function before it was lent is in [`seen`].
+//! functions in several groups. What a person names is [`chosen`]. What was seen behind a function before it was lent is in [`seen`].
 
 pub mod behind;
+pub mod chosen;
 pub mod device;
 pub mod edid;
 pub mod function;
@@ -54,6 +55,9 @@ pub struct Machine {
     pub functions: Vec<Function>,
     /// What could not be found out, in words.
     pub untold: Vec<String>,
+    /// What its owner calls it.
+    #[serde(skip)]
+    pub host: Option<String>,
 }
 
 impl Machine {
@@ -112,7 +116,43 @@ impl Machine {
             groups,
             functions,
             untold,
+            host: sysfs.text("proc/sys/kernel/hostname"),
         })
+    }
+
+    /// The same with the groups of these functions only, those of the devices that they belong to, and the bridges
+    /// above.
+    #[must_use]
+    pub fn only(mut self, wanted: &[Address]) -> Self {
+        let mut all = wanted.to_vec();
+        for address in wanted {
+            let device = self.device_of(*address);
+            all.extend(device.into_iter().flat_map(|device| &device.functions));
+        }
+        self.groups
+            .retain(|group| group.members.iter().any(|one| all.contains(one)));
+        for group in self
+            .groups
+            .iter_mut()
+            .filter(|group| group.number.is_none())
+        {
+            // These have nothing in common.
+            group.members.retain(|one| all.contains(one));
+        }
+        let members = self.groups.iter().flat_map(|group| &group.members);
+        let kept: Vec<_> = members.copied().collect();
+        // The bridges above show where it is.
+        let mut shown = kept.clone();
+        let mut at = 0;
+        while let Some(address) = shown.get(at) {
+            let parent = self.function(*address).and_then(|one| one.parent);
+            shown.extend(parent.filter(|parent| !shown.contains(parent)));
+            at += 1;
+        }
+        self.functions.retain(|one| shown.contains(&one.address));
+        let is_kept = |device: &Device| device.functions.iter().any(|one| kept.contains(one));
+        self.devices.retain(is_kept);
+        self
     }
 
     /// The function at an address.

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::Machine;
+use crate::whole;
 
 /// Where they are kept.
 pub const FILE: &str = "var/lib/vfio-bind/seen.json";
@@ -89,13 +90,14 @@ pub fn keep(root: &Path, machine: &Machine) -> Result<()> {
     if functions == before {
         return Ok(());
     }
-    write(
-        &path,
-        &Kept {
-            schema: SCHEMA.to_owned(),
-            functions,
-        },
-    )
+    let kept = Kept {
+        schema: SCHEMA.to_owned(),
+        functions,
+    };
+    let folder = path.parent().unwrap_or(root);
+    fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
+    let text = serde_json::to_string(&kept).context("JSON")?;
+    whole::write(&path, (text + "\n").as_bytes())
 }
 
 fn read(path: &Path) -> Result<Option<Kept>> {
@@ -120,28 +122,4 @@ fn read(path: &Path) -> Result<Option<Kept>> {
         kept.schema
     );
     Ok(Some(kept))
-}
-
-/// Whole or not at all: by a name of its own first.
-fn write(path: &Path, kept: &Kept) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
-    let new = PathBuf::from(format!("{}.{}", path.display(), std::process::id()));
-    let text = serde_json::to_string(kept).context("JSON")?;
-    let written = fs::File::create(&new)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        })
-        .with_context(|| format!("write({})", new.display()))
-        .and_then(|()| {
-            fs::rename(&new, path)
-                .with_context(|| format!("rename({}, {})", new.display(), path.display()))
-        });
-    if written.is_err() {
-        // Of no use to anybody.
-        let _ = fs::remove_file(&new);
-    }
-    written
 }

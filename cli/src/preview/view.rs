@@ -12,6 +12,7 @@ use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::{Decision, Step};
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record, State, lines};
 use vfio_bind_agent::run;
+use vfio_bind_agent::text::cmdline::parameters;
 
 use crate::names::Names;
 use crate::preview::known::Known;
@@ -20,9 +21,11 @@ use crate::preview::{in_use, mapping, module, notes, policy_file, taken};
 
 /// What a run would do, and all that there is to say of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct PlanView {
+pub struct Preview {
     /// The kernel command line that was planned for.
     pub command_line: String,
+    /// Those of its words that are about this.
+    pub words: Vec<String>,
     /// The image whose policy and protections count; null where those of the system do.
     pub image: Option<String>,
     /// How the run would end, in a word.
@@ -116,20 +119,21 @@ pub struct Said {
 
 /// Plans for the kernel command line `line` on the system at `root`.
 #[must_use]
-pub fn make(root: &Path, boot: &NextBoot<'_>, line: &[u8]) -> PlanView {
+pub fn make(root: &Path, boot: &NextBoot<'_>, line: &[u8]) -> Preview {
     let mut view = None;
     run::rehearse(boot, line, run::Extent::Whole, &mut |record| {
-        view = Some(PlanView::of(record, root, boot, line));
+        view = Some(Preview::of(record, root, boot, line));
         record.exit()
     });
     // It is always given a record.
-    view.unwrap_or_else(PlanView::nothing)
+    view.unwrap_or_else(Preview::nothing)
 }
 
-impl PlanView {
+impl Preview {
     fn nothing() -> Self {
         Self {
             command_line: String::new(),
+            words: Vec::new(),
             image: None,
             state: State::NoPci.to_string(),
             iommu: String::new(),
@@ -185,6 +189,7 @@ impl PlanView {
         };
         Self {
             command_line: String::from_utf8_lossy(line).trim_end().to_owned(),
+            words: words(line),
             image: image.as_ref().map(|image| image.path.display().to_string()),
             state: record.state.to_string(),
             iommu: record.iommu.to_string(),
@@ -210,6 +215,27 @@ impl PlanView {
     pub fn functions(&self) -> impl Iterator<Item = &Planned> {
         self.groups.iter().flat_map(|group| &group.functions)
     }
+}
+
+/// The words of a command line that are about functions for guests.
+fn words(line: &[u8]) -> Vec<String> {
+    let ours = parameters(line).filter(|word| {
+        let name = word.name.strip_prefix(b"rd.").unwrap_or(word.name);
+        let starts = ["vfio.", "vfio_pci.", "vfio-pci."].into_iter();
+        !word.after_dashes
+            && starts
+                .map(str::as_bytes)
+                .any(|start| name.starts_with(start))
+    });
+    let spelled = ours.map(|word| {
+        let name = String::from_utf8_lossy(word.name);
+        match word.value.map(String::from_utf8_lossy) {
+            Some(value) if value.contains(' ') => format!("{name}=\"{value}\""),
+            Some(value) => format!("{name}={value}"),
+            None => name.into_owned(),
+        }
+    });
+    spelled.collect()
 }
 
 /// The groups that a plan speaks of, with all their endpoints.

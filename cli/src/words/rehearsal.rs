@@ -19,7 +19,7 @@ pub struct Rehearsal {
     /// Every function of the machine, by address.
     pub functions: Vec<Function>,
     /// What it would do, by address.
-    pub steps: Vec<Planned>,
+    pub steps: Vec<Rehearsed>,
     /// The selectors of `vfio.bind=` that match nothing, and what comes nearest.
     pub unmatched: Vec<String>,
     /// What is wrong with the words.
@@ -32,7 +32,7 @@ pub struct Rehearsal {
 
 /// What it would do with one function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
+pub struct Rehearsed {
     /// The function.
     pub address: Address,
     /// Why it speaks of it.
@@ -89,7 +89,7 @@ impl Rehearsal {
                     _ => Cause::Named,
                 },
             };
-            Some(Planned {
+            Some(Rehearsed {
                 address: function.address,
                 cause,
                 decision: step.decision,
@@ -124,7 +124,7 @@ impl Rehearsal {
 
     /// What would be done with the function at an address.
     #[must_use]
-    pub fn step(&self, address: Address) -> Option<&Planned> {
+    pub fn step(&self, address: Address) -> Option<&Rehearsed> {
         self.steps.iter().find(|step| step.address == address)
     }
 
@@ -135,7 +135,7 @@ impl Rehearsal {
     }
 
     /// What would be bound.
-    pub fn bound(&self) -> impl Iterator<Item = &Planned> {
+    pub fn bound(&self) -> impl Iterator<Item = &Rehearsed> {
         self.steps
             .iter()
             .filter(|step| step.decision == Decision::Bind)

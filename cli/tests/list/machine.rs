@@ -167,9 +167,9 @@ impl System {
             self.link(&format!("sys/class/block/{name}"), &place);
             self.link(&format!("sys/dev/block/{number}"), &place);
             let lower = fs::canonicalize(self.path(&format!("sys/class/block/{lower}"))).unwrap();
-            let holder = lower.join("holders").join(name);
-            fs::create_dir_all(holder.parent().unwrap()).unwrap();
-            symlink(self.path(&place), holder).unwrap();
+            let root = fs::canonicalize(self.root()).unwrap();
+            let lower = lower.strip_prefix(root).unwrap().to_str().unwrap();
+            self.link(&format!("{lower}/holders/{name}"), &place);
         }
         self.write(
             "proc/self/mountinfo",

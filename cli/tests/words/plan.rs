@@ -222,3 +222,24 @@ fn text_and_json_say_the_same() {
         }
     }
 }
+
+#[test]
+fn a_plan_is_drawn_as_a_page() {
+    let machine = desktop();
+    let (exit, out, err) = plan(&machine, &["--html", "-", "01:00.0", "00:1c.0"]);
+    assert_eq!((exit, err.as_str()), (Some(1), ""));
+    for piece in [
+        "<!DOCTYPE html>",
+        "would be taken",
+        "bridges are never bound",
+        "vfio.bind=01:00.0 vfio.bind=00:1c.0",
+    ] {
+        assert!(out.contains(piece), "{piece}: {out}");
+    }
+    let file = machine.path("page.html");
+    let (exit, out, _) = plan(&machine, &["--html", file.to_str().unwrap(), "01:00.0"]);
+    assert_eq!((exit, out.as_str()), (Some(0), ""));
+    assert!(fs::read_to_string(file).unwrap().contains("would be taken"));
+    let (exit, _, err) = plan(&machine, &["--html", "-", "--json", "01:00.0"]);
+    assert_eq!(exit, Some(2), "{err}");
+}

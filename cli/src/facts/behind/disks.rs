@@ -63,14 +63,20 @@ impl Disk {
         if let Some(bytes) = self.bytes {
             text += &format!(" ({})", size(bytes));
         }
-        let uses = match detail {
-            Detail::All => self.uses(),
-            Detail::Impersonal => self.common_uses(),
-        };
+        let uses = self.uses_in(detail);
         if !uses.is_empty() {
             text += &format!(": {}", uses.join(", "));
         }
         text
+    }
+
+    /// What it is used for, each once, and no more than may be told.
+    #[must_use]
+    pub fn uses_in(&self, detail: Detail) -> Vec<&str> {
+        match detail {
+            Detail::All => self.uses(),
+            Detail::Impersonal => self.common_uses(),
+        }
     }
 
     /// What it is used for, each once.
@@ -92,7 +98,7 @@ impl Disk {
             let of = match of {
                 "swap" | "ZFS" => of,
                 point if COMMON.contains(&point) => point,
-                _ => "in use",
+                _ => "something in use",
             };
             if !uses.contains(&of) {
                 uses.push(of);

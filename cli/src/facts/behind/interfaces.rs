@@ -30,10 +30,7 @@ impl Interface {
     /// `network enp5s0, up, 192.168.1.5/24, default route`.
     #[must_use]
     pub fn told(&self, detail: Detail) -> String {
-        let name = match detail {
-            Detail::Impersonal if has_hardware_address(&self.name) => "enx...",
-            _ => &self.name,
-        };
+        let name = self.name_in(detail);
         let mut told = vec![format!("network {name}")];
         told.extend(self.state.clone());
         if detail == Detail::All {
@@ -47,14 +44,25 @@ impl Interface {
         told.join(", ")
     }
 
+    /// Its name, without the hardware address that may be in it.
+    fn name_in(&self, detail: Detail) -> &str {
+        match detail {
+            Detail::Impersonal if has_hardware_address(&self.name) => "enx...",
+            _ => &self.name,
+        }
+    }
+
     /// What the host would miss of it.
     #[must_use]
-    pub fn used(&self) -> Option<String> {
-        let name = &self.name;
+    pub fn used(&self, detail: Detail) -> Option<String> {
+        let name = self.name_in(detail);
         if self.default_route {
             Some(format!("{name} has the default route"))
         } else if let Some(upper) = self.part_of.first() {
-            Some(format!("{name} is part of {upper}"))
+            Some(match detail {
+                Detail::All => format!("{name} is part of {upper}"),
+                Detail::Impersonal => format!("{name} is part of another"),
+            })
         } else if !self.addresses.is_empty() {
             Some(format!("{name} has an address"))
         } else {

@@ -67,16 +67,16 @@ impl Behind {
 
     /// What the host would miss of it, a phrase for each.
     #[must_use]
-    pub fn uses(&self) -> Vec<String> {
+    pub fn uses(&self, detail: Detail) -> Vec<String> {
         let mut uses = Vec::new();
         for disk in &self.disks {
-            let on = disk.uses();
+            let on = disk.uses_in(detail);
             if !on.is_empty() {
                 uses.push(format!("{} has {}", disk.name, on.join(", ")));
             }
         }
         for one in &self.interfaces {
-            uses.extend(one.used());
+            uses.extend(one.used(detail));
         }
         if self.usb.iter().any(|one| one.keyboard) {
             uses.push("it has a keyboard".to_owned());
