@@ -7,6 +7,7 @@
 pub mod device;
 pub mod form;
 pub mod line;
+mod notes;
 pub mod rehearsal;
 mod shown;
 
@@ -17,8 +18,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use vfio_bind_agent::machine::inventory::Function;
 use vfio_bind_agent::machine::tree::Tree;
-use vfio_bind_agent::machine::{Root, sysfs};
-use vfio_bind_agent::pci::address::{Address, Slot};
+use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::plan::refusal::Refusal;
 use vfio_bind_agent::record::State;
@@ -165,10 +165,11 @@ fn for_meant(root: &Path, tree: &Tree, meant: &[Meant]) -> Result<Words> {
         known: &known,
     };
     notes.extend(beside_the_rest(root, &informed, &words, &wanted)?);
-    notes.extend(no_group_yet(&rehearsal));
-    notes.extend(staying(&rehearsal));
-    notes.extend(left_behind(&rehearsal, &wanted));
-    notes.extend(uncertain_ids(tree, &wanted));
+    notes.extend(notes::refused_by_vfio(root, &rehearsal));
+    notes.extend(notes::no_group_yet(&rehearsal));
+    notes.extend(notes::staying(&rehearsal));
+    notes.extend(notes::left_behind(&rehearsal, &wanted));
+    notes.extend(notes::uncertain_ids(tree, &wanted));
     let names = Names::of(root);
     let taken = |function: &Function, asked| Taken {
         address: function.address,
@@ -322,9 +323,15 @@ fn beside_the_rest(
         return Ok(notes);
     }
     let bound: BTreeSet<_> = before.bound().map(|step| step.address).collect();
-    for address in wanted.intersection(&bound) {
+    let already: Vec<_> = wanted
+        .intersection(&bound)
+        .map(ToString::to_string)
+        .collect();
+    if !already.is_empty() {
+        let are = if already.len() == 1 { "is" } else { "are" };
         notes.push(format!(
-            "{address} is asked for already, by the running command line or the policy"
+            "{} {are} asked for already, by the running command line, the policy or modprobe.d",
+            already.join(", ")
         ));
     }
     let line = line::with(&line, &[words.to_owned()]);
@@ -340,87 +347,4 @@ fn beside_the_rest(
         );
     }
     Ok(notes)
-}
-
-/// What gets its group, and so its siblings, only at the boot.
-fn no_group_yet(rehearsal: &Rehearsal) -> Vec<String> {
-    let late = rehearsal
-        .steps
-        .iter()
-        .filter_map(|step| match step.decision {
-            Decision::Refuse(refusal @ Refusal::NoGroupYet) => Some((step.address, refusal)),
-            _ => None,
-        });
-    let notes = late.map(|(address, refusal)| {
-        format!("{address}: {refusal}; what shares its group then goes with it")
-    });
-    notes.collect()
-}
-
-/// What stays in a group that is taken, and what that means for it.
-fn staying(rehearsal: &Rehearsal) -> Vec<String> {
-    let left = rehearsal
-        .steps
-        .iter()
-        .filter_map(|step| match step.decision {
-            Decision::Leave(leave) => Some((step.address, leave)),
-            _ => None,
-        });
-    let notes = left.map(|(address, leave)| {
-        let driver = rehearsal
-            .function(address)
-            .and_then(|one| one.driver.as_deref());
-        format!("{address}: {}", leave.told(driver))
-    });
-    notes.collect()
-}
-
-/// The other functions of devices that are taken in part.
-fn left_behind(rehearsal: &Rehearsal, wanted: &BTreeSet<Address>) -> Vec<String> {
-    let whole = |address: Address| Slot::from(address).whole();
-    let mut notes = Vec::new();
-    let spoken_of = |address: Address| rehearsal.step(address).is_some();
-    for other in &rehearsal.functions {
-        let slot = whole(other.address);
-        let of_a_wanted_one = wanted.iter().any(|one| whole(*one) == slot);
-        if !of_a_wanted_one
-            || !other.is_endpoint()
-            || other.id.is_system()
-            || spoken_of(other.address)
-        {
-            continue;
-        }
-        let group = other
-            .group
-            .map_or("no group".to_owned(), |group| format!("group {group}"));
-        let Address {
-            domain,
-            bus,
-            device,
-            ..
-        } = other.address;
-        notes.push(format!(
-            "{} ({}) of the same device is in {group} and stays; `vfio-bind words \
-             {domain:04x}:{bus:02x}:{device:02x}` means the whole device",
-            other.address,
-            other.id.kind()
-        ));
-    }
-    notes
-}
-
-/// The functions of IBM Z whose domain may be another after the next boot.
-fn uncertain_ids(tree: &Tree, wanted: &BTreeSet<Address>) -> Vec<String> {
-    let not_unique = |address: &&Address| {
-        let mut buffer = [0; 4];
-        let text = tree.read(&sysfs::attribute(**address, "uid_is_unique"), &mut buffer);
-        text.is_ok_and(|text| text.trim_ascii_end() == b"0")
-    };
-    let notes = wanted.iter().filter(not_unique).map(|address| {
-        format!(
-            "{address}: the machine does not see to it that UIDs are unique (uid_is_unique is 0), so this \
-             address may be another's after the next boot"
-        )
-    });
-    notes.collect()
 }

@@ -223,6 +223,22 @@ fn words_are_tried_beside_what_is_there_already() {
             .any(|note| note.starts_with("vfio.bind=off is on")),
         "{notes:?}"
     );
+    machine.write("proc/cmdline", "vfio.bind=01:00\n");
+    machine.write("etc/vfio-bind/policy.conf", "");
+    machine.write(
+        "sys/kernel/iommu_groups/6/reserved_regions",
+        "0x00000000000c0000 0x00000000000dffff direct\n",
+    );
+    let notes = words_of("01:00").unwrap().notes;
+    for start in [
+        "0000:01:00.0, 0000:01:00.1 are asked for already",
+        "group 6: firmware wants memory mapped 1:1",
+    ] {
+        assert!(
+            notes.iter().any(|note| note.starts_with(start)),
+            "{start}: {notes:?}"
+        );
+    }
     // Another policy's own selection is no fault of these words.
     machine.write("proc/cmdline", "quiet -- x\n");
     machine.write("etc/vfio-bind/policy.conf", "vfio.bind=02:00.0\n");
