@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, completions, help, list, plan, protected, setup, udev, verify};
+use crate::commands::{
+    bind, check, completions, help, list, plan, protected, setup, udev, verify, words,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -29,6 +31,7 @@ enum Command {
     Protected(protected::Options),
     Setup(setup::Options),
     Verify(verify::Options),
+    Words(words::Options),
     Help(help::Options),
     Completions(completions::Options),
 }
@@ -48,6 +51,7 @@ impl Arguments {
             Command::Protected(options) => options.run(),
             Command::Setup(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Words(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),
             Command::Completions(options) => options.run(Self::command()),
         }

@@ -8,12 +8,20 @@
 //! system adds to a plan. [`facts`] is what there is to say of a machine to its owner,
 //! [`listing`] says it in lines and [`page`] draws it. [`whole`] writes files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to
 //! know. [`commands`] has a
+//! system adds to a plan, and [`image`] what the next boot has of policy and protections. [`facts`] is what there is
+//! to say of a machine to its owner, [`listing`] says it in lines and [`page`] draws it. [`words`] turns devices into words
+//! for the kernel command line, [`imports`] what other managers hold, and [`choice`] asks on the terminal. [`whole`] writes
+//! files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to know. [`commands`]
+//! has a
 //! file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod choice;
 pub mod commands;
 pub mod facts;
+pub mod image;
+pub mod imports;
 pub mod listing;
 pub mod loader;
 pub mod names;
@@ -26,6 +34,7 @@ pub mod terminal;
 pub mod topics;
 pub mod usage;
 pub mod whole;
+pub mod words;
 
 /// What the system answered to the agent's library.
 fn system(errno: rustix::io::Errno) -> std::io::Error {

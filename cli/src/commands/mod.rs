@@ -11,3 +11,4 @@ pub mod setup;
 mod turn;
 pub mod udev;
 pub mod verify;
+pub mod words;

@@ -21,8 +21,6 @@ use vfio_bind_agent::record::unmatched::unmatched;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
 use vfio_bind_agent::run::{self, Extent};
 
-use super::plan;
-
 /// Say whether what is asked for is so, and what was bound since the boot still is.
 ///
 /// Compares the policy and the records in /run/vfio-bind with the machine, and writes nothing. The
@@ -50,7 +48,7 @@ impl Options {
 /// # Errors
 /// Where the records or the machine cannot be read, or nothing be printed.
 pub fn verify(root: &Path) -> Result<u8> {
-    let tree = plan::open(root)?;
+    let tree = known::open(root)?;
     let line = known::command_line(root)?;
     let bound = bound(root)?;
     let known = known::gather_or_less(root, Scope::Now)?;

@@ -66,7 +66,7 @@ fn left_behind(record: &Record<'_>) -> Vec<String> {
 }
 
 /// Why what is refused as protected is protected: the words behind `#` in the list.
-fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
+pub(crate) fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
     let mut by: Vec<Address> = Vec::new();
     for step in &record.plan.steps {
         if let Decision::Refuse(Refusal::Protected(member) | Refusal::Behind(member)) =
