@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, completions, help, plan, protected, udev, verify};
+use crate::commands::{
+    bind, capture, check, completions, doctor, help, plan, protected, status, udev, verify,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -27,6 +29,9 @@ enum Command {
     Check(check::Options),
     Protected(protected::Options),
     Verify(verify::Options),
+    Status(status::Options),
+    Doctor(doctor::Options),
+    Capture(capture::Options),
     Help(help::Options),
     Completions(completions::Options),
 }
@@ -44,6 +49,9 @@ impl Arguments {
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Status(options) => options.run(),
+            Command::Doctor(options) => options.run(),
+            Command::Capture(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),
             Command::Completions(options) => options.run(Self::command()),
         }

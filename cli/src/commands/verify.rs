@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::inventory;
 use crate::preview::known::{self, Informed};
 use crate::preview::taken;
 use crate::records;
+use crate::status::last_good::{self, Snapshot};
 use crate::storage::protected::Scope;
 use crate::usage::Usage;
 use anyhow::{Context, Result};
 use clap::Args;
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::sysfs::driver_of;
+use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::policy::problem::Severity;
@@ -25,7 +28,8 @@ use super::plan;
 
 /// Say whether what is asked for is so, and what was bound since the boot still is.
 ///
-/// Compares the policy and the records in /run/vfio-bind with the machine, and writes nothing. The
+/// Compares the policy and the records in /run/vfio-bind with the machine. Where all is as asked and root asks, the
+/// machine is remembered for `vfio-bind status`; nothing else is written. The
 /// exit status is 0 where all is as asked, and 1 otherwise.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -52,7 +56,7 @@ impl Options {
 pub fn verify(root: &Path) -> Result<u8> {
     let tree = plan::open(root)?;
     let line = known::command_line(root)?;
-    let bound = bound(root)?;
+    let bound = records::bound(&records::all(root)?);
     let known = known::gather_or_less(root, Scope::Now)?;
     let informed = Informed {
         tree: &tree,
@@ -77,21 +81,26 @@ pub fn verify(root: &Path) -> Result<u8> {
     io::stdout()
         .write_all(text.as_bytes())
         .context("write(standard output)")?;
-    Ok(if findings.wrong {
-        EXIT_NOT_BOUND
-    } else {
-        EXIT_DONE
-    })
+    if findings.wrong {
+        return Ok(EXIT_NOT_BOUND);
+    }
+    if !findings.told.is_empty()
+        && let Err(error) = remember(root, &tree)
+    {
+        eprintln!("vfio-bind: this good boot is not remembered: {error:#}");
+    }
+    Ok(EXIT_DONE)
 }
 
-/// The functions that runs since the boot have bound, each with the driver it got, by the records.
-fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
-    let newest = records::newest(root)?.unwrap_or_default();
-    let bound = newest
-        .into_iter()
-        .filter(|(_, function)| function.outcome.is_vfio())
-        .filter_map(|(address, function)| Some((address, function.driver_now?)));
-    Ok(bound.collect())
+/// Remembers the machine for `vfio-bind status`, where all is as asked; only of the running system, and by root.
+pub(super) fn remember(root: &Path, tree: &Tree) -> Result<()> {
+    if root != Path::new("/") || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    last_good::keep(
+        root,
+        &Snapshot::of(root, tree, &inventory::functions(tree)?),
+    )
 }
 
 #[derive(Default)]
