@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    bind, check, completions, help, list, plan, protected, setup, udev, verify, words,
+    bind, capture, check, completions, doctor, help, list, plan, protected, setup, status, udev,
+    verify, words,
 };
 
 /// The command line.
@@ -32,6 +33,9 @@ enum Command {
     Setup(setup::Options),
     Verify(verify::Options),
     Words(words::Options),
+    Status(status::Options),
+    Doctor(doctor::Options),
+    Capture(capture::Options),
     Help(help::Options),
     Completions(completions::Options),
 }
@@ -52,6 +56,9 @@ impl Arguments {
             Command::Setup(options) => options.run(),
             Command::Verify(options) => options.run(),
             Command::Words(options) => options.run(),
+            Command::Status(options) => options.run(),
+            Command::Doctor(options) => options.run(),
+            Command::Capture(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),
             Command::Completions(options) => options.run(Self::command()),
         }
