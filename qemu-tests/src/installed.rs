@@ -86,7 +86,7 @@ const NO_GRUB_WORDS: &str = "rm /etc/default/grub.d/vfio-bind.cfg\nupdate-grub";
 const NO_ENTRY_WORDS: &str = "sed -i 's/ vfio\\.bind=[^ ]*//g' /etc/kernel/cmdline";
 const NO_FILES: [&str; 2] = [
     "(cd target/install && find . ! -type d) | (cd / && xargs rm -f)",
-    "rm -rf /etc/vfio-bind /usr/lib/dracut/modules.d/50vfio-bind",
+    "rm -rf /etc/vfio-bind /var/lib/vfio-bind /usr/lib/dracut/modules.d/50vfio-bind",
 ];
 /// Prints what is left, in the system and in the image.
 const LEFT: [&str; 3] = [
@@ -95,6 +95,8 @@ const LEFT: [&str; 3] = [
     "grep -o 'vfio[^ ]*' /proc/cmdline || :",
 ];
 
+/// The menu as an installation leaves it: that of the first boot is a few lines of the laboratory.
+const MENU: &str = "update-grub";
 /// Asks for the next boot only.
 const TRY: &str = "vfio-bind setup --try --yes 42:00.0";
 /// What was tried becomes what is.
@@ -162,6 +164,10 @@ impl System {
             state,
             commands: commands.concat(),
         };
+        let menu: &[_] = match self.loader {
+            Loader::Grub => &[MENU],
+            Loader::SystemdBoot => &[],
+        };
         let (words, no_words, note, note_stays): (&[_], _, _, &[_]) = match self.loader {
             Loader::Grub => (&[GRUB_WORDS], NO_GRUB_WORDS, GRUB_NOTE, &GRUB_NOTE_STAYS),
             Loader::SystemdBoot => (&ENTRY_WORDS, NO_ENTRY_WORDS, ENTRY_NOTE, &ENTRY_NOTE_STAYS),
@@ -173,7 +179,7 @@ impl System {
                 boot("after", State::Clean, &[&LEFT]),
             ],
             Course::SetUp => vec![
-                boot("before", State::Untouched, &[&[LAY, REBUILD, TRY]]),
+                boot("before", State::Untouched, &[menu, &[LAY, REBUILD, TRY]]),
                 boot("tried", State::Bound, &[&[STATUS]]),
                 boot("back", State::Unasked, &[&[TRY]]),
                 boot("again", State::Bound, &[&[STATUS, KEEP]]),
