@@ -12,6 +12,7 @@ pub mod commands;
 pub mod loader;
 pub mod names;
 pub mod preview;
+pub mod records;
 pub mod setup;
 pub mod storage;
 pub mod terminal;

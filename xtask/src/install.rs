@@ -102,6 +102,11 @@ const FILES: [Entry; 18] = [
         0o644,
     ),
     ("man/vfio-bind.8", "usr/share/man/man8/vfio-bind.8", 0o644),
+    (
+        "man/vfio-bind-setup.8",
+        "usr/share/man/man8/vfio-bind-setup.8",
+        0o644,
+    ),
 ];
 
 /// The files of an installation: from where, to where under the root, and the mode.

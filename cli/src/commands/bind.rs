@@ -7,13 +7,14 @@ use std::process::Command;
 
 use crate::preview::known::{self, Known};
 use crate::preview::taken::{self, Keep, Meant};
+use crate::records;
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use vfio_bind_agent::machine::tree::{POLICY, PROTECTED};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::record::{EXIT_DONE, report};
-use vfio_bind_report::{Fate, Report};
+use vfio_bind_report::Fate;
 
 use super::{plan, turn};
 
@@ -28,7 +29,7 @@ pub struct Options {
     /// Show what would be done, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Only what the boot tried and did not bind, by its record; never what is in use.
+    /// Only what the boot or a later run tried and did not bind, by the records; never what is in use.
     #[arg(long)]
     unfinished: bool,
     /// The agent to run, in place of the installed one.
@@ -64,7 +65,7 @@ pub fn agent() -> PathBuf {
 pub enum Extent {
     /// All that is asked for.
     All,
-    /// What the boot tried, and did not end on its driver. Nothing makes this take what is in use.
+    /// What a run since the boot tried, and no run ended on its driver. Nothing makes this take what is in use.
     Unfinished,
     /// A function that has come, with its IOMMU group.
     Late(Address),
@@ -147,7 +148,7 @@ fn known_now(root: &Path, extent: Extent) -> Result<Option<Known>> {
         Extent::All => (Meant::All, Keep::Protected),
         Extent::Late(function) => (Meant::GroupOf(function), Keep::Protected),
         Extent::Unfinished if unfinished.is_empty() => {
-            eprintln!("vfio-bind: the boot left nothing unfinished");
+            eprintln!("vfio-bind: no run since the boot left anything unfinished");
             return Ok(None);
         }
         Extent::Unfinished => (Meant::These(&unfinished), Keep::Excluded),
@@ -157,18 +158,15 @@ fn known_now(root: &Path, extent: Extent) -> Result<Option<Known>> {
     Ok(Some(known))
 }
 
-/// What the boot tried to bind, by its record: what was refused, or given back for the root file system, it
-/// did not miss.
+/// What was tried and did not end on its driver, by the newest record of each function: what was refused, or given
+/// back for the root file system, no run missed.
 fn unfinished(root: &Path) -> Result<Vec<Address>> {
-    let path = root.join(report::DIRECTORY).join(report::FILE);
-    let text = known::read(&path)?
-        .with_context(|| format!("{}: the boot left no record", path.display()))?;
-    let text = String::from_utf8_lossy(&text);
-    let report =
-        Report::parse(&text).with_context(|| format!("{}: it is no record", path.display()))?;
-    let tried = report
-        .functions
-        .iter()
+    let newest = records::newest(root)?.with_context(|| {
+        let path = root.join(report::DIRECTORY).join(report::FILE);
+        format!("{}: the boot left no record", path.display())
+    })?;
+    let tried = newest
+        .values()
         .filter(|function| matches!(function.outcome, Fate::Failed | Fate::Returned | Fate::Held));
     let addresses = tried.filter_map(|function| Address::parse(function.address.as_bytes()));
     Ok(addresses.collect())
