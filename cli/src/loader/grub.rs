@@ -231,8 +231,12 @@ fn sorted(name: &str) -> String {
     letters.map(|c| c.to_ascii_lowercase()).collect()
 }
 
+/// Whether a fragment does; where it is not understood, whether it may.
 fn sets_anew(facts: &Facts<'_>, path: &str) -> Result<bool> {
-    let commands = sourced::understood(facts, path)?;
+    let Ok(commands) = sourced::read(facts, path)? else {
+        let text = facts.view.text(path)?.unwrap_or_default();
+        return Ok(text.contains(VARIABLE));
+    };
     let mut all = commands.iter().flat_map(|command| command.assignments());
     Ok(all.any(|assignment| assignment.name == VARIABLE && !assignment.keeps()))
 }

@@ -2,7 +2,7 @@
 
 use super::change::{FileEdit, Stop};
 use super::facts::Facts;
-use super::shell::{self, Command};
+use super::shell::{self, Command, Fault};
 
 /// In front of our line.
 pub const MARK: &str =
@@ -54,11 +54,19 @@ pub fn append(
     Ok(FileEdit::insert(&place, &text, text.len(), &ours))
 }
 
-/// The commands of a file, as far as they are understood.
+/// The commands of a file, or what is not understood of it; none where it is not there.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read(facts: &Facts<'_>, path: &str) -> anyhow::Result<Result<Vec<Command>, Fault>> {
+    let text = facts.view.read(path)?.unwrap_or_default();
+    Ok(shell::commands(&text))
+}
+
+/// The commands of a file that may say what it likes as long as it is understood, and nothing otherwise.
 ///
 /// # Errors
 /// Where it cannot be read.
 pub fn understood(facts: &Facts<'_>, path: &str) -> anyhow::Result<Vec<Command>> {
-    let text = facts.view.read(path)?.unwrap_or_default();
-    Ok(shell::commands(&text).unwrap_or_default())
+    Ok(read(facts, path)?.unwrap_or_default())
 }

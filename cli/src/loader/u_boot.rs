@@ -48,7 +48,9 @@ pub fn change(facts: &Facts<'_>, words: &[String]) -> Answer {
     paths.extend(facts.view.files(VENDORS, ".conf")?);
     paths.extend(facts.view.files(FRAGMENTS, ".conf")?);
     for path in paths.iter().filter(|path| *path != OWN) {
-        for command in sourced::understood(facts, path)? {
+        let commands = sourced::read(facts, path)?
+            .map_err(|fault| by_hand(format!("/{path}:{}: {}", fault.line, fault.what)))?;
+        for command in commands {
             if command.ends() && command.words[0] != "return" {
                 return Err(by_hand(format!(
                     "/{path}:{}: it ends u-boot-update before it makes a menu",

@@ -29,6 +29,12 @@ fn a_fragment_that_sets_the_variable_anew_comes_before_ours() {
     );
     tree.told(&SET).good();
     assert!(tree.exists("etc/default/grub.d/zz-vfio-bind.cfg") && !tree.exists(FRAGMENT));
+    // One that is not understood may.
+    let tree = machine("", DEBIAN);
+    let text = "cat >/dev/null <<X\nX\nGRUB_CMDLINE_LINUX_DEFAULT=quiet\n";
+    tree.write("etc/default/grub.d/95-local.cfg", text);
+    tree.told(&SET).good();
+    assert!(tree.exists("etc/default/grub.d/zz-vfio-bind.cfg"));
     // One that adds to it is no matter.
     let tree = machine("", DEBIAN);
     tree.write(

@@ -265,6 +265,11 @@ fn u_boot_menu_keeps_what_a_fragment_alone_would_drop() {
             "switched off",
         ),
         (
+            "etc/default/u-boot",
+            "cat >/dev/null <<X\nX\nU_BOOT_PARAMETERS=own\n",
+            "/etc/default/u-boot:1: a here-document",
+        ),
+        (
             "etc/kernel/cmdline",
             "root=x a=\"b c\"\n",
             "has quotes in it",
