@@ -1,11 +1,10 @@
 //! What the command `vfio-bind` does, under any root directory.
 //!
-//! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the
-//! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
-//! system adds to a plan. [`facts`] is what there is to say of a machine to its owner,
-//! [`listing`] says it in lines and [`page`] draws it. [`whole`] writes files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to
-//! know. [`commands`] has a
-//! file for each command, with its options, and [`arguments`] the list of them.
+//! [`storage`] goes from what is mounted and swapped to through the layers of block devices to the PCI functions
+//! that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running system adds to a plan.
+//! [`facts`] is what there is to say of a machine to its owner, [`listing`] says it in lines and [`page`] draws it.
+//! [`whole`] writes files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what
+//! one has to know. [`commands`] has a file for each command, with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
