@@ -37,17 +37,16 @@ impl Device {
 /// that display's device. A virtual function is lent by itself.
 #[must_use]
 pub fn devices(functions: &[Function]) -> Vec<Device> {
+    let switches = switches(functions);
+    // The first of each device, and all of it.
     let mut parts: BTreeMap<Address, Vec<&Function>> = BTreeMap::new();
     for one in functions.iter().filter(|one| one.is_endpoint()) {
-        let first = functions
-            .iter()
-            .find(|other| are_one(functions, other, one))
-            .map_or(one.address, |other| other.address);
-        // What the first of them is one with, all are.
-        let first = parts
-            .iter()
-            .find(|(_, known)| known.iter().any(|other| other.address == first))
-            .map_or(first, |(first, _)| *first);
+        let is_of = |others: &Vec<&Function>| {
+            let mut others = others.iter();
+            others.any(|other| are_one(functions, &switches, other, one))
+        };
+        let known = parts.iter().find(|(_, others)| is_of(others));
+        let first = known.map_or(one.address, |(first, _)| *first);
         parts.entry(first).or_default().push(one);
     }
     parts.into_values().map(|parts| device(&parts)).collect()
@@ -65,53 +64,60 @@ fn device(parts: &[&Function]) -> Device {
 }
 
 /// Whether an earlier function is of the same device.
-fn are_one(functions: &[Function], earlier: &Function, one: &Function) -> bool {
-    if earlier.address >= one.address
-        || !earlier.is_endpoint()
-        || earlier.physical_function.is_some()
-        || one.physical_function.is_some()
-    {
+fn are_one(
+    functions: &[Function],
+    switches: &BTreeMap<Address, Address>,
+    earlier: &Function,
+    one: &Function,
+) -> bool {
+    if earlier.physical_function.is_some() || one.physical_function.is_some() {
         return false;
     }
+    let own = switches.get(&one.address);
+    if own.is_some() && own == switches.get(&earlier.address) {
+        return true;
+    }
     let slot = |address: Address| (address.domain, address.bus, address.device);
-    let same_slot = slot(earlier.address) == slot(one.address);
-    let same_vendor = earlier.ids.vendor == one.ids.vendor;
+    let same_slot = |other: &Function| slot(other.address) == slot(one.address);
+    let same_vendor = |other: &Function| other.ids.vendor == one.ids.vendor;
     let is_card = one.parent.is_some() && !one.of_the_machine && !earlier.of_the_machine;
+    if !is_card || !same_slot(earlier) || !same_vendor(earlier) {
+        return false;
+    }
     let same = earlier.id == one.id && earlier.class == one.class;
     let has_display = || {
         let mut all = functions.iter();
-        all.any(|other| {
-            slot(other.address) == slot(one.address)
-                && other.ids.is_display()
-                && other.ids.vendor == one.ids.vendor
-        })
+        all.any(|other| same_slot(other) && same_vendor(other) && other.ids.is_display())
     };
-    let is_graphics = || belongs(one) && belongs(earlier) && has_display();
-    if same_slot && same_vendor && is_card && (same || is_graphics()) {
-        return true;
-    }
-    let own = switch(functions, one);
-    own.is_some() && own == switch(functions, earlier) && belongs(one) && belongs(earlier)
+    same || (belongs(one) && belongs(earlier) && has_display())
 }
 
-/// The uppermost port of a switch that a graphics card has for itself: two bridges above the display, below a port
-/// of the root bus.
-fn switch(functions: &[Function], one: &Function) -> Option<Address> {
-    let find = |address: Address| functions.iter().find(|other| other.address == address);
-    let downstream = find(one.parent?)?;
-    let upstream = find(downstream.parent?)?;
-    upstream.parent?;
-    let behind = |other: &&Function| {
-        other.is_endpoint()
-            && other
-                .parent
-                .and_then(find)
-                .is_some_and(|port| port.parent == Some(upstream.address))
+/// For each function behind a switch that a graphics card has for itself the uppermost port of that: two bridges above
+/// the display, below a port of the root bus.
+fn switches(functions: &[Function]) -> BTreeMap<Address, Address> {
+    let find = |address: Address| {
+        let at = functions.binary_search_by_key(&address, |one| one.address);
+        functions.get(at.ok()?)
     };
-    let behind: Vec<_> = functions.iter().filter(behind).collect();
-    let displays = behind.iter().filter(|other| other.ids.is_display()).count();
-    let of_one_card = behind.iter().all(|other| belongs(other));
-    (displays == 1 && of_one_card).then_some(upstream.address)
+    let upstream = |one: &Function| {
+        let port = find(find(one.parent?)?.parent?)?;
+        port.parent.map(|_| port.address)
+    };
+    let mut behind: BTreeMap<Address, Vec<&Function>> = BTreeMap::new();
+    for one in functions.iter().filter(|one| one.is_endpoint()) {
+        if let Some(port) = upstream(one) {
+            behind.entry(port).or_default().push(one);
+        }
+    }
+    behind.retain(|_, parts| {
+        let displays = parts.iter().filter(|one| one.ids.is_display()).count();
+        displays == 1 && parts.iter().all(|one| belongs(one))
+    });
+    let pairs = behind.into_iter().flat_map(|(port, parts)| {
+        let addresses = parts.into_iter().map(|one| one.address);
+        addresses.map(move |address| (address, port))
+    });
+    pairs.collect()
 }
 
 /// Whether it may be a part of a graphics card: its display, its audio, its USB-C socket.

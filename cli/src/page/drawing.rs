@@ -277,7 +277,7 @@ impl Drawing<'_> {
         page.raw("<details><summary>");
         page.text(&format!("More of {}", function.address));
         page.raw("</summary><dl>\n");
-        for (term, text) in facts(self.machine, function) {
+        for (term, text) in facts(self.machine, function, self.detail) {
             page.element("dt", &[], term);
             page.element("dd", &[], &text).raw("\n");
         }
@@ -293,7 +293,7 @@ fn place_in(function: &Function) -> String {
 }
 
 /// What is known of a function, beside its name and what hangs behind it.
-fn facts(machine: &Machine, function: &Function) -> Vec<(&'static str, String)> {
+fn facts(machine: &Machine, function: &Function, detail: Detail) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |term, text: Option<String>| facts.extend(text.map(|text| (term, text)));
     add(
@@ -334,6 +334,15 @@ fn facts(machine: &Machine, function: &Function) -> Vec<(&'static str, String)> 
     );
     if function.boot_display {
         add("display", Some("the machine boots on it".to_owned()));
+    }
+    if detail == Detail::All {
+        let interfaces = function.behind.interfaces.iter();
+        let addresses = interfaces.filter_map(|one| one.hardware_address.as_deref());
+        let addresses: Vec<_> = addresses.collect();
+        add(
+            "hardware address",
+            (!addresses.is_empty()).then(|| addresses.join(", ")),
+        );
     }
     let device = machine.device_of(function.address);
     let others = device.into_iter().flat_map(|device| &device.functions);
