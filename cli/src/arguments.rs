@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, completions, help, list, plan, protected, udev, verify, words};
+use crate::commands::{
+    bind, check, completions, help, list, plan, protected, setup, udev, verify, words,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -27,6 +29,7 @@ enum Command {
     Udev(udev::Options),
     Check(check::Options),
     Protected(protected::Options),
+    Setup(setup::Options),
     Verify(verify::Options),
     Words(words::Options),
     Help(help::Options),
@@ -46,6 +49,7 @@ impl Arguments {
             Command::Udev(options) => options.run(),
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
+            Command::Setup(options) => options.run(),
             Command::Verify(options) => options.run(),
             Command::Words(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),

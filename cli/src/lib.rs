@@ -4,10 +4,10 @@
 //! PCI functions that carry it. [`usage`] is who uses a function otherwise. [`preview`] is what a running
 //! system adds to a plan, and [`image`] what the next boot has of policy and protections. [`facts`] is what there is
 //! to say of a machine to its owner, [`listing`] says it in lines and [`page`] draws it. [`words`] turns devices into words
-//! for the kernel command line, [`imports`] what other managers hold, and [`choice`] asks on the terminal. [`whole`] writes
-//! files. [`names`] is what people call devices, [`terminal`] how output looks, [`topics`] what one has to know. [`commands`]
-//! has a
-//! file for each command, with its options, and [`arguments`] the list of them.
+//! for the kernel command line, [`imports`] what other managers hold, and [`choice`] asks on the terminal. [`loader`] knows
+//! where boot loaders keep the kernel command line, and [`setup`] writes it. [`whole`] writes files. [`names`] is what people
+//! call devices, [`terminal`] how output looks, [`topics`] what one has to know. [`commands`] has a file for each command,
+//! with its options, and [`arguments`] the list of them.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
@@ -17,10 +17,12 @@ pub mod facts;
 pub mod image;
 pub mod imports;
 pub mod listing;
+pub mod loader;
 pub mod names;
 pub mod page;
 pub mod preview;
 pub mod records;
+pub mod setup;
 pub mod storage;
 pub mod terminal;
 pub mod topics;

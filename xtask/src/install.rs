@@ -14,7 +14,7 @@ use crate::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 21] = [
+const FILES: [Entry; 22] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -110,6 +110,11 @@ const FILES: [Entry; 21] = [
     (
         "man/vfio-bind-plan.8",
         "usr/share/man/man8/vfio-bind-plan.8",
+        0o644,
+    ),
+    (
+        "man/vfio-bind-setup.8",
+        "usr/share/man/man8/vfio-bind-setup.8",
         0o644,
     ),
     (

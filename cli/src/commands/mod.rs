@@ -7,6 +7,7 @@ pub mod help;
 pub mod list;
 pub mod plan;
 pub mod protected;
+pub mod setup;
 mod turn;
 pub mod udev;
 pub mod verify;
