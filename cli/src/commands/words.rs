@@ -1,6 +1,5 @@
 //! The words for devices: what belongs on the kernel command line, and why.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -8,6 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::imports::{self, Found};
+use crate::loader::change::{Invocation, Stop};
+use crate::loader::facts::Facts;
+use crate::loader::table;
+use crate::loader::view::View;
+use crate::setup::tools::Tools;
 use crate::terminal::table::{Cell, Table};
 use crate::terminal::{self, Screen, Tone, json};
 use crate::words::{self, Taken, Words};
@@ -93,8 +97,41 @@ struct Told {
 }
 
 /// How words are set with the boot loader of the system at `root`, where it is known.
-fn how_to_set(_root: &Path, _words: &Words) -> Option<String> {
-    None
+fn how_to_set(root: &Path, words: &Words) -> Option<String> {
+    let view = View::new(root);
+    let tools = match root == Path::new("/") {
+        true => Tools::System,
+        false => Tools::Told,
+    };
+    let knows = |invocation: &Invocation| tools.knows(root, invocation);
+    let facts = Facts::gather(&view, &knows).ok()?;
+    let set = format!("`vfio-bind setup --words '{}'`", words.words.first()?);
+    let rows = table::find(&facts).ok()?;
+    let [row] = rows[..] else {
+        let names: Vec<_> = rows.iter().map(|row| row.name).collect();
+        return (!names.is_empty()).then(|| {
+            format!(
+                "{set} with --loader NAME sets them: this machine may boot with {}",
+                names.join(" or ")
+            )
+        });
+    };
+    Some(match (row.change)(&facts, &words.words) {
+        Ok(_) => format!(
+            "{set} sets them ({}: {}); with --dry-run it shows what it would do, and with --undo it takes them out",
+            row.name, row.about
+        ),
+        Err(Stop::ByHand(by_hand)) => {
+            let steps: Vec<_> = by_hand.steps.iter().map(String::as_str).collect();
+            format!(
+                "to set them by hand ({}: {}): {}",
+                row.name,
+                by_hand.reason,
+                steps.join("; ")
+            )
+        }
+        Err(Stop::Failed(error)) => format!("{set} sets them, but now {error:#}"),
+    })
 }
 
 /// For people: first the words alone, for those who paste or cut.
@@ -147,7 +184,7 @@ fn text(told: &Told, import: bool, screen: Screen) -> String {
         text.extend([screen.wrap(&line, 2).as_str(), "\n"]);
     }
     if let Some(how) = &told.how_to_set {
-        let _ = write!(text, "\n{how}");
+        text.extend(["\n", screen.wrap(how, 2).as_str(), "\n"]);
     }
     text
 }

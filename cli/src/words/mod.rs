@@ -1,8 +1,7 @@
 //! From a device as its owner writes it to the words for the kernel command line that mean it and nothing else.
 //!
 //! [`device`] finds the functions, [`form`] writes selectors for them, [`line`] puts words on a kernel command line, and a
-//! [`rehearsal`] through the agent's
-//! own library shows what the words take: what is given here is what a boot does.
+//! [`rehearsal`] through the agent's own library shows what the words take: what is given here is what a boot does.
 
 pub mod device;
 pub mod form;

@@ -120,3 +120,70 @@ fn wrong_arguments_are_told_and_nothing_is_printed() {
         assert!(err.contains(piece), "{arguments:?}: {err}");
     }
 }
+
+/// Puts the files of a machine with rEFInd into a tree.
+fn with_refind(machine: &Machine) {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/loaders/cases/08-refind/root/.");
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(case)
+        .arg(machine.root())
+        .status();
+    assert!(copied.unwrap().success());
+}
+
+#[test]
+fn how_words_are_set_here_is_said() {
+    let machine = Machine::of("amd-ryzen-b550-desktop");
+    let (_, out, _) = run(&machine, &["04:00.0"]);
+    assert!(!out.contains("setup"), "{out}");
+    machine.write("etc/NIXOS", "");
+    let (_, out, _) = run(&machine, &["04:00.0"]);
+    assert!(
+        out.contains("to set them by hand (nixos: ") && out.contains("boot.kernelParams"),
+        "{out}"
+    );
+    fs::remove_file(machine.path("etc/NIXOS")).unwrap();
+    with_refind(&machine);
+    let (_, out, _) = run(&machine, &["04:00.0"]);
+    assert!(
+        out.contains(
+            "`vfio-bind setup --words 'vfio.bind=0000:00:01.2/00.2/08.0/00.0@10ec:8125'` sets them"
+        ),
+        "{out}"
+    );
+}
+
+/// What `setup` is given as devices becomes these words.
+#[test]
+fn setup_puts_the_words_for_devices() {
+    let machine = Machine::of("amd-ryzen-b550-desktop");
+    with_refind(&machine);
+    let setup = |device: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
+        command
+            .args(["setup", "--dry-run", "--root"])
+            .arg(machine.root())
+            .arg(device);
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (exit, out, err) = setup("04:00.0");
+    assert_eq!(exit, Some(0), "{out}{err}");
+    assert!(
+        out.contains("vfio.bind=0000:00:01.2/00.2/08.0/00.0@10ec:8125"),
+        "{out}"
+    );
+    assert!(
+        out.contains("-> vfio-pci (vfio.bind=0000:00:01.2/00.2/08.0/00.0@10ec:8125)"),
+        "{out}"
+    );
+    let (exit, out, err) = setup("00:01.1");
+    assert_eq!(exit, Some(2), "{out}{err}");
+    assert!(err.contains("bridges are never bound"), "{err}");
+}
