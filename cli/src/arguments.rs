@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bind, check, plan, protected, udev, verify};
+use crate::commands::{bind, check, export, plan, protected, udev, verify};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -17,6 +17,7 @@ pub struct Arguments {
 enum Command {
     Plan(plan::Options),
     Bind(bind::Options),
+    Export(export::Options),
     Udev(udev::Options),
     Check(check::Options),
     Protected(protected::Options),
@@ -32,6 +33,7 @@ impl Arguments {
         match self.command {
             Command::Plan(options) => options.run(),
             Command::Bind(options) => options.run(),
+            Command::Export(options) => options.run(),
             Command::Udev(options) => options.run(),
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),

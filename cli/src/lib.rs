@@ -7,9 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod chosen;
 pub mod commands;
+pub mod export;
 pub mod names;
 pub mod preview;
+pub mod runs;
 pub mod storage;
 pub mod terminal;
 pub mod usage;

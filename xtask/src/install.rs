@@ -14,7 +14,7 @@ use crate::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 18] = [
+const FILES: [Entry; 19] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -102,6 +102,11 @@ const FILES: [Entry; 18] = [
         0o644,
     ),
     ("man/vfio-bind.8", "usr/share/man/man8/vfio-bind.8", 0o644),
+    (
+        "man/vfio-bind-export.8",
+        "usr/share/man/man8/vfio-bind-export.8",
+        0o644,
+    ),
 ];
 
 /// The files of an installation: from where, to where under the root, and the mode.

@@ -86,7 +86,8 @@ pub fn driver_of(root: &dyn Root, address: Address) -> Result<Option<DriverName>
 }
 
 /// Whether a driver is of VFIO's.
-pub(crate) fn is_vfio(driver: &[u8]) -> bool {
+#[must_use]
+pub fn is_vfio(driver: &[u8]) -> bool {
     contains(driver, b"vfio")
 }
 

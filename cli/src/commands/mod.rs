@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod check;
+pub mod export;
 pub mod plan;
 pub mod protected;
 mod turn;

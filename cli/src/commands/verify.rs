@@ -1,12 +1,12 @@
 //! Whether what was asked for is so: the record of this boot and the plan beside the live machine.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::preview::known::{self, Informed};
 use crate::preview::taken;
+use crate::runs;
 use crate::storage::protected::Scope;
 use crate::usage::Usage;
 use anyhow::{Context, Result};
@@ -17,11 +17,9 @@ use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::policy::problem::Severity;
 use vfio_bind_agent::policy::selector::Source;
-use vfio_bind_agent::record::report::{DIRECTORY, FILE, MOST_RUNS, directory_of_run};
 use vfio_bind_agent::record::unmatched::unmatched;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
 use vfio_bind_agent::run::{self, Extent};
-use vfio_bind_report::Report;
 
 use super::plan;
 
@@ -86,28 +84,18 @@ pub fn verify(root: &Path) -> Result<u8> {
     })
 }
 
-/// The functions that runs since the boot have bound, each with the driver it got, by the records.
+/// The functions that runs since the boot have bound, each with the driver it got, by the records: what later
+/// ones say is newer.
 fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
-    let mut records = vec![root.join(DIRECTORY).join(FILE)];
-    // Those of later runs: what they say is newer.
-    let later = (1..=MOST_RUNS).map(directory_of_run);
-    records.extend(later.map(|directory| root.join(directory.as_str()).join(FILE)));
     let mut bound = BTreeMap::new();
-    for path in records {
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| format!("read({})", path.display())),
-        };
-        let report =
-            Report::parse(&text).with_context(|| format!("{}: it is no record", path.display()))?;
-        for function in report.functions {
+    for run in runs::all(root)? {
+        for function in run.report.functions {
             match function.driver_now.filter(|_| function.outcome.is_vfio()) {
                 Some(driver) => bound.insert(function.address, driver),
                 None => bound.remove(&function.address),
             };
         }
-        for given in report.given_back {
+        for given in run.report.given_back {
             let address = given.split(' ').next().unwrap_or_default();
             bound.remove(address);
         }

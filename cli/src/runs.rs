@@ -1,0 +1,40 @@
+//! The records of all runs since the boot, the oldest first.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use vfio_bind_agent::record::report::{DIRECTORY, FILE, MOST_RUNS, directory_of_run};
+use vfio_bind_report::Report;
+
+use crate::preview::known::read;
+
+/// A run and its record.
+pub struct Run {
+    /// `boot`, or `run-N`.
+    pub name: String,
+    /// Its record.
+    pub report: Report,
+}
+
+/// Reads the records of the system at `root`; none where nothing has run.
+///
+/// # Errors
+/// Where one is there and cannot be read, or is no record.
+pub fn all(root: &Path) -> Result<Vec<Run>> {
+    let boot = ("boot".to_owned(), PathBuf::from(DIRECTORY));
+    let later = (1..=MOST_RUNS).map(|number| {
+        let directory = PathBuf::from(directory_of_run(number).as_str());
+        (format!("run-{number}"), directory)
+    });
+    let mut runs = Vec::new();
+    for (name, directory) in [boot].into_iter().chain(later) {
+        let path = root.join(directory).join(FILE);
+        let Some(text) = read(&path)? else {
+            continue;
+        };
+        let report = Report::parse(&String::from_utf8_lossy(&text));
+        let report = report.with_context(|| format!("{}: it is no record", path.display()))?;
+        runs.push(Run { name, report });
+    }
+    Ok(runs)
+}
