@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bind, check, export, plan, protected, udev, verify};
+use crate::commands::{bind, check, export, plan, protected, release, sysfs, udev, verify};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -17,11 +17,14 @@ pub struct Arguments {
 enum Command {
     Plan(plan::Options),
     Bind(bind::Options),
+    Release(release::Options),
     Export(export::Options),
     Udev(udev::Options),
     Check(check::Options),
     Protected(protected::Options),
     Verify(verify::Options),
+    #[command(hide = true)]
+    Sysfs(sysfs::Options),
 }
 
 impl Arguments {
@@ -33,11 +36,13 @@ impl Arguments {
         match self.command {
             Command::Plan(options) => options.run(),
             Command::Bind(options) => options.run(),
+            Command::Release(options) => options.run(),
             Command::Export(options) => options.run(),
             Command::Udev(options) => options.run(),
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Sysfs(options) => options.run(),
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod commands;
 pub mod export;
 pub mod names;
 pub mod preview;
+pub mod release;
+pub mod replace;
 pub mod runs;
 pub mod storage;
 pub mod terminal;

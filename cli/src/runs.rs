@@ -1,5 +1,7 @@
 //! The records of all runs since the boot, the oldest first.
 
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -37,4 +39,24 @@ pub fn all(root: &Path) -> Result<Vec<Run>> {
         runs.push(Run { name, report });
     }
     Ok(runs)
+}
+
+/// Makes the directory of a run that is to come.
+///
+/// # Errors
+/// What mkdir answered, or that there are too many.
+pub fn new_directory(root: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(root.join(DIRECTORY))?;
+    for number in 1..=MOST_RUNS {
+        let directory = root.join(directory_of_run(number).as_str());
+        match fs::create_dir(&directory) {
+            Ok(()) => return Ok(directory),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other(format!(
+        "there are {} records of runs; remove some",
+        MOST_RUNS
+    )))
 }

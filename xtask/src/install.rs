@@ -14,7 +14,7 @@ use crate::workspace;
 type Entry = (&'static str, &'static str, u32);
 
 /// Everything but the executables.
-const FILES: [Entry; 19] = [
+const FILES: [Entry; 20] = [
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -105,6 +105,11 @@ const FILES: [Entry; 19] = [
     (
         "man/vfio-bind-export.8",
         "usr/share/man/man8/vfio-bind-export.8",
+        0o644,
+    ),
+    (
+        "man/vfio-bind-release.8",
+        "usr/share/man/man8/vfio-bind-release.8",
         0o644,
     ),
 ];

@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use crate::machine::sysfs::{DRIVERS_PROBE, attribute, driver_of};
-use crate::machine::{Machine, SHOWN_MOST, deadline};
+use crate::machine::{Controls, SHOWN_MOST, deadline};
 use crate::pci::address::Address;
 use crate::text::{DriverName, clip, name};
 
@@ -23,7 +23,7 @@ pub const QUEUE_LIMIT: Duration = deadline::AT_ONCE;
 /// # Errors
 /// What open or write answered; `ETIMEDOUT` at the limit.
 pub fn put_address(
-    host: &impl Machine,
+    host: &impl Controls,
     path: &str,
     address: Address,
     limit: Duration,
@@ -38,7 +38,7 @@ pub fn put_address(
 ///
 /// # Errors
 /// What open or read answered; `ETIMEDOUT` where the lock is held.
-pub fn current_override(host: &impl Machine, address: Address) -> Result<DriverName, Errno> {
+pub fn current_override(host: &impl Controls, address: Address) -> Result<DriverName, Errno> {
     let path = attribute(address, "driver_override");
     let mut buffer = [0; SHOWN_MOST];
     let text = host.read_within(&path, &mut buffer, LOCK_LIMIT)?;
@@ -56,7 +56,7 @@ pub fn current_override(host: &impl Machine, address: Address) -> Result<DriverN
 /// # Errors
 /// What open or write answered; `ETIMEDOUT` where the lock is held.
 pub fn put_override(
-    host: &impl Machine,
+    host: &impl Controls,
     address: Address,
     value: &DriverName,
     limit: Duration,
@@ -73,7 +73,7 @@ pub fn put_override(
 ///
 /// # Errors
 /// What open or write answered; `ETIMEDOUT` where the driver does not let go.
-pub fn unbind(host: &impl Machine, address: Address, limit: Duration) -> Result<(), Errno> {
+pub fn unbind(host: &impl Controls, address: Address, limit: Duration) -> Result<(), Errno> {
     match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
@@ -85,7 +85,7 @@ pub fn unbind(host: &impl Machine, address: Address, limit: Duration) -> Result<
 ///
 /// # Errors
 /// `ETIMEDOUT` where the driver's probe does not end.
-pub fn probe(host: &impl Machine, address: Address, limit: Duration) -> Result<(), Errno> {
+pub fn probe(host: &impl Controls, address: Address, limit: Duration) -> Result<(), Errno> {
     match put_address(host, DRIVERS_PROBE, address, limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
         Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),

@@ -1,12 +1,12 @@
 //! Binding in the real root: the agent is run with a list of what is in use there.
 
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::preview::known::{self, Known};
 use crate::preview::taken::{self, Keep, Meant};
+use crate::runs;
 use crate::storage::protected::Scope;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -177,7 +177,7 @@ fn unfinished(root: &Path) -> Result<Vec<Address>> {
 /// Puts list and policy into a directory of this run, where its record goes as well.
 fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
     let directory =
-        new_directory(root).with_context(|| format!("mkdir below {}/run", root.display()))?;
+        runs::new_directory(root).with_context(|| format!("mkdir below {}/run", root.display()))?;
     let write = |file: &str, text: &[u8]| {
         let path = directory.join(file.rsplit('/').next().unwrap_or(file));
         fs::write(&path, text).with_context(|| format!("write({})", path.display()))
@@ -187,20 +187,4 @@ fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
         write(POLICY, policy)?;
     }
     Ok(directory)
-}
-
-fn new_directory(root: &Path) -> io::Result<PathBuf> {
-    fs::create_dir_all(root.join(report::DIRECTORY))?;
-    for number in 1..=report::MOST_RUNS {
-        let directory = root.join(report::directory_of_run(number).as_str());
-        match fs::create_dir(&directory) {
-            Ok(()) => return Ok(directory),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other(format!(
-        "there are {} records of runs; remove some",
-        report::MOST_RUNS
-    )))
 }

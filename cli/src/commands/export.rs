@@ -11,10 +11,10 @@ use crate::chosen::{self, Choice, Found};
 use crate::export::device::{Device, Lot};
 use crate::export::target::Target;
 use crate::export::text::{Exported, Monitor, Settings, Version};
-use crate::export::{access, file, notes};
+use crate::export::{access, notes};
 use crate::names::Names;
-use crate::runs;
 use crate::terminal::{self, json};
+use crate::{replace, runs};
 
 use super::plan;
 
@@ -190,7 +190,7 @@ impl Options {
 
     fn hand_out(&self, devices: &[Device], exported: &Exported) -> Result<()> {
         if let Some(path) = &self.output {
-            file::replace(path, &exported.text)?;
+            replace::file(path, &exported.text)?;
         }
         if self.json {
             let functions = devices.iter().map(|device| Function {

@@ -5,6 +5,8 @@ pub mod check;
 pub mod export;
 pub mod plan;
 pub mod protected;
+pub mod release;
+pub mod sysfs;
 mod turn;
 pub mod udev;
 pub mod verify;

@@ -2,13 +2,12 @@
 //!
 //! [`device`] is what there is to say of a function, [`guest`] where it goes in a guest, [`target`] the list of what
 //! there is, with the options that each takes, [`notes`] what its reader should know besides, [`access`] who may open
-//! it. [`file`] puts a text in its place in one step.
+//! it.
 
 pub mod access;
 mod cloud_hypervisor;
 mod crosvm;
 pub mod device;
-pub mod file;
 mod firecracker;
 pub mod guest;
 mod incus;

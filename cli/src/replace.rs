@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail};
 ///
 /// # Errors
 /// What the system answered to the first call that failed; what was there is as it was.
-pub fn replace(path: &Path, text: &str) -> Result<()> {
+pub fn file(path: &Path, text: &str) -> Result<()> {
     let Some(name) = path.file_name() else {
-        bail!("--output {}: name a file", path.display());
+        bail!("{}: name a file", path.display());
     };
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
