@@ -31,14 +31,29 @@ pub fn all(root: &Path) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for (name, directory) in [boot].into_iter().chain(later) {
         let path = root.join(directory).join(FILE);
-        let Some(text) = read(&path)? else {
-            continue;
-        };
-        let report = Report::parse(&String::from_utf8_lossy(&text));
-        let report = report.with_context(|| format!("{}: it is no record", path.display()))?;
-        runs.push(Run { name, report });
+        if let Some(report) = parse(&path)? {
+            runs.push(Run { name, report });
+        }
     }
     Ok(runs)
+}
+
+/// Reads the record of a run.
+///
+/// # Errors
+/// Where it is not there, cannot be read, or is no record.
+pub fn read_record(path: &Path) -> Result<Report> {
+    let report = parse(path)?;
+    report.with_context(|| format!("{}: the run left no record", path.display()))
+}
+
+fn parse(path: &Path) -> Result<Option<Report>> {
+    let Some(text) = read(path)? else {
+        return Ok(None);
+    };
+    let report = Report::parse(&String::from_utf8_lossy(&text));
+    let report = report.with_context(|| format!("{}: it is no record", path.display()))?;
+    Ok(Some(report))
 }
 
 /// Makes the directory of a run that is to come.

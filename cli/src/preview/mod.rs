@@ -1,7 +1,8 @@
 //! What a running system adds to the agent's plan: [`known`] is what the image of this boot knew and what
 //! is so now, [`taken`] what would be taken now and is in use, [`in_use`] what would be missed, [`notes`] what
-//! else there is to say, [`policy_file`] what is wrong in the policy file.
+//! else there is to say, [`functions`] what programs are told of a run, [`policy_file`] what is wrong in the policy file.
 
+pub mod functions;
 pub mod in_use;
 pub mod known;
 pub mod notes;

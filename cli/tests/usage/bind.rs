@@ -123,7 +123,7 @@ fn what_a_boot_left_unfinished_and_nothing_else() {
         false,
     );
     let error = format!("{:#}", error.unwrap_err());
-    assert!(error.contains("the boot left no record"), "{error}");
+    assert!(error.contains("the run left no record"), "{error}");
 }
 
 #[test]
