@@ -1,13 +1,21 @@
 //! The command line of `vfio-bind`.
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, export, plan, protected, release, sysfs, udev, verify};
+use crate::commands::{
+    bind, check, completions, export, help, plan, protected, release, sysfs, udev, verify,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "vfio-bind", version, about, max_term_width = 100)]
+#[command(
+    name = "vfio-bind",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +31,8 @@ enum Command {
     Check(check::Options),
     Protected(protected::Options),
     Verify(verify::Options),
+    Help(help::Options),
+    Completions(completions::Options),
     #[command(hide = true)]
     Sysfs(sysfs::Options),
 }
@@ -42,6 +52,8 @@ impl Arguments {
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Help(options) => options.run(Self::command()),
+            Command::Completions(options) => options.run(Self::command()),
             Command::Sysfs(options) => options.run(),
         }
     }

@@ -81,7 +81,7 @@ pub fn choose(root: &Path, tree: &Tree, words: &[String]) -> Result<Choice> {
             let functions = record.inventory.functions().iter();
             found.extend(functions.map(|function| {
                 let mut all = record.policy.selectors.iter();
-                let chosen = all.any(|one| one.matches(function.address, &function.id));
+                let chosen = all.any(|one| one.matches(function));
                 as_found(function, chosen)
             }));
             record.exit()
@@ -122,7 +122,7 @@ fn disappointed(record: &Record<'_>) -> Vec<String> {
     let mut told = Vec::new();
     for selector in &record.policy.selectors {
         let functions = record.inventory.functions().iter();
-        for other in functions.filter(|one| selector.is_disappointed(one.address, &one.id)) {
+        for other in functions.filter(|one| selector.is_disappointed(one)) {
             told.push(format!("{selector}: {} is {}", other.address, other.id));
         }
     }

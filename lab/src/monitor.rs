@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,8 @@ use serde_json::{Map, Value, json};
 
 /// How long QEMU may take to answer, or a guest to let go of what is taken out.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a machine that is to sleep is looked at.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What is asked for on the console of one machine, and done.
 #[derive(Debug)]
@@ -31,12 +34,12 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// That of a machine, where something can be plugged into it.
+    /// That of a machine, where something can be plugged into it or it has to be woken.
     ///
     /// # Errors
     /// Where there is no place for a socket.
     pub fn of(machine: &Machine) -> Result<Option<Self>> {
-        if machine.cards.is_empty() {
+        if machine.cards.is_empty() && !machine.sleeps {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -72,18 +75,22 @@ impl Monitor {
     }
 
     fn carry_out(&mut self, ask: &Ask) -> Result<()> {
-        let (Ask::Add(name) | Ask::Delete(name)) = ask;
-        let card = self.cards.iter().find(|card| card.name == *name);
-        let card = *card.context("the machine has no such card")?;
         if self.connection.is_none() {
             self.connection = Some(Connection::open(self.socket())?);
         }
         let connection = self.connection.as_mut().context("a connection")?;
+        let (Ask::Add(name) | Ask::Delete(name)) = ask else {
+            return connection.wake();
+        };
+        let card = self.cards.iter().find(|card| card.name == *name);
+        let card = *card.context("the machine has no such card")?;
         let old = self.plugged.get(card.name);
         if matches!(ask, Ask::Delete(_)) {
             let id = old.context("it was not plugged in")?;
             // The whole slot goes with it.
-            return connection.execute("device_del", json!({ "id": id }));
+            return connection
+                .execute("device_del", json!({ "id": id }))
+                .map(drop);
         }
         if let Some(id) = old {
             // A guest is done with it before QEMU has the place free, which tells of the first function only.
@@ -141,8 +148,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Carries out one command.
-    fn execute(&mut self, command: &str, arguments: Value) -> Result<()> {
+    /// Carries out one command; gives what it returns.
+    fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let text = json!({ "execute": command, "arguments": arguments }).to_string();
         self.stream
             .get_mut()
@@ -150,15 +157,27 @@ impl Connection {
             .with_context(|| format!("write({text}) to QEMU's monitor"))?;
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            let answer = self.read()?;
+            let mut answer = self.read()?;
             if let Some(error) = answer.get("error") {
                 bail!("to {text} QEMU answers {error}");
             }
-            if answer.get("return").is_some() {
-                return Ok(());
+            if let Some(value) = answer.get_mut("return") {
+                return Ok(value.take());
             }
         }
         bail!("to {text} QEMU has no answer in {} s", PATIENCE.as_secs())
+    }
+
+    /// Waits until the machine is asleep, and wakes it.
+    fn wake(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while self.execute("query-status", json!({}))?["status"] != "suspended" {
+            if start.elapsed() > PATIENCE {
+                bail!("it is not asleep after {} s", PATIENCE.as_secs());
+            }
+            thread::sleep(TICK);
+        }
+        self.execute("system_wakeup", json!({})).map(drop)
     }
 
     /// Waits until a device is gone.
@@ -194,7 +213,6 @@ impl Connection {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
-    use std::thread;
 
     use qemu_tests::machine::{Iommu, pc, with_ports};
 
@@ -254,6 +272,29 @@ mod tests {
         );
         assert_eq!(of("multifunction")[2], true);
         assert_eq!(of("driver")[1], "intel-hda");
+    }
+
+    #[test]
+    fn a_machine_is_woken_once_it_is_asleep() {
+        let mut machine = pc(Iommu::Intel);
+        machine.sleeps = true;
+        let mut monitor = Monitor::of(&machine).unwrap().unwrap();
+        let status = |word: &str| format!("{{\"return\": {{\"status\": \"{word}\"}}}}\n");
+        let answers = [status("running"), status("suspended")];
+        let answers = answers.map(|text| &*text.leak());
+        let qemu = answering(monitor.socket(), [&answers[..], &[OK]].concat());
+        monitor.follow("vfio-plug[wake]").unwrap();
+        let heard = qemu.join().unwrap();
+        let commands = heard.iter().map(|one| one["execute"].as_str().unwrap());
+        assert_eq!(
+            commands.collect::<Vec<_>>(),
+            [
+                "qmp_capabilities",
+                "query-status",
+                "query-status",
+                "system_wakeup"
+            ]
+        );
     }
 
     #[test]

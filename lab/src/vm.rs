@@ -257,7 +257,7 @@ mod tests {
         assert!(
             line.ends_with(
                 "-kernel vmlinuz -initrd image \
-                 -append 'console=ttyS0 no_timer_check panic=-1 intel_iommu=on vfio.bind=42:00.0 -- x'"
+                 -append 'console=ttyS0 no_timer_check panic=-1 mitigations=off cryptomgr.notests intel_iommu=on vfio.bind=42:00.0 -- x'"
             ),
             "{line}"
         );

@@ -9,6 +9,9 @@ use crate::scenario::NATIVES;
 
 /// What has a function that the policy asks for.
 const VFIO: &str = "vfio-pci";
+/// What a virtual function ends with that nvme is offered and refuses: it has no memory yet, which its owner
+/// would have to give it.
+pub(crate) const REFUSED: &str = "none";
 
 /// The modules of the real root besides those of VFIO.
 pub const MODULES: [&str; 3] = ["e1000e", "nvme", "snd_hda_intel"];
@@ -64,6 +67,10 @@ pub enum What {
     Remove,
     /// The bus is looked at anew.
     Rescan,
+    /// A native driver is unloaded, and loaded again. nvme leaves the virtual functions where they are.
+    Reload(&'static str),
+    /// A function unmakes its virtual functions, as most drivers have it do when they are unloaded.
+    Unmake(&'static str),
 }
 
 const fn stage(
@@ -106,6 +113,19 @@ const PARTS_TAKEN: &[(&str, Option<&str>)] = &[
     (HOT_VF[2], Some(VFIO)),
     (HOT_VF[3], Some(VFIO)),
 ];
+const SOME_TAKEN: &[(&str, Option<&str>)] = &[
+    (HOT_PF, Some("nvme")),
+    (HOT_VF[0], Some(VFIO)),
+    (HOT_VF[1], Some(REFUSED)),
+    (HOT_VF[2], Some(VFIO)),
+    (HOT_VF[3], Some(REFUSED)),
+];
+const UNMADE: &[(&str, Option<&str>)] = &[
+    (HOT_VF[0], None),
+    (HOT_VF[1], None),
+    (HOT_VF[2], None),
+    (HOT_VF[3], None),
+];
 const PARTS_GONE: &[(&str, Option<&str>)] = &[
     (HOT_PF, None),
     (HOT_VF[0], None),
@@ -117,7 +137,7 @@ const CARD_GONE: &[(&str, Option<&str>)] = &[(HOT_CARD, None), (HOT_CARD_AUDIO, 
 
 /// All of them.
 #[rustfmt::skip]
-pub const CASES: [Case; 9] = [
+pub const CASES: [Case; 10] = [
     Case {
         name: "without-us",
         proves: "without us the native drivers have all that comes: the test's test",
@@ -210,6 +230,22 @@ pub const CASES: [Case; 9] = [
             stage("a maker", What::PlugIn("maker"), PARTS_TAKEN, MAKER),
             stage("the maker is gone", What::TakeOut("maker"), PARTS_GONE, NONE),
             stage("the maker again", What::PlugIn("maker"), PARTS_TAKEN, MAKER),
+        ],
+    },
+    Case {
+        name: "reload",
+        proves: "virtual functions that are asked for come back when their maker's driver does, the rest is native",
+        asked: "vfio.sriov=06:00.0:4 vfio.bind=vf:06:00.0#0,2",
+        ours: true,
+        early: None,
+        own_slots: false,
+        loaded: &[],
+        untouched: true,
+        stages: &[
+            stage("a maker", What::PlugIn("maker"), SOME_TAKEN, MAKER),
+            stage("its driver again", What::Reload("nvme"), SOME_TAKEN, (0, 3)),
+            stage("they are unmade", What::Unmake(HOT_PF), UNMADE, NONE),
+            stage("its driver makes them again", What::Reload("nvme"), SOME_TAKEN, MAKER),
         ],
     },
     Case {
@@ -359,6 +395,8 @@ impl What {
             Self::TakeOut(card) => How::TakeOut(card.to_owned()),
             Self::Remove => How::Remove,
             Self::Rescan => How::Rescan,
+            Self::Reload(module) => How::Reload(module.to_owned()),
+            Self::Unmake(function) => How::Unmake(function.to_owned()),
         }
     }
 }

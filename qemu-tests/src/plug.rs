@@ -9,6 +9,9 @@ use std::fmt;
 /// What starts every such line.
 const MARK: &str = "vfio-plug[";
 
+/// The one that names no card.
+const WAKE: &str = "wake";
+
 /// What a guest asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -16,6 +19,8 @@ pub enum Ask {
     Add(String),
     /// That card taken out.
     Delete(String),
+    /// To be woken, once it is asleep.
+    Wake,
 }
 
 impl fmt::Display for Ask {
@@ -23,6 +28,7 @@ impl fmt::Display for Ask {
         match self {
             Self::Add(card) => write!(f, "{MARK}add {card}]"),
             Self::Delete(card) => write!(f, "{MARK}delete {card}]"),
+            Self::Wake => write!(f, "{MARK}{WAKE}]"),
         }
     }
 }
@@ -36,6 +42,9 @@ pub fn asked(console: &str) -> Vec<Ask> {
 }
 
 fn parse(text: &str) -> Option<Ask> {
+    if text == WAKE {
+        return Some(Ask::Wake);
+    }
     let (what, card) = text.split_once(' ')?;
     match what {
         "add" => Some(Ask::Add(card.to_owned())),
@@ -56,5 +65,6 @@ mod tests {
         let end = console.rfind(']').unwrap();
         assert_eq!(asked(&console[..end]), [add]);
         assert_eq!(asked("vfio-plug[x\r\nvfio-plug[paint it]"), []);
+        assert_eq!(asked(&format!("{}\r\n", Ask::Wake)), [Ask::Wake]);
     }
 }

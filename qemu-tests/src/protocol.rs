@@ -115,6 +115,10 @@ pub enum How {
     Remove,
     /// The bus is looked at anew.
     Rescan,
+    /// This module, which has some of them, is unloaded and loaded again.
+    Reload(String),
+    /// This function is told to make no virtual functions any more.
+    Unmake(String),
 }
 
 /// One run of the agent.
@@ -284,6 +288,8 @@ pub struct Changed {
     pub records: BTreeMap<String, String>,
     /// The agent's lines in the kernel log since then, without the kernel's own prefix.
     pub log: Vec<String>,
+    /// The functions that nvme was given meanwhile, by its own word in the kernel log.
+    pub offered: Vec<String>,
 }
 
 /// A function used through VFIO.

@@ -160,8 +160,7 @@ impl Stack {
     /// The kernel's parameters of a boot, besides those of the machine.
     #[must_use]
     pub fn cmdline(self, boot: Boot) -> String {
-        // Emulated, the mitigations cost a third of it.
-        let common = format!("root={} ro mitigations=off", self.root());
+        let common = format!("root={} ro", self.root());
         match boot {
             Boot::Native => common,
             Boot::Listed => format!("{common} {ASKED}"),

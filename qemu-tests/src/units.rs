@@ -4,6 +4,7 @@
 //! It is one Debian, booted in several ways ([`Boot`]) by two images: one has vfio-pci, the other has not.
 
 use crate::machine::{GPU, GPU_AUDIO, Iommu, Machine, NVME, with_twin_disk};
+use crate::plug::Ask;
 use crate::protocol::{Orders, Step};
 use crate::scenario::NATIVES;
 
@@ -17,13 +18,15 @@ pub const ENABLED: [&str; 2] = ["vfio-bind-finish.service", "vfio-bind-verify.se
 pub const ASKED: [&str; 3] = [GPU, GPU_AUDIO, NVME];
 /// The script that looks, when both units are done.
 const LOOK: &str = "/root/look.sh";
+/// What tells the state of the functions.
+const STATE: &str = "/root/state.sh";
 
 /// A boot of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boot {
     /// All is bound in the image, and stays so.
     Kept,
-    /// The same, and the machine was asleep before the units look.
+    /// The same, and the machine was asleep before the units look: first as the kernel tests it, then in earnest.
     Slept,
     /// One function is taken back by hand before they look.
     Lost,
@@ -65,7 +68,7 @@ impl Boot {
     #[must_use]
     pub fn driver(self, address: &str) -> String {
         let native = || {
-            let machine = machine();
+            let machine = self.machine();
             let device = machine.device(address);
             device.map_or("", |device| device.native).to_owned()
         };
@@ -73,6 +76,49 @@ impl Boot {
             Self::Used => native(),
             Self::Lost if address == GPU => "none".to_owned(),
             _ => "vfio-pci".to_owned(),
+        }
+    }
+
+    /// The override of one of [`ASKED`] at the end: `(null)` for none, as the kernel shows it.
+    fn driver_override(self) -> &'static str {
+        match self {
+            Self::Used => "(null)",
+            _ => "vfio-pci",
+        }
+    }
+
+    /// What the script says of one of [`ASKED`]: [`SET`] counts where it is bound.
+    #[must_use]
+    pub fn state(self, address: &str) -> String {
+        let (reset_method, d3cold_allowed) = match (address, self) {
+            (NVME, Self::Used) => ("flr bus", 1),
+            (NVME, _) => ("bus", 1),
+            (GPU, Self::Used) => ("bus", 0),
+            (GPU, _) => ("bus", 1),
+            _ => ("none", 0),
+        };
+        format!(
+            "{address}: {}, driver_override {}, reset_method {reset_method}, d3cold_allowed {d3cold_allowed}",
+            self.driver(address),
+            self.driver_override()
+        )
+    }
+
+    /// How often it was asleep, by the kernel's count, and how often in earnest.
+    #[must_use]
+    pub fn slept(self) -> (usize, usize) {
+        match self {
+            Self::Slept => (5, 1),
+            _ => (0, 0),
+        }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(self) -> Machine {
+        Machine {
+            sleeps: self == Self::Slept,
+            ..with_twin_disk(Iommu::Intel)
         }
     }
 
@@ -86,8 +132,9 @@ impl Boot {
     #[must_use]
     pub fn cmdline(self) -> String {
         format!(
-            "root=LABEL=root ro mitigations=off {SLOW} vfio.bind={GPU},{NVME} vfio.set={GPU}:{SET} \
-             {WORD}{}",
+            "root=LABEL=root ro {SLOW} vfio.bind={GPU},{NVME} {} {WORD}{}",
+            SET.map(|(function, value)| format!("vfio.set={function}:{value}"))
+                .join(" "),
             self.name()
         )
     }
@@ -95,8 +142,8 @@ impl Boot {
 
 /// An emulated display is slow to paint a console on: on a busy host the kernel takes that for a lockup.
 const SLOW: &str = "drm_kms_helper.fbdev_emulation=0 watchdog_thresh=60";
-/// What is made of the display before vfio-pci has it; QEMU's has 0.
-const SET: &str = "d3cold_allowed=1";
+/// What is made of functions before vfio-pci has them; QEMU's display has 0, its disk `flr bus`.
+const SET: [(&str, &str); 2] = [(GPU, "d3cold_allowed=1"), (NVME, "reset_method=bus")];
 /// What stands in front of a boot's name on its kernel command line.
 const WORD: &str = "units.";
 
@@ -135,7 +182,16 @@ pub fn files() -> Vec<(&'static str, String)> {
                 "Type=oneshot\nExecStart=/bin/sh -e /root/sleep.sh",
             ),
         ),
-        ("root/sleep.sh", SLEEP.to_owned()),
+        (
+            STATE.trim_start_matches('/'),
+            STATE_TEXT.replace("ASKED", &ASKED.join(" ")),
+        ),
+        (
+            "root/sleep.sh",
+            SLEEP
+                .replace("STATE", STATE)
+                .replace("WAKE", &Ask::Wake.to_string()),
+        ),
         (
             "etc/systemd/system/hold.service",
             unit(
@@ -153,7 +209,7 @@ pub fn files() -> Vec<(&'static str, String)> {
             LOOK_TEXT
                 .replace("UNITS", &ENABLED.join(" "))
                 .replace("FINISH", ENABLED[0])
-                .replace("GPU", GPU),
+                .replace("STATE", STATE),
         ),
     ]
 }
@@ -162,8 +218,9 @@ pub fn files() -> Vec<(&'static str, String)> {
 pub const HELPERS: [&str; 3] = ["take-back.service", "sleep.service", "hold.service"];
 
 /// The kernel's own tests of suspend, each of which takes all devices down and up again, in 5 s
-/// (Documentation/power/basic-pm-debugging.rst). From a real `mem` this machine does not wake.
+/// (Documentation/power/basic-pm-debugging.rst); and then suspend to RAM, until the host wakes the machine.
 const SLEEP: &str = "\
+sh -e STATE 'before sleep' >/run/slept
 for test in freezer devices platform; do
     echo $test >/sys/power/pm_test
     echo freeze >/sys/power/state
@@ -171,6 +228,21 @@ done
 echo devices >/sys/power/pm_test
 echo mem >/sys/power/state
 echo none >/sys/power/pm_test
+echo deep >/sys/power/mem_sleep
+echo '<1>WAKE' >/dev/kmsg
+echo mem >/sys/power/state
+sh -e STATE 'after sleep' >>/run/slept
+";
+
+/// Prints the state of each function that is asked for, with a word in front.
+const STATE_TEXT: &str = "\
+for function in ASKED; do
+    cd /sys/bus/pci/devices/$function
+    driver=$(readlink driver || echo none)
+    reset=$([ ! -e reset_method ] || cat reset_method)
+    echo \"$1: $function: ${driver##*/}, driver_override $(cat driver_override),\" \
+        \"reset_method ${reset:-none}, d3cold_allowed $(cat d3cold_allowed)\"
+done
 ";
 
 /// Opens a display and a disk, and stays.
@@ -186,7 +258,8 @@ systemd-notify --ready
 exec sleep infinity
 ";
 
-/// Prints `UNIT: PROPERTY=VALUE ...` of both units, what failed, and what the first one said.
+/// Prints `UNIT: PROPERTY=VALUE ...` of both units, what failed, what became of the functions, how often the
+/// machine was asleep, and what the first unit said.
 const LOOK_TEXT: &str = "\
 for unit in UNITS; do
     echo \"$unit: $(systemctl show -p ConditionResult -p Result $unit | sort | tr '\\n' ' ')\"
@@ -195,8 +268,10 @@ systemctl list-units --failed --plain --no-legend | while read -r unit rest; do 
 up=$(systemctl show -p ActiveEnterTimestampMonotonic --value multi-user.target)
 began=$(systemctl show -p InactiveExitTimestampMonotonic --value FINISH)
 [ \"$up\" -gt 0 ] && [ \"$up\" -le \"$began\" ] && echo 'delayed nothing'
-echo \"d3cold_allowed: $(cat /sys/bus/pci/devices/GPU/d3cold_allowed)\"
+sh -e STATE 'in the end'
+[ ! -e /run/slept ] || cat /run/slept
 echo \"suspended: $(cat /sys/power/suspend_stats/success)\"
+echo \"woken: $(dmesg | grep -c 'Waking up from system sleep state S3')\"
 journalctl --sync
 journalctl -b -o cat -u FINISH | sed 's/^/said: /'
 ";
@@ -210,12 +285,7 @@ pub fn orders() -> Orders {
             Step::Inherit,
             Step::Snapshot(NATIVES.to_owned()),
             Step::Script(LOOK.to_owned()),
+            Step::UseFunctions(ASKED.map(str::to_owned).to_vec()),
         ],
     }
-}
-
-/// The machine.
-#[must_use]
-pub fn machine() -> Machine {
-    with_twin_disk(Iommu::Intel)
 }

@@ -1,6 +1,7 @@
 //! The options that several tasks have.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use lab::kernel;
@@ -41,7 +42,8 @@ pub struct MachineOptions {
 /// How to run many rows.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
-    /// Rows at a time: 2 where nothing is said.
+    /// Rows at a time: where nothing is said, one more than there are processors, for some rows wait for
+    /// something; but 6 at most, for each boot wants most of a gigabyte.
     #[arg(long, value_name = "NUMBER")]
     pub jobs: Option<usize>,
     /// Chooses the random vfio_pci.ids= values: 1 where nothing is said.
@@ -75,7 +77,8 @@ impl RunOptions {
     /// Rows at a time.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        self.jobs.unwrap_or(2)
+        let processors = || thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.unwrap_or_else(|| (processors() + 1).min(6))
     }
 
     /// The seed.

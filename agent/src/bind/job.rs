@@ -3,9 +3,8 @@
 use rustix::io::Errno;
 
 use crate::bind::failure::Failure;
-use crate::machine::inventory::Function;
+use crate::machine::inventory::{Function, Index};
 use crate::pci::address::Address;
-use crate::pci::id::DeviceId;
 use crate::text::DriverName;
 
 /// It borrows nothing, so that the room for all of them can come from outside.
@@ -13,7 +12,8 @@ pub(crate) struct Job {
     /// The place of its step in the plan.
     pub at: usize,
     pub address: Address,
-    pub id: DeviceId,
+    /// The place of it in the inventory.
+    pub function: Index,
     pub group: Option<u32>,
     /// The driver to bind.
     pub driver: DriverName,
@@ -31,11 +31,15 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(crate) fn new(at: usize, function: &Function, driver: &DriverName) -> Self {
+    pub(crate) fn new(
+        at: usize,
+        (index, function): (Index, &Function),
+        driver: &DriverName,
+    ) -> Self {
         Self {
             at,
             address: function.address,
-            id: function.id,
+            function: index,
             group: function.group,
             driver: driver.clone(),
             before: function.driver.clone(),

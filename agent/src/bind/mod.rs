@@ -62,10 +62,19 @@ pub fn apply(
     for (at, step) in plan.steps.iter().enumerate() {
         if let (Decision::Bind, Some(function)) = (step.decision, inventory.get(step.function)) {
             // There are at most as many jobs as steps.
-            let _ = jobs.push(Job::new(at, function, plan.driver(step, policy)));
+            let _ = jobs.push(Job::new(
+                at,
+                (step.function, function),
+                plan.driver(step, policy),
+            ));
         }
     }
-    let mut work = Work { host, policy, jobs };
+    let mut work = Work {
+        host,
+        policy,
+        inventory,
+        jobs,
+    };
     work.set_overrides();
     work.fail_whole_groups();
     work.release_console();
@@ -101,6 +110,7 @@ pub fn apply(
 struct Work<'a, H> {
     host: &'a H,
     policy: &'a Policy<'a>,
+    inventory: &'a Inventory,
     jobs: &'a mut Vec<Job, MAX_FUNCTIONS>,
 }
 
@@ -150,12 +160,14 @@ impl<'a, H: Machine> Work<'a, H> {
         if self.policy.settings.is_empty() {
             return;
         }
-        let (host, policy) = (self.host, self.policy);
+        let (host, policy, inventory) = (self.host, self.policy, self.inventory);
         for job in self.sound_jobs().filter(|job| !job.prepared) {
             let free = driver_of(host, job.address) == Ok(None);
             if free || job.was_there() {
                 job.prepared = true;
-                if !prepare::prepare(host, policy, job.address, &job.id, done) {
+                let function = inventory.get(job.function);
+                if !function.is_some_and(|function| prepare::prepare(host, policy, function, done))
+                {
                     job.failure = Some(Failure::NotPrepared);
                 }
             }

@@ -6,10 +6,10 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::controls::DRIVER_LIMIT;
+use crate::machine::inventory::Function;
 use crate::machine::sysfs::{Path, attribute, path};
 use crate::machine::{Controls, Root};
 use crate::pci::address::Address;
-use crate::pci::id::DeviceId;
 use crate::policy::Policy;
 use crate::policy::setting::{Setting, Size};
 use crate::text::digits::{decimal, hex};
@@ -132,13 +132,12 @@ pub fn wanted(setting: Setting<'_>) -> (Attribute, Value) {
 pub fn prepare(
     host: &impl Controls,
     policy: &Policy<'_>,
-    address: Address,
-    id: &DeviceId,
+    function: &Function,
     done: &mut AllPrepared,
 ) -> bool {
     let mut all = true;
-    for setting in policy.settings_of(address, id) {
-        all &= set(host, address, setting, done);
+    for setting in policy.settings_of(function) {
+        all &= set(host, function.address, setting, done);
     }
     all
 }

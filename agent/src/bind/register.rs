@@ -57,7 +57,10 @@ pub(crate) fn register(
         let Target::Id(pattern) = &selector.target else {
             continue;
         };
-        let alone = !selector.excludes && selector.expected.is_none() && pattern.names_a_model();
+        let alone = !selector.excludes
+            && !selector.is_virtual()
+            && selector.expected.is_none()
+            && pattern.names_a_model();
         let stays = || {
             let mut all = policy.selectors.iter();
             stays(inventory, plan, outcomes, pattern)
@@ -83,23 +86,10 @@ pub(crate) fn register(
 }
 
 fn put(host: &impl Machine, selector: &Selector<'_>, pattern: &IdPattern) {
-    let IdPattern {
-        vendor,
-        device,
-        subvendor,
-        subdevice,
-        class,
-        class_mask,
-    } = *pattern;
-    let hex = |number| Hex(number, 4);
+    let [vendor, device, subvendor, subdevice, class, mask] =
+        pattern.numbers().map(|number| Hex(number, 4));
     let text: Bounded<64> = clip(format_args!(
-        "{} {} {} {} {} {}",
-        hex(vendor),
-        hex(device),
-        hex(subvendor),
-        hex(subdevice),
-        hex(class),
-        hex(class_mask)
+        "{vendor} {device} {subvendor} {subdevice} {class} {mask}"
     ));
     match host.write_within(NEW_ID, text.as_bytes(), DRIVER_LIMIT) {
         Ok(()) | Err(Errno::EXIST) => {
@@ -139,7 +129,7 @@ fn may_mean(selector: &Selector<'_>, inventory: &Inventory, pattern: &IdPattern)
     }
     // What is there is known, unless it is a bridge, which stands for all that comes behind it.
     let mut all = inventory.functions().iter();
-    !all.any(|f| f.is_endpoint() && selector.points_at(f.address, &f.id))
+    !all.any(|f| f.is_endpoint() && selector.points_at(f))
 }
 
 /// Whether a function may have both IDs.

@@ -12,7 +12,7 @@ use heapless::Vec;
 use rustix::io::Errno;
 
 use crate::bind::controls::{DRIVER_LIMIT, LOCK_LIMIT, current_override, probe};
-use crate::machine::inventory::Inventory;
+use crate::machine::inventory::{Function, Inventory};
 use crate::machine::sriov::Sriov;
 use crate::machine::sysfs::{attribute, driver_of, is_vfio};
 use crate::machine::{Machine, Root};
@@ -166,7 +166,7 @@ pub fn look(
     for (index, function) in inventory.iter() {
         let address = function.address;
         // Of several words for the same the last one counts.
-        let means = |making: &Making<'_>| making.selector.matches(address, &function.id);
+        let means = |making: &Making<'_>| making.selector.matches(function);
         let Some(word) = policy.makings.iter().rposition(means) else {
             continue;
         };
@@ -248,53 +248,68 @@ pub fn make(host: &impl Machine, policy: &Policy<'_>, pf: Address, all: &mut All
 
 /// Keeps drivers off the VFs that others will make, where a selector means any of them: this run comes again
 /// when they are there, and lets drivers have the rest.
-pub fn hold_back(host: &impl Machine, policy: &Policy<'_>, focus: Option<Address>) {
-    for selector in policy.selectors.iter().filter(|s| !s.excludes) {
-        let (Some(all), Some(device)) = (&selector.virtual_functions, selector.slot()) else {
-            continue;
-        };
-        all.each_maker(device, &mut |pf, _| {
-            let here = focus.is_none_or(|focus| focus == pf);
-            if here && !is_made(host, policy, pf) && !is_held_back(host, pf) {
-                set_autoprobe(host, pf, false);
-            }
-        });
+pub fn hold_back(
+    host: &impl Machine,
+    policy: &Policy<'_>,
+    inventory: &Inventory,
+    focus: Option<Address>,
+) {
+    for function in inventory.functions() {
+        let pf = function.address;
+        let here = focus.is_none_or(|focus| focus == pf);
+        let mut takes = policy.selectors.iter().filter(|s| !s.excludes);
+        if here
+            && takes.any(|selector| selector.can_be_of(function))
+            && !is_made(policy, function)
+            && !is_held_back(host, pf)
+        {
+            set_autoprobe(host, pf, false);
+        }
     }
 }
 
 /// Lets drivers have the VFs of `pf` that are not bound, where they were kept off. Those that its driver may
 /// still make are kept off until its next event.
 #[inline(never)] // Inlined, it makes the executable larger.
-pub fn release_rest(host: &impl Machine, policy: &Policy<'_>, pf: Address, all: &AllMade) {
+pub fn release_rest(
+    host: &impl Machine,
+    (policy, inventory): (&Policy<'_>, &Inventory),
+    pf: Address,
+    all: &AllMade,
+) {
     let late = Stage::Failed(Why::System(Errno::TIMEDOUT));
     if !is_held_back(host, pf) || all.iter().any(|made| made.stage == late) {
         return;
     }
+    let mut functions = inventory.functions().iter();
+    let made = functions.any(|function| function.address == pf && is_made(policy, function));
     let sriov = Sriov::read(host, pf);
-    set_autoprobe(host, pf, true);
+    // Others may make some at any moment: drivers are kept off without a gap where none is to have any.
+    let mut lets = false;
     for vf in (0..sriov.count).filter_map(|index| sriov.address(pf, index)) {
         // With an override it is bound, or kept so on purpose.
         let is_free = || current_override(host, vf).is_ok_and(|driver| driver.is_empty());
         if driver_of(host, vf) != Ok(None) || !is_free() {
             continue;
         }
+        if !lets {
+            set_autoprobe(host, pf, true);
+            lets = true;
+        }
         if host.is_late() || probe(host, vf, DRIVER_LIMIT).is_err() {
             warn!(pf; "{pf}: {vf} was not offered to its driver in time, nor what comes after it");
             break;
         }
     }
-    if !is_made(host, policy, pf) {
-        set_autoprobe(host, pf, false);
+    if lets != made {
+        set_autoprobe(host, pf, made);
     }
 }
 
 /// Whether the VFs of a function are made by this policy.
-fn is_made(root: &dyn Root, policy: &Policy<'_>, pf: Address) -> bool {
-    let Ok(id) = crate::machine::survey::id(root, pf) else {
-        return false;
-    };
+fn is_made(policy: &Policy<'_>, pf: &Function) -> bool {
     let mut makings = policy.makings.iter();
-    makings.any(|making| making.selector.matches(pf, &id))
+    makings.any(|making| making.selector.matches(pf))
 }
 
 fn is_held_back(root: &dyn Root, pf: Address) -> bool {

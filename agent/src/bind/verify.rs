@@ -28,7 +28,8 @@ pub(crate) fn give_back(
 ) {
     find(host, policy, inventory, plan, outcomes);
     let mut limit = DRIVER_LIMIT;
-    for unasked in &mut outcomes.unasked {
+    let Outcomes { unasked, steps, .. } = outcomes;
+    for unasked in unasked {
         let Unasked {
             address, driver, ..
         } = unasked;
@@ -48,6 +49,13 @@ pub(crate) fn give_back(
             unasked.fate = Fate::Returned;
         }
         unasked.now = now.ok().flatten();
+        // What the plan refused or left may be among them.
+        let mut all = inventory.iter();
+        let step = all.find(|(_, function)| function.address == *address);
+        let step = step.and_then(|(index, _)| plan.place_of(index));
+        if let Some(outcome) = step.and_then(|at| steps.get_mut(at)) {
+            outcome.driver.clone_from(&unasked.now);
+        }
     }
 }
 
@@ -76,7 +84,7 @@ fn find(
             if let Some((index, function)) = inventory.iter().find(|(_, f)| f.address == address) {
                 let had = function.driver.as_ref();
                 // The run for that one takes the rest of its group.
-                let asked = || policy.asks_for(address, &function.id);
+                let asked = || policy.asks_for(function);
                 if had.is_some_and(|driver| is_vfio(driver.as_bytes()))
                     || plan.binds(index)
                     || plan.focus.is_some() && asked()
@@ -85,7 +93,7 @@ fn find(
                 }
                 fate = Fate::Failed;
             } else if !inventory.whole
-                && survey::id(root, address).is_ok_and(|id| !policy.asks_for(address, &id))
+                && survey::read(root, address).is_ok_and(|function| !policy.asks_for(&function))
             {
                 // Nobody asks for it, and what a vfio driver had before is in every inventory.
                 fate = Fate::Failed;

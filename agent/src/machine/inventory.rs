@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::machine::sriov::Role;
 use crate::machine::{Root, way};
 use crate::pci::address::Address;
 use crate::pci::id::DeviceId;
@@ -30,6 +31,8 @@ pub struct Function {
     /// Whether what may share its IOMMU group could not be made to get its own, so that nobody knows all
     /// members.
     pub in_doubt: bool,
+    /// Whether it makes virtual functions or is one, as [`crate::policy::virtual_functions`] finds out.
+    pub role: Role,
     /// The driver it is bound to.
     pub driver: Option<DriverName>,
     /// The way to it, where [`Inventory::find_way`] was asked for it and sysfs tells it.
@@ -148,14 +151,23 @@ impl Inventory {
 
     /// Whether the function at `address` is here.
     #[must_use]
-    #[inline(never)] // Inlined, it makes the executable larger.
     pub fn has(&self, address: Address) -> bool {
+        self.position(address).is_some()
+    }
+
+    /// The place of the function at `address` in [`Inventory::functions`].
+    #[must_use]
+    #[inline(never)] // Inlined, it makes the executable larger.
+    pub fn position(&self, address: Address) -> Option<usize> {
         let (sorted, rest) = self
             .functions
             .split_at_checked(self.sorted)
             .unwrap_or((&self.functions, &[]));
         let found = sorted.binary_search_by_key(&address, |function| function.address);
-        found.is_ok() || rest.iter().any(|function| function.address == address)
+        found.ok().or_else(|| {
+            let at = rest.iter().position(|f| f.address == address)?;
+            at.checked_add(sorted.len())
+        })
     }
 
     /// Counts an entry that could not be read.
@@ -212,6 +224,13 @@ impl Inventory {
     /// The same, to add what was found out about them; their addresses must stay.
     pub(crate) fn functions_mut(&mut self) -> &mut [Function] {
         &mut self.functions
+    }
+
+    /// Says what the function at a [position](Inventory::position) has to do with virtual functions.
+    pub(crate) fn set_role(&mut self, position: usize, role: Role) {
+        if let Some(function) = self.functions.get_mut(position) {
+            function.role = role;
+        }
     }
 
     /// The members of an IOMMU group.

@@ -6,7 +6,31 @@
 use crate::machine::Root;
 use crate::machine::sysfs::{attribute, directory};
 use crate::pci::address::Address;
+use crate::pci::id::DeviceId;
 use crate::text::digits::decimal;
+
+/// What a function has to do with VFs, as far as anybody asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Role {
+    /// Nothing, or nobody asked.
+    #[default]
+    Plain,
+    /// It makes so many at most.
+    Physical(u16),
+    /// It is one.
+    Virtual(Maker),
+}
+
+/// What a VF is made by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Maker {
+    /// Where the PF is.
+    pub address: Address,
+    /// What the PF is.
+    pub id: DeviceId,
+    /// Which of its VFs this is.
+    pub index: u16,
+}
 
 /// The SR-IOV capability of a physical function (PF); of any other function, zeros.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 
 use crate::machine::inventory::{Function, Inventory};
+use crate::machine::sriov::Role;
 use crate::machine::sysfs::{DEVICES, attribute, driver_of, last_component};
 use crate::machine::{Root, boot_display};
 use crate::pci::address::Address;
@@ -72,7 +73,11 @@ pub fn id(root: &dyn Root, address: Address) -> Result<DeviceId, Errno> {
     DeviceId::from_modalias(modalias).ok_or(Errno::INVAL)
 }
 
-fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
+/// What a function shows.
+///
+/// # Errors
+/// What the system answered; `EINVAL` where that is not what a PCI function shows.
+pub fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
     let id = id(root, address)?;
     // The kernel shows this attribute for header types 1 and 2 only (pci_dev_bridge_attrs_are_visible
     // in drivers/pci/pci-sysfs.c, since 4.13). Unlike reading `config` it never wakes the hardware.
@@ -89,6 +94,7 @@ fn read(root: &dyn Root, address: Address) -> Result<Function, Errno> {
         buses,
         boot_display: false,
         in_doubt: false,
+        role: Role::Plain,
         driver,
         way: None,
     })

@@ -196,6 +196,20 @@ impl Default for IdPattern {
 }
 
 impl IdPattern {
+    /// The six numbers, in the order in which the kernel's `new_id` takes them.
+    #[must_use]
+    pub fn numbers(&self) -> [u32; 6] {
+        let Self {
+            vendor,
+            device,
+            subvendor,
+            subdevice,
+            class,
+            class_mask,
+        } = *self;
+        [vendor, device, subvendor, subdevice, class, class_mask]
+    }
+
     /// The kernel's own comparison, `pci_match_one_device` in drivers/pci/pci.h.
     #[must_use]
     pub fn matches(&self, id: &DeviceId) -> bool {

@@ -55,8 +55,8 @@ fn mark(policy: &Policy<'_>, function: &Function) -> Mark {
     let mut mark = Mark::Untouched;
     let (mut protected, mut excluded) = (false, false);
     for (at, here) in (0..=u16::MAX).zip(&policy.selectors) {
-        if !here.matches(function.address, &function.id) {
-            let disappointed = here.is_disappointed(function.address, &function.id);
+        if !here.matches(function) {
+            let disappointed = here.is_disappointed(function);
             if disappointed && mark == Mark::Untouched {
                 mark = Mark::OtherId(at);
             }
@@ -345,7 +345,7 @@ impl Planner<'_> {
     fn kernel_ids(&self, function: &Function) -> impl Iterator<Item = (u16, &Selector<'_>)> {
         let all = (0..=u16::MAX).zip(&self.policy.selectors);
         all.filter(|(_, selector)| {
-            selector.source == Source::KernelIds && selector.matches(function.address, &function.id)
+            selector.source == Source::KernelIds && selector.matches(function)
         })
     }
 }

@@ -47,12 +47,6 @@ pub fn parse(text: &[u8]) -> Result<Selector<'_>, Misread<'_>> {
         None => (body, None),
     };
     let target = target(body)?;
-    if virtual_functions.is_some() && matches!(target, Target::Id(_)) {
-        return Err(Misread {
-            at: body,
-            fault: Fault::Expected("the place or the name of what makes virtual functions"),
-        });
-    }
     Ok(Selector {
         text,
         source: Source::Bind,
@@ -301,6 +295,9 @@ mod tests {
             ("42:00.0@10de:1b80", "0000:42:00.0"),
             ("vf:03:00.0", "0000:03:00.0"),
             ("!vf:03:00#0-3,7", "0000:03:00.*"),
+            ("vf:8086:1572", "8086:1572"),
+            ("!vf:8086:*@8086:1572#0", "8086:*"),
+            ("vf:class:0200#0-3,7", "*:*:*:*:020000:ffff00"),
             ("vf:label:Port #1#0", "label:Port #1"),
             ("vf:03:00.0@8086:10c9#65535", "0000:03:00.0"),
             ("!00:1c.0/00.0@10de:*:1458:*", "0000:00:1c.0/00.0"),
@@ -333,6 +330,10 @@ mod tests {
             (
                 "vf:03:00.0#1,vf:04:00.0#2,3",
                 &["vf:03:00.0#1", "vf:04:00.0#2,3"],
+            ),
+            (
+                "vf:8086:1572#0-3,7,8086:1572,vf:class:02#1,2",
+                &["vf:8086:1572#0-3,7", "8086:1572", "vf:class:02#1,2"],
             ),
             ("", &[]),
         ] {
@@ -472,12 +473,13 @@ mod tests {
                 "expected numbers of virtual functions, as 0-3,7 at `3-1`",
             ),
             (
-                "vf:10de:1b80",
-                "expected the place or the name of what makes virtual functions at `10de:1b80`",
+                "vf:vf:03:00.0",
+                "expected a domain of four to eight digits at `vf`",
             ),
+            ("vf:10de", not_a_target),
             (
-                "vf:class:02",
-                "expected the place or the name of what makes virtual functions at `class:02`",
+                "vf:10de:1b80:1458",
+                "expected a subsystem device at the end",
             ),
             (
                 "42:00.0@",

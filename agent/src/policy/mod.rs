@@ -4,6 +4,7 @@ pub mod grammar;
 pub mod handed;
 pub mod kernel_ids;
 pub mod lookalike;
+pub(crate) mod makers;
 pub mod modprobe_conf;
 pub mod nearest;
 pub mod presence;
@@ -20,8 +21,7 @@ mod words;
 
 use core::fmt;
 
-use crate::pci::address::Address;
-use crate::pci::id::DeviceId;
+use crate::machine::inventory::Function;
 use crate::policy::handed::Handed;
 use crate::policy::modprobe_conf::Line;
 use crate::policy::problem::{Problem, Severity};
@@ -163,19 +163,19 @@ impl<'a> Policy<'a> {
 
     /// Whether a selector that takes names a function, or its place.
     #[must_use]
-    pub fn asks_for(&self, address: Address, id: &DeviceId) -> bool {
+    pub fn asks_for(&self, function: &Function) -> bool {
         let mut takes = self.selectors.iter().filter(|s| !s.excludes);
-        takes.any(|selector| selector.points_at(address, id))
+        takes.any(|selector| selector.points_at(function))
     }
 
     /// What a function is to be set to where it is bound. Of several values for the same the last one counts,
     /// as everywhere on the kernel command line.
     #[inline(never)] // Inlined, it makes the executable larger.
     #[must_use]
-    pub fn settings_of(&self, address: Address, id: &DeviceId) -> Vec<Setting<'a>, KINDS> {
+    pub fn settings_of(&self, function: &Function) -> Vec<Setting<'a>, KINDS> {
         let mut all: Vec<Setting<'a>, KINDS> = Vec::new();
         for settings in &self.settings {
-            if !settings.selector.matches(address, id) {
+            if !settings.selector.matches(function) {
                 continue;
             }
             for setting in settings.each() {

@@ -36,11 +36,11 @@ pub fn look(policy: &mut Policy<'_>, inventory: &Inventory) {
         let there = here().next().map(|f| f.id);
         let near = nearest(selector, inventory).map(|f| (f.address, f.id));
         // Of a PF that is not there nobody knows where its VFs are.
-        let is_virtual = selector.virtual_functions.is_some();
+        let is_virtual = selector.is_virtual();
         let has_id = selector.expected.is_some();
         if has_id && !is_virtual {
             selector.everywhere = true;
-            let gone = there.is_none() && !all().any(|f| selector.matches(f.address, &f.id));
+            let gone = there.is_none() && !all().any(|f| selector.matches(f));
             // Nothing at all is like it: that is told of all selectors of its kind.
             if !(gone && source == Source::Protect) {
                 policy.problem(Problem::Moved(source, text, there));
@@ -70,10 +70,8 @@ pub(crate) fn is_there(selector: &Selector<'_>, inventory: &Inventory) -> bool {
 /// when it takes its controller.
 #[must_use]
 pub fn comes_later(selector: &Selector<'_>, inventory: &Inventory) -> bool {
-    if let Some(all) = &selector.virtual_functions
-        && is_there(selector, inventory)
-    {
-        return all.can_be();
+    if selector.is_virtual() && is_there(selector, inventory) {
+        return inventory.functions().iter().any(|f| selector.can_be_of(f));
     }
     if let Target::Named(StableName::Slot(_), place) = selector.target {
         return place.is_some() && selector.expected.is_none();

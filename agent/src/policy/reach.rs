@@ -11,11 +11,12 @@ use crate::machine::inventory::{Function, GroupTiming, Inventory};
 use crate::machine::sysfs::{DEVICES, DRIVERS, driver_directory, group_members, is_vfio};
 use crate::machine::{Root, survey};
 use crate::pci::address::{Address, Slot};
-use crate::pci::id::DeviceId;
+use crate::pci::id::{DeviceId, IdPattern};
 use crate::policy::Policy;
+use crate::policy::makers;
 use crate::policy::presence::is_there;
 use crate::policy::resolve::direct;
-use crate::policy::selector::{Selector, StableName, Target};
+use crate::policy::selector::{Selector, Source, StableName, Target};
 use crate::text::name;
 
 /// Looks at what `policy` is about, or at everything.
@@ -30,11 +31,10 @@ pub fn look(
 ) -> Result<(), Errno> {
     if inventory.timing == GroupTiming::AtStart && is_direct(policy) {
         for at in 0..policy.places().count() {
-            if let Some(selector) = policy.place_mut(at) {
-                if let Target::Named(name, slot) = &mut selector.target {
-                    *slot = direct(name, root);
-                }
-                selector.look_at_virtual(root);
+            if let Some(selector) = policy.place_mut(at)
+                && let Target::Named(name, slot) = &mut selector.target
+            {
+                *slot = direct(name, root);
             }
         }
         let wanted = Wanted { root, policy };
@@ -68,29 +68,24 @@ impl Wanted<'_> {
         for selector in policy.places() {
             if let Some(slot) = selector.slot() {
                 self.add_slot(inventory, slot)?;
-                if let Some(all) = &selector.virtual_functions {
-                    let mut good = Some(());
-                    all.each(slot, &mut |address| {
-                        good = good.and_then(|()| self.add(inventory, address));
-                    });
-                    good?;
-                }
             }
         }
         self.add_vfio(inventory)?;
         inventory.sort();
-        let by_id = |selector: &Selector<'_>| matches!(selector.target, Target::Id(_));
-        let mut made = policy.makings.iter().map(|making| &making.selector);
-        if policy.handed.any() || policy.selectors.iter().any(by_id) || made.any(by_id) {
+        if policy.handed.any() || self.patterns().next().is_some() {
             self.add_listed(inventory)?;
             inventory.sort();
         }
+        makers::look(root, policy, inventory)?;
         self.add_groups(inventory)?;
         survey::finish(root, inventory);
         // What a selector may mean that describes nothing here, only a look at everything tells.
-        let enough = inventory.beyond_limit == 0
-            && inventory.has_groups()
-            && policy.selectors.iter().all(|s| is_there(s, inventory));
+        let is_known = |s: &Selector<'_>| {
+            let can_be = || inventory.functions().iter().any(|f| s.can_be_of(f));
+            is_there(s, inventory) && (!s.is_virtual() || can_be())
+        };
+        let mut told = policy.places().filter(|s| s.source != Source::Set);
+        let enough = inventory.beyond_limit == 0 && inventory.has_groups() && told.all(is_known);
         enough.then_some(())
     }
 
@@ -144,15 +139,20 @@ impl Wanted<'_> {
         Some(())
     }
 
+    /// The IDs that are asked about. What is only set, where it is bound, something else asks about, but for what
+    /// makes it.
+    fn patterns(&self) -> impl Iterator<Item = &IdPattern> {
+        let all = self.policy.places();
+        let all = all.filter(|s| s.source != Source::Set || s.is_virtual());
+        all.filter_map(|selector| match &selector.target {
+            Target::Id(pattern) => Some(pattern),
+            _ => None,
+        })
+    }
+
     /// Whether an ID is asked about.
     fn names(&self, id: &DeviceId) -> bool {
-        let made = self.policy.makings.iter().map(|making| &making.selector);
-        let mut all = self.policy.selectors.iter().chain(made);
-        let by_id = |selector: &Selector<'_>| match &selector.target {
-            Target::Id(pattern) => pattern.matches(id),
-            _ => false,
-        };
-        self.policy.handed.takes(id) || all.any(by_id)
+        self.policy.handed.takes(id) || self.patterns().any(|pattern| pattern.matches(id))
     }
 
     /// The other members of the groups of what may be taken.
@@ -163,7 +163,7 @@ impl Wanted<'_> {
                 Some((earlier, [function, ..])) => (earlier, function),
                 _ => return None,
             };
-            let is_asked_for = |f: &Function| self.policy.asks_for(f.address, &f.id);
+            let is_asked_for = |f: &Function| self.policy.asks_for(f);
             if !is_asked_for(function) {
                 continue;
             }

@@ -39,21 +39,11 @@ pub fn resolve(policy: &mut Policy<'_>, root: &dyn Root, inventory: &Inventory) 
                 Err(Several) => several = true,
             }
         }
-        selector.look_at_virtual(root);
         if let Some(name) = off {
             policy.problem(Problem::SlotOff(name));
         }
         if several {
             policy.problem(Problem::Ambiguous(text, excludes));
-        }
-    }
-}
-
-/// Finds out anew where the virtual functions are: some have been made.
-pub fn look_again(policy: &mut Policy<'_>, root: &dyn Root) {
-    for at in 0..policy.places().count() {
-        if let Some(selector) = policy.place_mut(at) {
-            selector.look_at_virtual(root);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::machine::Root;
+use crate::machine::inventory::Function;
+use crate::machine::sriov::Role;
 use crate::pci::address::{Address, Slot};
 use crate::pci::id::{ANY, DeviceId, IdPattern};
 use crate::pci::path::PciPath;
@@ -93,27 +94,49 @@ impl fmt::Display for Written<'_> {
 }
 
 impl Selector<'_> {
-    /// Whether the function at `address` with `id` is meant. Another ID than the expected one keeps
+    /// Whether a function is meant. Another ID than the expected one keeps
     /// a function from being taken, never from being left alone.
     #[must_use]
-    pub fn matches(&self, address: Address, id: &DeviceId) -> bool {
-        // What is expected of a PF, its VFs need not be.
-        let itself = self.virtual_functions.is_none() || self.expected.is_none();
-        let right = self.excludes || self.confirmed || (itself && self.expects(id));
-        (self.points_at(address, id) && right) || (self.everywhere && self.expects(id))
+    pub fn matches(&self, function: &Function) -> bool {
+        let right = |id| self.excludes || self.confirmed || self.expects(id);
+        self.described(function).is_some_and(right)
+            || (self.everywhere && self.expects(&function.id))
     }
 
     /// Whether it names this function or its device, and something else sits there than expected.
     #[must_use]
-    pub fn is_disappointed(&self, address: Address, id: &DeviceId) -> bool {
-        self.names_one() && self.points_at(address, id) && !self.matches(address, id)
+    pub fn is_disappointed(&self, function: &Function) -> bool {
+        self.names_one() && self.points_at(function) && !self.matches(function)
     }
 
-    pub(crate) fn points_at(&self, address: Address, id: &DeviceId) -> bool {
-        match (&self.virtual_functions, self.slot()) {
-            (Some(all), Some(pf)) => all.has(pf, address),
-            (Some(_), None) => false,
-            (None, _) => self.names(address, id),
+    pub(crate) fn points_at(&self, function: &Function) -> bool {
+        self.described(function).is_some()
+    }
+
+    /// What its target is, where that is a function or what makes it: the ID there is the expected one.
+    fn described<'f>(&self, function: &'f Function) -> Option<&'f DeviceId> {
+        let (address, id) = match (&self.virtual_functions, &function.role) {
+            (None, _) => (function.address, &function.id),
+            (Some(all), Role::Virtual(maker)) if all.means(maker.index) => {
+                (maker.address, &maker.id)
+            }
+            _ => return None,
+        };
+        self.names(address, id).then_some(id)
+    }
+
+    /// Whether a function can make any virtual one that is meant.
+    pub(crate) fn can_be_of(&self, function: &Function) -> bool {
+        let Function {
+            address, id, role, ..
+        } = function;
+        match (&self.virtual_functions, role) {
+            (Some(all), Role::Physical(total)) => {
+                self.names(*address, id)
+                    && (self.confirmed || self.expects(id))
+                    && (0..*total).any(|index| all.means(index))
+            }
+            _ => false,
         }
     }
 
@@ -143,14 +166,6 @@ impl Selector<'_> {
     #[must_use]
     pub fn is_virtual(&self) -> bool {
         self.virtual_functions.is_some()
-    }
-
-    /// Finds out where the virtual functions are that it means, where its target is known.
-    pub(crate) fn look_at_virtual(&mut self, root: &dyn Root) {
-        let device = self.slot();
-        if let (Some(all), Some(device)) = (&mut self.virtual_functions, device) {
-            all.look(root, device);
-        }
     }
 
     /// Whether it names a device by its place, its name or its serial number, as opposed to what it is.
@@ -221,20 +236,13 @@ impl fmt::Display for Target<'_> {
             Self::Named(name, _) => write!(f, "{name}"),
             Self::Address(slot) => write!(f, "{slot}"),
             Self::Id(pattern) => {
-                let IdPattern {
-                    vendor,
-                    device,
-                    subvendor,
-                    subdevice,
-                    class,
-                    class_mask,
-                } = pattern;
-                write!(f, "{}:{}", Field(*vendor), Field(*device))?;
-                if (*subvendor, *subdevice) != (ANY, ANY) || *class_mask != 0 {
-                    write!(f, ":{}:{}", Field(*subvendor), Field(*subdevice))?;
+                let [vendor, device, subvendor, subdevice, class, class_mask] = pattern.numbers();
+                write!(f, "{}:{}", Field(vendor), Field(device))?;
+                if (subvendor, subdevice) != (ANY, ANY) || class_mask != 0 {
+                    write!(f, ":{}:{}", Field(subvendor), Field(subdevice))?;
                 }
-                if *class_mask != 0 {
-                    write!(f, ":{}:{}", Hex(*class, 6), Hex(*class_mask, 6))?;
+                if class_mask != 0 {
+                    write!(f, ":{}:{}", Hex(class, 6), Hex(class_mask, 6))?;
                 }
                 Ok(())
             }
@@ -257,15 +265,33 @@ impl fmt::Display for Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::sriov::Maker;
     use crate::policy::grammar::parse;
+
+    fn function(address: &str, id: DeviceId) -> Function {
+        Function {
+            address: Address::parse(address.as_bytes()).unwrap(),
+            id,
+            group: None,
+            bridge: false,
+            buses: (0, 0),
+            boot_display: false,
+            in_doubt: false,
+            role: Role::Plain,
+            driver: None,
+            way: None,
+        }
+    }
 
     #[test]
     fn another_id_keeps_from_taking_and_not_from_leaving_alone() {
-        let there = Address::parse(b"0000:42:00.0").unwrap();
-        let id = |vendor| DeviceId {
-            vendor,
-            device: 0x1b80,
-            ..DeviceId::default()
+        let there = |vendor| {
+            let id = DeviceId {
+                vendor,
+                device: 0x1b80,
+                ..DeviceId::default()
+            };
+            function("0000:42:00.0", id)
         };
         for (text, takes_it, takes_another) in [
             ("42:00.0@10de:1b80", true, false),
@@ -274,12 +300,8 @@ mod tests {
             ("!42:00.0@10de:1b80", true, true),
         ] {
             let selector = parse(text.as_bytes()).unwrap();
-            assert_eq!(selector.matches(there, &id(0x10de)), takes_it, "{text}");
-            assert_eq!(
-                selector.matches(there, &id(0x1002)),
-                takes_another,
-                "{text}"
-            );
+            assert_eq!(selector.matches(&there(0x10de)), takes_it, "{text}");
+            assert_eq!(selector.matches(&there(0x1002)), takes_another, "{text}");
         }
         for (text, confirmed, disappointed) in [
             ("42:00.0@10de:1b80", false, true),
@@ -293,9 +315,57 @@ mod tests {
                 confirmed,
                 ..parse(text.as_bytes()).unwrap()
             };
-            let is_disappointed = selector.is_disappointed(there, &id(0x1002));
+            let is_disappointed = selector.is_disappointed(&there(0x1002));
             assert_eq!(is_disappointed, disappointed, "{text}, {confirmed}");
-            assert_eq!(selector.matches(there, &id(0x1002)), confirmed, "{text}");
+            assert_eq!(selector.matches(&there(0x1002)), confirmed, "{text}");
+        }
+    }
+
+    /// What makes a virtual function is what `vf:` describes, its ID included; a function is never its own.
+    #[test]
+    fn virtual_functions_are_meant_by_what_makes_them() {
+        let id = |device| DeviceId {
+            vendor: 0x8086,
+            device,
+            class: 0x02_0000,
+            ..DeviceId::default()
+        };
+        let pf = Function {
+            role: Role::Physical(8),
+            ..function("0000:03:00.0", id(0x1572))
+        };
+        let vf = Function {
+            role: Role::Virtual(Maker {
+                address: pf.address,
+                id: pf.id,
+                index: 2,
+            }),
+            ..function("0000:03:02.2", id(0x154c))
+        };
+        for (text, is_meant, can_be) in [
+            ("vf:03:00.0", true, true),
+            ("vf:03:00", true, true),
+            ("vf:8086:1572", true, true),
+            ("vf:8086:*", true, true),
+            ("vf:class:0200", true, true),
+            ("vf:8086:1572#2-3", true, true),
+            ("vf:class:02#0-1,7", false, true),
+            ("vf:class:02#8", false, false),
+            ("vf:8086:154c", false, false),
+            ("vf:class:03", false, false),
+            ("vf:03:02.2", false, false),
+            // Behind an ID or a class an ID narrows.
+            ("vf:class:02@8086:1572", true, true),
+            ("vf:class:02@8086:154c", false, false),
+            ("vf:8086:1572@8086:1572#2", true, true),
+            ("03:02.2", true, false),
+            ("8086:154c", true, false),
+        ] {
+            let selector = parse(text.as_bytes()).unwrap();
+            assert_eq!(selector.matches(&vf), is_meant, "{text}");
+            assert_eq!(selector.can_be_of(&pf), can_be, "{text}");
+            assert!(!selector.matches(&pf), "{text}");
+            assert!(!selector.can_be_of(&vf), "{text}");
         }
     }
 }

@@ -46,7 +46,7 @@ fn tell_protected(record: &Record<'_>) {
             .selectors
             .iter()
             .filter(|s| s.source.protects());
-        if let Some(by) = protecting.find(|s| s.matches(function.address, &function.id)) {
+        if let Some(by) = protecting.find(|s| s.matches(function)) {
             let address = function.address;
             info!(address; "{address}: protected ({by})");
         }

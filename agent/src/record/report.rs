@@ -166,7 +166,7 @@ fn write_selector(selector: &Selector<'_>, inventory: &Inventory, json: &mut Jso
     json.open(b'[');
     let mut matches = false;
     for function in inventory.functions() {
-        if selector.matches(function.address, &function.id) {
+        if selector.matches(function) {
             matches = true;
             json.element(&function.address);
         }

@@ -6,9 +6,10 @@
 
 use core::fmt::{self, Write};
 
+use crate::machine::inventory::Function;
 use crate::machine::sysfs::is_vfio;
 use crate::pci::address::{Address, Slot};
-use crate::pci::id::{ANY, DeviceId, IdPattern};
+use crate::pci::id::{ANY, IdPattern};
 use crate::policy::selector::{Selector, StableName, Target};
 use crate::record::{Record, State};
 use crate::text::{Dec, Hex, Plain};
@@ -68,9 +69,9 @@ pub fn write(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
         writeln!(output, "{}, {MARK}", Matched(selector))?;
     }
     let mut device = None;
-    for address in lent(record) {
+    for function in lent(record) {
         // The run for what made it sees to all of them.
-        if takes().any(|s| s.is_virtual() && s.points_at(address, &DeviceId::default())) {
+        if takes().any(|s| s.is_virtual() && s.points_at(function)) {
             continue;
         }
         let Address {
@@ -78,7 +79,7 @@ pub fn write(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
             bus,
             device: number,
             ..
-        } = address;
+        } = function.address;
         let slot = Slot {
             domain,
             bus,
@@ -89,7 +90,11 @@ pub fn write(record: &Record<'_>, output: &mut dyn Write) -> fmt::Result {
         if device.replace(slot) != Some(slot) {
             writeln!(output, "KERNEL==\"{slot}\", {MARK}")?;
         }
-        writeln!(output, "TEST==\"iommu_group/devices/{address}\", {MARK}")?;
+        writeln!(
+            output,
+            "TEST==\"iommu_group/devices/{}\", {MARK}",
+            function.address
+        )?;
     }
     output.write_str(END)
 }
@@ -100,7 +105,7 @@ const PF: Plain<'_> = Plain("ACTION==\"add|bind|change\", ");
 const MARK: Plain<'_> = Plain("ENV{.vfio_bind}=\"1\"");
 
 /// What is on a vfio driver now.
-fn lent<'a>(record: &'a Record<'a>) -> impl Iterator<Item = Address> + 'a {
+fn lent<'a>(record: &'a Record<'a>) -> impl Iterator<Item = &'a Function> {
     record
         .inventory
         .iter()
@@ -111,7 +116,7 @@ fn lent<'a>(record: &'a Record<'a>) -> impl Iterator<Item = Address> + 'a {
             let lent = driver
                 .as_ref()
                 .is_some_and(|driver| is_vfio(driver.as_bytes()));
-            lent.then_some(function.address)
+            lent.then_some(function)
         })
 }
 
@@ -150,14 +155,7 @@ struct Id<'a>(&'a IdPattern);
 
 impl fmt::Display for Id<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IdPattern {
-            vendor,
-            device,
-            subvendor,
-            subdevice,
-            class,
-            class_mask,
-        } = *self.0;
+        let [vendor, device, subvendor, subdevice, class, class_mask] = self.0.numbers();
         f.write_str("ENV{MODALIAS}==\"pci:")?;
         for (key, number) in [
             ("v", vendor),

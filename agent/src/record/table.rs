@@ -86,7 +86,7 @@ fn show_member(
     match step.decision {
         Decision::Bind if outcome.fate == Fate::Planned => {
             write!(output, "-> {}", record.driver(step))?;
-            for setting in record.policy.settings_of(*address, id) {
+            for setting in record.policy.settings_of(function) {
                 write!(output, ", {setting}")?;
             }
         }

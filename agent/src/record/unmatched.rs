@@ -21,7 +21,7 @@ pub fn unmatched<'a>(
 ) -> impl Iterator<Item = Unmatched<'a>> {
     let means = |selector: &Selector<'_>| {
         let mut all = inventory.functions().iter();
-        all.any(|f| selector.matches(f.address, &f.id))
+        all.any(|f| selector.matches(f))
     };
     let told = |at| plan.steps.iter().any(|step| step.why == Why::Selected(at));
     let takes = |s: &Selector<'_>| !s.excludes || s.source == Source::Protect;
@@ -32,7 +32,7 @@ pub fn unmatched<'a>(
     let makings = makings.map(|making| &making.selector);
     all.filter(move |(_, s)| takes(s) && !means(s))
         .filter(|(_, s)| {
-            let may = s.excludes || s.virtual_functions.is_some();
+            let may = s.excludes || s.is_virtual();
             !(may && comes_later(s, inventory))
         })
         .map(move |(at, selector)| Unmatched {
@@ -62,7 +62,7 @@ pub fn idle_settings<'a>(
     let selectors = selectors.filter(|_| plan.focus.is_none());
     selectors.filter(|selector| {
         let mut bound = plan.bound().filter_map(|step| inventory.get(step.function));
-        !bound.any(|function| selector.matches(function.address, &function.id))
+        !bound.any(|function| selector.matches(function))
     })
 }
 

@@ -22,7 +22,7 @@ use crate::policy::handed::MODULES;
 use crate::policy::problem::Problem;
 use crate::policy::reach;
 use crate::policy::sources::Sources;
-use crate::policy::{Policy, VFIO_PCI, presence, resolve};
+use crate::policy::{Policy, VFIO_PCI, makers, presence, resolve};
 use crate::record::{Record, State};
 use crate::run::room::{Found, MODULES_LEN, Room, Texts, on_stack};
 use crate::text::cmdline::{MAX_LEN, parameters};
@@ -161,11 +161,11 @@ impl<H: Machine> Hands for H {
         outcomes: &mut Outcomes,
     ) -> Option<Result<(), LoadError>> {
         if !policy.forbids_binding() {
-            sriov::hold_back(self, policy, plan.focus);
+            sriov::hold_back(self, policy, inventory, plan.focus);
         }
         let emptied = bind::apply(self, policy, inventory, plan, outcomes);
         if let Some(pf) = plan.focus {
-            sriov::release_rest(self, policy, pf, &outcomes.made);
+            sriov::release_rest(self, (policy, inventory), pf, &outcomes.made);
         }
         emptied
     }
@@ -303,7 +303,6 @@ impl<'a> Run<'_, 'a> {
             if self.look(policy, inventory).is_err() {
                 return State::NoPci;
             }
-            resolve::look_again(policy, self.root);
             self.plan(policy, inventory, planning);
         }
         let plan = &mut planning.plan;
@@ -338,6 +337,8 @@ impl<'a> Run<'_, 'a> {
             planning.plan.own = Sriov::read(self.root, focus.function);
         }
         loop {
+            // One that cannot be read is in no inventory, and has been told of.
+            let _ = makers::look(self.root, policy, inventory);
             planning.make(policy, inventory);
             let made = |hands: &dyn Hands| hands.make_groups(inventory, &planning.plan);
             if !self.hands.is_some_and(made) {

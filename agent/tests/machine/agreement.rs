@@ -10,12 +10,13 @@ use crate::asked::Policy;
 use crate::oracle::{EMPTY_SLOT, Node, expected};
 use crate::plan::MACHINES;
 use crate::random::{Drafted, drafted};
-use crate::support::{Card, FakeMachine, address, topology, write};
+use crate::support::{Card, FakeMachine, Virtual, address, network, topology, write};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use rustix::io::Errno;
 use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::run;
 
@@ -57,9 +58,11 @@ impl Real {
             ways.insert(card.address.clone(), way);
             name_it(&machine, at, &card.address);
         }
-        let nodes = cards
+        let machine = make_some(machine, &cards, &ways);
+        let nodes = machine.addresses();
+        let nodes = nodes
             .iter()
-            .map(|card| Node::read(&machine, &card.address))
+            .map(|address| Node::read(&machine, address))
             .collect();
         Self {
             machine,
@@ -68,6 +71,55 @@ impl Real {
             links: Cache::default(),
         }
     }
+}
+
+/// How many virtual functions each of two functions has, of one more that it could make.
+const MADE: u16 = 3;
+
+/// The same with virtual functions: those of one function are on a bus of their own, those of another one, where
+/// there is room, in its slot.
+fn make_some(
+    mut machine: FakeMachine,
+    cards: &[Card],
+    ways: &BTreeMap<String, String>,
+) -> FakeMachine {
+    let suits = |card: &&Card| {
+        let native = card
+            .driver
+            .as_deref()
+            .is_some_and(|driver| driver != "vfio-pci");
+        native && !card.bridge && card.group.is_some() && matches!(card.class >> 16, 1 | 2)
+    };
+    for (first, card) in [1u16, 0].into_iter().zip(cards.iter().filter(suits)) {
+        let pf = Address::parse(card.address.as_bytes()).unwrap();
+        let vf = |offset: u16, index: u16| {
+            let id = pf.routing_id().checked_add(offset)?.checked_add(index)?;
+            Some(Address::from_routing_id(pf.domain, id).to_string())
+        };
+        let there = machine.addresses();
+        let is_free = |offset: &u16| {
+            let mut own = (0..MADE).map(|index| vf(*offset, index));
+            own.all(|vf| vf.is_some_and(|vf| !there.contains(&vf)))
+        };
+        let offsets = [1].into_iter().chain((1..0xff).map(|bus| bus << 8));
+        let Some(offset) = offsets.skip(first.into()).find(is_free) else {
+            continue;
+        };
+        let kind = Virtual {
+            offset,
+            stride: 1,
+            total: MADE + 1,
+            ids: [card.ids[0], card.ids[1] + u32::from(first)],
+            class: card.class,
+            ..network()
+        };
+        machine = machine.with_virtual(&card.address, kind);
+        machine.make_virtual(&card.address, MADE);
+        for vf in (0..MADE).filter_map(|index| vf(offset, index)) {
+            machine.put_behind(&vf, &ways[&card.address]);
+        }
+    }
+    machine
 }
 
 /// Gives a function a name of some kind; some names are those of two devices.
@@ -329,4 +381,23 @@ fn a_look_at_what_is_needed_gives_the_same_plan() {
     ran.unwrap();
     let (less, all) = (less.get(), all.get());
     assert!(less * 10 > all, "the whole machine but for {less} of {all}");
+}
+
+/// Otherwise nothing would be compared of what `vf:` means.
+#[test]
+fn most_machines_have_virtual_functions() {
+    REAL.with(|machines| {
+        let made = |real: &&Real| real.nodes.iter().any(|node| node.made_by.is_some());
+        let shared = |real: &&Real| {
+            let mut all = real.nodes.iter();
+            all.any(|node| {
+                node.made_by
+                    .as_ref()
+                    .is_some_and(|(pf, _)| pf[..10] == node.address[..10])
+            })
+        };
+        let (made, shared) = (machines.iter().filter(made), machines.iter().filter(shared));
+        assert!(made.count() > 8);
+        assert!(shared.count() > 2);
+    });
 }

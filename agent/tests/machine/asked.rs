@@ -30,6 +30,9 @@ pub enum Target {
 pub struct Item {
     pub excludes: bool,
     pub target: Target,
+    /// Written with `vf:`: the virtual functions of the target, by ranges of their indexes; all of them where there
+    /// is none.
+    pub virtuals: Option<Vec<(u16, u16)>>,
     /// What is to sit there: vendor and device.
     pub id: Option<(u32, u32)>,
     /// Without what may be left out.
@@ -85,6 +88,7 @@ impl Display for Item {
             ),
         };
         f.write_str(if self.excludes { "!" } else { "" })?;
+        f.write_str(if self.virtuals.is_some() { "vf:" } else { "" })?;
         match &self.target {
             Target::Function(at) => write!(f, "{}.{}", place(at), at.function),
             Target::Device(at) => {
@@ -124,10 +128,21 @@ impl Display for Item {
             Target::Label(name) => write!(f, "label:{name}"),
             Target::Acpi(name) => write!(f, "acpi:{name}"),
         }?;
-        match self.id {
-            Some((vendor, device)) => write!(f, "@{vendor:04x}:{device:04x}"),
-            None => Ok(()),
+        if let Some((vendor, device)) = self.id {
+            write!(f, "@{vendor:04x}:{device:04x}")?;
         }
+        let ranges = self
+            .virtuals
+            .iter()
+            .flatten()
+            .zip(["#"].into_iter().chain([","; 9]));
+        for ((first, last), mark) in ranges {
+            match first == last {
+                true => write!(f, "{mark}{first}")?,
+                false => write!(f, "{mark}{first}-{last}")?,
+            }
+        }
+        Ok(())
     }
 }
 

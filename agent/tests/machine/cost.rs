@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use vfio_bind_agent::machine::inventory::{Function, Inventory};
+use vfio_bind_agent::machine::sriov::Role;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::plan::Planning;
@@ -29,6 +30,7 @@ fn inventory(functions: u16) -> Box<Inventory> {
             way: None,
             boot_display: false,
             in_doubt: false,
+            role: Role::Plain,
             driver: None,
         });
     }

@@ -305,6 +305,7 @@ fn an_id_of_which_something_may_stay_is_not_given_to_vfio_pci() {
         "vfio.bind=1234:*",
         "vfio.bind=class:03",
         "vfio.bind=1234:1111@1234:*",
+        "vfio.bind=vf:1234:1111",
         "vfio.bind=1234:1111,!1234:*",
         "vfio.bind=1234:1111 vfio.bind=!44:00.0@1234:1111",
         "vfio.bind=1234:1111 vfio.protect=44:00.0",

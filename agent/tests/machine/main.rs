@@ -36,5 +36,6 @@ mod taken;
 mod unlisted;
 mod unseen;
 mod variant;
+mod virtual_by_id;
 mod virtual_functions;
 mod vmd;

@@ -47,6 +47,11 @@ pub struct Node {
     pub acpi: Option<String>,
     /// Whether vfio-pci has it already.
     pub taken: bool,
+    /// How many virtual functions it makes at most.
+    pub makes: u16,
+    /// What made it, where it is a virtual function, and which of those it is: "the number in their `virtfnN`
+    /// link".
+    pub made_by: Option<(String, u16)>,
 }
 
 fn hex(digits: &str) -> u32 {
@@ -94,7 +99,9 @@ impl Node {
             class: part(44, 2) << 16 | part(48, 2) << 8 | part(51, 2),
             buses: bus("secondary_bus_number").zip(bus("subordinate_bus_number")),
             group: group.map(|link| link.file_name().unwrap().to_str().unwrap().to_owned()),
-            path: (steps.len() > 1).then(|| format!("{}{}", steps[0], below.collect::<String>())),
+            // Of a virtual function it is that of a place where nothing else is.
+            path: (steps.len() > 1 && !entry.join("physfn").exists())
+                .then(|| format!("{}{}", steps[0], below.collect::<String>())),
             serial: fs::read(entry.join("config")).ok().map(|config| {
                 let half = |at: usize| u32::from_le_bytes(config[at..at + 4].try_into().unwrap());
                 u64::from(half(0x108)) << 32 | u64::from(half(0x104))
@@ -105,6 +112,15 @@ impl Node {
             label: text("label"),
             acpi: text("firmware_node/path"),
             taken: machine.driver(address).as_deref() == Some("vfio-pci"),
+            makes: text("sriov_totalvfs").map_or(0, |total| total.parse().unwrap()),
+            made_by: fs::read_link(entry.join("physfn")).ok().map(|link| {
+                let pf = link.file_name().unwrap().to_str().unwrap();
+                let own = |index: &u16| {
+                    let link = format!("sys/bus/pci/devices/{pf}/virtfn{index}");
+                    fs::read_link(machine.path(&link)).is_ok_and(|link| link.ends_with(address))
+                };
+                (pf.to_owned(), (0..).find(own).unwrap())
+            }),
         }
     }
 
@@ -229,13 +245,22 @@ impl<'a> Oracle<'a> {
         let mut recorded = policy.recorded.iter().flatten().flat_map(protects);
         let shared = |item: &&Item| this.is_shared(&item.target);
         this.unclear |= this.excludes.iter().chain(&this.protects).any(shared)
-            || this.excludes.iter().any(|item| this.is_in_vain(item));
+            || this.excludes.iter().any(|item| this.is_in_vain(item))
+            // "Where a PF that an exclusion names is not there, or is another, nothing is bound".
+            || this.owners.iter().any(|item| {
+                item.virtuals.is_some() && item.id.is_some() && this.is_in_vain(item)
+            });
         this.unlisted |= recorded.any(|item| this.is_in_vain(item));
         this
     }
 
-    /// "A slot without a card is no mistake where no ID is given", nor "a domain that vmd brings later".
+    /// "A slot without a card is no mistake where no ID is given", nor "a domain that vmd brings later", nor, of
+    /// virtual functions, "what is not made yet".
     fn comes_later(&self, item: &Item) -> bool {
+        if item.virtuals.is_some() && self.is_there(item) {
+            let mut all = self.nodes.iter();
+            return all.any(|pf| self.can_make(item, pf));
+        }
         let domain = match &item.target {
             Target::Function(place) | Target::Device(place) => place.domain,
             Target::Path(path) => hex(path.split(':').next().unwrap()),
@@ -249,8 +274,29 @@ impl<'a> Oracle<'a> {
 
     /// "If an exclusion without `@ID` matches nothing".
     fn is_in_vain(&self, item: &Item) -> bool {
-        let is_there = |node| self.is_at(item, node);
-        item.id.is_none() && !self.comes_later(item) && !self.nodes.iter().any(is_there)
+        let by_id = item.id.is_some() && item.virtuals.is_none();
+        !by_id && !self.comes_later(item) && !self.is_there(item)
+    }
+
+    /// Whether what the selector describes is there: "`@ID` speaks of the PF" behind `vf:`.
+    fn is_there(&self, item: &Item) -> bool {
+        let mut all = self.nodes.iter();
+        all.any(|node| self.names(item, node) && item.id.is_none_or(|id| node.has(id)))
+    }
+
+    /// Whether a function makes any virtual function that is meant.
+    fn can_make(&self, item: &Item, pf: &Node) -> bool {
+        let makes = |ranges: &Vec<(u16, u16)>| match ranges.as_slice() {
+            [] => pf.makes > 0,
+            ranges => ranges.iter().any(|(first, _)| *first < pf.makes),
+        };
+        item.virtuals.as_ref().is_some_and(makes) && self.names(item, pf) && self.fits(item, pf)
+    }
+
+    /// "Behind an ID or a class it narrows"; otherwise one function of a device with the ID will do.
+    fn fits(&self, item: &Item, node: &Node) -> bool {
+        let narrows = matches!(item.target, Target::Id(..) | Target::Class(..));
+        self.sits_there(item) && (!narrows || item.id.is_none_or(|id| node.has(id)))
     }
 
     /// "A serial number that two devices share means neither, nor does another name of two functions".
@@ -285,8 +331,29 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    /// What a selector describes of a function: that itself, or behind `vf:` what made it, if it is one of those
+    /// that are meant.
+    fn described<'n>(&'n self, item: &Item, node: &'n Node) -> Option<&'n Node> {
+        let Some(ranges) = &item.virtuals else {
+            return Some(node);
+        };
+        let (pf, index) = node.made_by.as_ref()?;
+        let is_meant = ranges.is_empty()
+            || ranges
+                .iter()
+                .any(|(first, last)| (first..=last).contains(&index));
+        let mut all = self.nodes.iter();
+        all.find(|other| other.address == *pf).filter(|_| is_meant)
+    }
+
     /// Whether a function is where the selector points, whatever `@ID` says.
     fn is_at(&self, item: &Item, node: &Node) -> bool {
+        let described = self.described(item, node);
+        described.is_some_and(|node| self.names(item, node))
+    }
+
+    /// Whether a function is the target of a selector.
+    fn names(&self, item: &Item, node: &Node) -> bool {
         if self.is_shared(&item.target) {
             return false;
         }
@@ -314,22 +381,21 @@ impl<'a> Oracle<'a> {
         let there = |id| {
             self.nodes
                 .iter()
-                .any(|node| self.is_at(item, node) && node.has(id))
+                .any(|node| self.names(item, node) && node.has(id))
         };
         item.id.is_none_or(there)
     }
 
     fn selects(&self, item: &Item, node: &Node) -> bool {
-        let narrows = matches!(item.target, Target::Id(..) | Target::Class(..));
-        self.is_at(item, node)
-            && self.sits_there(item)
-            && (!narrows || item.id.is_none_or(|id| node.has(id)))
+        let described = self.described(item, node);
+        described.is_some_and(|node| self.names(item, node) && self.fits(item, node))
     }
 
     /// "Whatever is to be left alone and has moved is known by its `@ID`".
     fn spares(&self, item: &Item, node: &Node) -> bool {
         let by_id = || {
             item.id.is_some_and(|id| node.has(id))
+                && item.virtuals.is_none()
                 && !self.sits_there(item)
                 && !self.comes_later(item)
         };
@@ -454,10 +520,10 @@ impl<'a> Oracle<'a> {
             .iter()
             .any(|node| asked(node) && !self.takes(node));
         let any = |wanted: &dyn Fn(&Node) -> bool| self.nodes.iter().any(wanted);
-        let in_vain = self
-            .binds
-            .iter()
-            .any(|item| !any(&|node| self.selects(item, node)));
+        let in_vain = self.binds.iter().any(|item| {
+            let waits = item.virtuals.is_some() && self.comes_later(item);
+            !waits && !any(&|node| self.selects(item, node))
+        });
         let protects_in_vain = self
             .owners
             .iter()

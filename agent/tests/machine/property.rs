@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use vfio_bind_agent::machine::inventory::{Function, Inventory};
+use vfio_bind_agent::machine::sriov::Role;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::plan::Planning;
@@ -40,6 +41,7 @@ fn function() -> impl Strategy<Value = Function> {
             way: None,
             boot_display: boots_on && class == 0x03_0000 && !bridge,
             in_doubt: false,
+            role: Role::Plain,
             driver: None,
         },
     )
@@ -104,7 +106,7 @@ proptest! {
         let plan = plan(&policy, &inventory);
         let bound = bound(&inventory, &plan);
         let names_nothing = |selector: &Selector<'_>| {
-            !inventory.iter().any(|(_, f)| selector.matches(f.address, &f.id))
+            !inventory.iter().any(|(_, f)| selector.matches(f))
         };
         let mut exclusions = policy.selectors.iter().filter(|s| {
             s.excludes && s.source == Source::Bind && s.expected.is_none()
@@ -116,12 +118,12 @@ proptest! {
             policy.selectors.iter().any(|selector| {
                 !selector.source.protects()
                     && selector.excludes == excludes
-                    && selector.matches(function.address, &function.id)
+                    && selector.matches(function)
             })
         };
         let protected = |function: &Function| {
             let mut all = policy.selectors.iter().filter(|s| s.source.protects());
-            !policy.force && all.any(|s| s.matches(function.address, &function.id))
+            !policy.force && all.any(|s| s.matches(function))
         };
         for (_, function) in inventory.iter().filter(|(_, f)| groups.contains(&f.group)) {
             prop_assert!(!protected(function), "the group of {function:?} is bound");

@@ -21,6 +21,14 @@ struct Pick {
     other: Index,
     /// Something that is not in this machine, it may be.
     moved: bool,
+    /// Whether its virtual functions are meant, and which.
+    virtuals: Option<Vec<(u16, u16)>>,
+}
+
+/// Some virtual functions, by ranges of their indexes, or all of them.
+fn ranges() -> impl Strategy<Value = Vec<(u16, u16)>> {
+    let range = (0u16..5, 0u16..3).prop_map(|(first, more)| (first, first + more));
+    prop::collection::vec(range, 0..3)
 }
 
 fn pick(excludes: f64) -> impl Strategy<Value = Pick> {
@@ -30,9 +38,10 @@ fn pick(excludes: f64) -> impl Strategy<Value = Pick> {
         0u8..16,
         any::<Index>(),
         prop::bool::weighted(0.08),
+        prop::option::weighted(0.15, ranges()),
     );
     (form, rest).prop_map(
-        |((near, function, kind, form), (excludes, id, other, moved))| Pick {
+        |((near, function, kind, form), (excludes, id, other, moved, virtuals))| Pick {
             near,
             function,
             kind,
@@ -41,6 +50,7 @@ fn pick(excludes: f64) -> impl Strategy<Value = Pick> {
             id,
             other,
             moved,
+            virtuals,
         },
     )
 }
@@ -52,7 +62,7 @@ impl Pick {
         } else {
             self.function.index(nodes.len())
         };
-        let node = &nodes[at];
+        let node = self.maker(nodes, &nodes[at]);
         let mut place = node.place;
         if self.moved {
             match self.form % 4 {
@@ -102,8 +112,26 @@ impl Pick {
         Item {
             excludes: self.excludes,
             target: named.unwrap_or(Target::Function(place)),
+            virtuals: self.virtuals.clone(),
             id,
             short: self.form.is_multiple_of(2),
+        }
+    }
+
+    /// What makes virtual functions, most of the time, where those are meant.
+    fn maker<'n>(&self, nodes: &'n [Node], node: &'n Node) -> &'n Node {
+        let pfs: Vec<_> = nodes.iter().filter(|node| node.makes > 0).collect();
+        let own = pfs.iter().find(|pf| {
+            node.made_by
+                .as_ref()
+                .is_some_and(|(by, _)| *by == pf.address)
+        });
+        match (&self.virtuals, own) {
+            (Some(_), Some(pf)) => pf,
+            (Some(_), None) if self.form > 3 && !pfs.is_empty() => {
+                pfs[self.function.index(pfs.len())]
+            }
+            _ => node,
         }
     }
 

@@ -220,6 +220,21 @@ fn what_changes_between_the_messages_and_the_report_changes_neither() {
     assert_eq!(report["unasked"], json!(["0000:43:00.0 vfio-pci left"]));
 }
 
+/// An override that an earlier run left: vfio-pci takes the function as soon as it is loaded.
+#[test]
+fn what_was_refused_and_taken_all_the_same_is_told_with_its_driver() {
+    let machine = machine();
+    machine.insert(&Card::new("0000:43:00.0", 0x1234, 0x1111, 0x03_0000, 16));
+    machine.set_override("0000:43:00.0", "vfio-pci");
+    let report = report(&machine, b"vfio.bind=42:00.0,43:00.0 vfio.protect=43:00.0");
+    let functions = report["functions"].as_array().unwrap().iter();
+    let mut refused = functions.filter(|one| one["address"] == "0000:43:00.0");
+    let refused = refused.next().unwrap();
+    assert_eq!(refused["outcome"], "refused");
+    assert_eq!(refused["driver_now"], "vfio-pci");
+    assert_eq!(report["unasked"], json!(["0000:43:00.0 vfio-pci left"]));
+}
+
 #[test]
 fn any_text_of_the_command_line_survives() {
     let mut line = b"vfio.bind=42:00.0,\"".to_vec();

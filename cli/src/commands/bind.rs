@@ -8,7 +8,7 @@ use crate::chosen::{self, Choice, Found};
 use crate::preview::functions::{self, Function};
 use crate::preview::known::{self, Informed, Known};
 use crate::preview::taken::{self, Keep, Meant};
-use crate::runs;
+use crate::records;
 use crate::storage::protected::Scope;
 use crate::terminal::json;
 use anyhow::{Context, Result, bail};
@@ -43,7 +43,7 @@ pub struct Options {
     /// One object for programs.
     #[arg(long)]
     json: bool,
-    /// Only what the boot tried and did not bind, by its record; never what is in use.
+    /// Only what the boot or a later run tried and did not bind, by the records; never what is in use.
     #[arg(long)]
     unfinished: bool,
     /// The agent to run, in place of the installed one.
@@ -91,7 +91,7 @@ pub fn agent() -> PathBuf {
 pub enum Extent<'a> {
     /// All that is asked for.
     All,
-    /// What the boot tried, and did not end on its driver. Nothing makes this take what is in use.
+    /// What a run since the boot tried, and no run ended on its driver. Nothing makes this take what is in use.
     Unfinished,
     /// A function that has come, with its IOMMU group.
     Late(Address),
@@ -170,7 +170,7 @@ fn perform(root: &Path, agent: &Path, extent: Extent<'_>) -> Result<Option<Told>
         return Ok(None);
     }
     let functions = match &ran.record {
-        Some(path) => functions::of_report(runs::read_record(path)?),
+        Some(path) => functions::of_report(records::read_record(path)?),
         None => Vec::new(),
     };
     Ok(Some(Told {
@@ -251,7 +251,7 @@ fn known_now(root: &Path, extent: Extent<'_>, dry_run: bool) -> Result<Now> {
         Extent::Unfinished => {
             those = unfinished(root)?;
             if those.is_empty() {
-                eprintln!("vfio-bind: the boot left nothing unfinished");
+                eprintln!("vfio-bind: no run since the boot left anything unfinished");
                 return Ok(Now::Nothing(EXIT_DONE));
             }
             (Meant::These(&those), Keep::Excluded)
@@ -290,14 +290,15 @@ fn with_groups(machine: &[Found]) -> Vec<Address> {
     all.map(|one| one.address).collect()
 }
 
-/// What the boot tried to bind, by its record: what was refused, or given back for the root file system, it
-/// did not miss.
+/// What was tried and did not end on its driver, by the newest record of each function: what was refused, or given
+/// back for the root file system, no run missed.
 fn unfinished(root: &Path) -> Result<Vec<Address>> {
-    let path = root.join(report::DIRECTORY).join(report::FILE);
-    let report = runs::read_record(&path)?;
-    let tried = report
-        .functions
-        .iter()
+    let newest = records::newest(root)?.with_context(|| {
+        let path = root.join(report::DIRECTORY).join(report::FILE);
+        format!("{}: the boot left no record", path.display())
+    })?;
+    let tried = newest
+        .values()
         .filter(|function| matches!(function.outcome, Fate::Failed | Fate::Returned | Fate::Held));
     let addresses = tried.filter_map(|function| Address::parse(function.address.as_bytes()));
     Ok(addresses.collect())
@@ -305,8 +306,8 @@ fn unfinished(root: &Path) -> Result<Vec<Address>> {
 
 /// Puts list and policy into a directory of this run, where its record goes as well.
 fn hand_over(root: &Path, known: &Known) -> Result<PathBuf> {
-    let directory =
-        runs::new_directory(root).with_context(|| format!("mkdir below {}/run", root.display()))?;
+    let directory = records::new_directory(root)
+        .with_context(|| format!("mkdir below {}/run", root.display()))?;
     let write = |file: &str, text: &[u8]| {
         let path = directory.join(file.rsplit('/').next().unwrap_or(file));
         fs::write(&path, text).with_context(|| format!("write({})", path.display()))

@@ -14,7 +14,7 @@ use crate::export::text::{Exported, Monitor, Settings, Version};
 use crate::export::{access, notes};
 use crate::names::Names;
 use crate::terminal::{self, json};
-use crate::{replace, runs};
+use crate::{records, replace};
 
 use super::plan;
 
@@ -122,7 +122,7 @@ impl Options {
             machine: &machine,
         };
         let runs = match self.to.tells_of_the_machine() {
-            true => runs::all(&self.root)?,
+            true => records::all(&self.root)?,
             false => Vec::new(),
         };
         let settings = self.settings();

@@ -2,7 +2,9 @@
 
 pub mod bind;
 pub mod check;
+pub mod completions;
 pub mod export;
+pub mod help;
 pub mod plan;
 pub mod protected;
 pub mod release;

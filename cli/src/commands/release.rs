@@ -14,11 +14,11 @@ use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 use vfio_bind_report::Message;
 
 use crate::chosen::{self, Choice, Found};
+use crate::records;
 use crate::release::back::{self, Given};
 use crate::release::members::{self, Member};
 use crate::release::record;
 use crate::release::running::{self, Running};
-use crate::runs;
 use crate::storage::ask;
 use crate::terminal::{self, json};
 use crate::usage::{self, Usage};
@@ -213,7 +213,7 @@ pub fn release(root: &Path, program: &Path, words: &[String], dry_run: bool) -> 
         Choice::Made(machine) => machine,
         Choice::Wrong(problems) => return Ok(Outcome::Unknown(problems)),
     };
-    let runs = runs::all(root)?;
+    let runs = records::all(root)?;
     let members = members::members(&machine, &runs);
     let addresses: Vec<_> = members.iter().map(|one| one.found.address).collect();
     let usage = match addresses.is_empty() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::preview::known::{self, Informed};
 use crate::preview::taken;
-use crate::runs;
+use crate::records;
 use crate::storage::protected::Scope;
 use crate::usage::Usage;
 use anyhow::{Context, Result};
@@ -87,20 +87,12 @@ pub fn verify(root: &Path) -> Result<u8> {
 /// The functions that runs since the boot have bound, each with the driver it got, by the records: what later
 /// ones say is newer.
 fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
-    let mut bound = BTreeMap::new();
-    for run in runs::all(root)? {
-        for function in run.report.functions {
-            match function.driver_now.filter(|_| function.outcome.is_vfio()) {
-                Some(driver) => bound.insert(function.address, driver),
-                None => bound.remove(&function.address),
-            };
-        }
-        for given in run.report.given_back {
-            let address = given.split(' ').next().unwrap_or_default();
-            bound.remove(address);
-        }
-    }
-    Ok(bound)
+    let newest = records::newest(root)?.unwrap_or_default();
+    let bound = newest
+        .into_iter()
+        .filter(|(_, function)| function.outcome.is_vfio())
+        .filter_map(|(address, function)| Some((address, function.driver_now?)));
+    Ok(bound.collect())
 }
 
 #[derive(Default)]

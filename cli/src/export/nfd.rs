@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::prometheus::missing;
 use crate::chosen::Found;
-use crate::runs::Run;
+use crate::records::Run;
 
 /// The features of what is on vfio drivers; of the chosen functions alone where some were named. They become labels
 /// `feature.node.kubernetes.io/vfio-bind...`, whose names hold no colon.

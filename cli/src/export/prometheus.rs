@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use vfio_bind_report::{Fate, Function};
 
 use crate::chosen::Found;
-use crate::runs::Run;
+use crate::records::Run;
 
 /// What was asked for of a function, and what it is on now.
 struct Asked<'r> {

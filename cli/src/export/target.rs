@@ -8,7 +8,7 @@ use super::{
     cloud_hypervisor, crosvm, firecracker, incus, kubevirt, libvirt, nfd, prometheus, proxmox,
     qemu, sriov_device_plugin, stratovirt,
 };
-use crate::runs::Run;
+use crate::records::Run;
 
 /// A target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -79,9 +79,11 @@ fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
     let reason = |address: Address| {
         let mut all = record.inventory.functions().iter();
         let function = all.find(|f| f.address == address)?;
-        let mut protecting = record.policy.selectors.iter().filter(|selector| {
-            selector.source.protects() && selector.matches(function.address, &function.id)
-        });
+        let mut protecting = record
+            .policy
+            .selectors
+            .iter()
+            .filter(|selector| selector.source.protects() && selector.matches(function));
         let selector = protecting.next()?;
         let text = String::from_utf8_lossy(selector.text);
         let mut lines = known.protected.lines();
@@ -103,7 +105,7 @@ fn unready(record: &Record<'_>, tree: &impl Root) -> Vec<String> {
     let bound = bound.filter_map(|index| record.inventory.get(index));
     let mut notes = Vec::new();
     for function in bound {
-        for setting in record.policy.settings_of(function.address, &function.id) {
+        for setting in record.policy.settings_of(function) {
             if let Some(offer) = lacks(tree, function.address, setting) {
                 notes.push(format!(
                     "{}: {setting} cannot be set, so it would not be bound: {offer}",
@@ -145,7 +147,7 @@ fn makers(record: &Record<'_>, tree: &impl Root) -> Vec<String> {
 fn to_come(record: &Record<'_>) -> impl Iterator<Item = String> {
     let there = |selector: &Selector<'_>| {
         let mut all = record.inventory.functions().iter();
-        all.any(|function| selector.matches(function.address, &function.id))
+        all.any(|function| selector.matches(function))
     };
     let takes =
         |s: &&Selector<'_>| s.is_virtual() && !s.excludes && comes_later(s, record.inventory);

@@ -7,7 +7,7 @@ use vfio_bind_agent::pci::address::Address;
 use vfio_bind_report::Set;
 
 use crate::chosen::Found;
-use crate::runs::Run;
+use crate::records::Run;
 use crate::usage::Usage;
 
 /// A function that goes back.

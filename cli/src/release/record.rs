@@ -10,7 +10,7 @@ use vfio_bind_agent::record::report::FILE;
 use vfio_bind_report::{Iommu, Message, Policy, Report, SCHEMA};
 
 use crate::preview::known::read;
-use crate::{replace, runs};
+use crate::{records, replace};
 
 /// The state of such a run.
 pub const STATE: &str = "released";
@@ -60,8 +60,8 @@ pub fn write(
         elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
     };
     let text = serde_json::to_string(&report).context("JSON")? + "\n";
-    let directory =
-        runs::new_directory(root).with_context(|| format!("mkdir below {}/run", root.display()))?;
+    let directory = records::new_directory(root)
+        .with_context(|| format!("mkdir below {}/run", root.display()))?;
     let path = directory.join(FILE);
     replace::file(&path, &text)?;
     Ok(path)

@@ -123,7 +123,76 @@ fn what_a_boot_left_unfinished_and_nothing_else() {
         false,
     );
     let error = format!("{:#}", error.unwrap_err());
-    assert!(error.contains("the run left no record"), "{error}");
+    assert!(error.contains("the boot left no record"), "{error}");
+}
+
+/// What the newest record says of each function counts, over all runs.
+#[test]
+fn what_later_runs_have_done_is_no_longer_unfinished() {
+    const LINE: &str = "vfio.bind=42:00.0,43:00.0,44:00.0";
+    type Runs = &'static [&'static [(&'static str, &'static str)]];
+    let cases: [(Runs, &[&str]); 8] = [
+        (&[&[(USB, "failed"), (NIC, "failed")]], &[USB, NIC]),
+        (
+            &[&[(USB, "failed"), (NIC, "held")], &[(USB, "bound")]],
+            &[NIC],
+        ),
+        (
+            &[
+                &[(USB, "failed")],
+                &[(USB, "already")],
+                &[(USB, "returned")],
+            ],
+            &[USB],
+        ),
+        (&[&[(USB, "returned")], &[(USB, "refused")]], &[]),
+        // One that came later.
+        (&[&[(USB, "bound")], &[(NIC, "failed")]], &[NIC]),
+        (&[&[(USB, "failed")], &[(NIC, "bound")]], &[USB]),
+        // A dry run changes nothing.
+        (&[&[(USB, "failed")], &[(USB, "planned")]], &[USB]),
+        (&[&[], &[(USB, "bound"), (NIC, "left")]], &[]),
+    ];
+    for (runs, left) in cases {
+        let machine = machine(LINE);
+        for (number, functions) in runs.iter().enumerate() {
+            let directory = match number {
+                0 => "run/vfio-bind".to_owned(),
+                later => format!("run/vfio-bind/run-{later}"),
+            };
+            machine.write(&format!("{directory}/report.json"), &record(functions));
+        }
+        let (_, policy) = given(&machine, Extent::Unfinished);
+        assert_eq!(policy.is_empty(), left.is_empty(), "{runs:?}: {policy}");
+        for function in [USB, NIC] {
+            let spared = policy.contains(&format!("vfio.bind=!{function}"));
+            let expected = !left.is_empty() && !left.contains(&function);
+            assert_eq!(spared, expected, "{runs:?} {function}: {policy}");
+        }
+    }
+    // What went back for the root file system is not missed, whatever was before; what failed later is.
+    let machine = machine(LINE);
+    let given_back = record(&[(USB, "failed"), (NIC, "failed")]);
+    let given_back =
+        given_back.replacen('{', &format!("{{\"given_back\":[\"{USB} xhci_hcd\"],"), 1);
+    machine.write("run/vfio-bind/report.json", &given_back);
+    let (_, policy) = given(&machine, Extent::Unfinished);
+    assert!(policy.contains(&format!("vfio.bind=!{USB}")), "{policy}");
+    assert!(!policy.contains(&format!("vfio.bind=!{NIC}")), "{policy}");
+    machine.write(
+        "run/vfio-bind/run-3/report.json",
+        &record(&[(USB, "failed")]),
+    );
+    let (_, policy) = given(&machine, Extent::Unfinished);
+    assert!(!policy.contains(&format!("vfio.bind=!{USB}")), "{policy}");
+    // One that cannot be read is named, and nothing done.
+    machine.write("run/vfio-bind/run-2/report.json", "{");
+    let error = bind::bind(machine.root(), &agent(&machine), Extent::Unfinished, false);
+    let error = format!("{:#}", error.unwrap_err());
+    assert!(
+        error.contains("run-2/report.json: it is no record"),
+        "{error}"
+    );
 }
 
 #[test]

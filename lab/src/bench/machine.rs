@@ -50,6 +50,7 @@ fn counting(memory: &'static str) -> Machine {
         devices: Vec::new(),
         natives: &["nvme"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }

@@ -143,8 +143,7 @@ struct System<'a> {
 impl System<'_> {
     /// The words of the kernel command line that have nothing to do with us.
     fn words(&self) -> String {
-        let words = installed::machine().kernel_parameters.join(" ");
-        format!("{words} mitigations=off")
+        installed::machine().kernel_parameters.join(" ")
     }
 
     /// Debian as its installer leaves it, with kernel, image and configuration.

@@ -136,28 +136,34 @@ impl Tool {
         !(elsewhere || no_net || *self == Self::Cpio && case.breaks_agent())
     }
 
-    /// Whether a case is made of its images where nobody asks for the tool: what an init system does with a
-    /// broken agent does not change from one version of a tool to the next, nor how dracut's own loop waits
-    /// for a root, nor much else between the oldest and the newest; and an image of mkosi-initrd takes a
-    /// minute.
+    /// Whether a case is made of its images where nobody asks for the tool.
+    ///
+    /// One card taken early, while its twin stays native, is a part of every case in which the root is waited
+    /// for; by itself it is seen where a tool has none of those, and once with systemd, which reads nothing of
+    /// a command line with a lone quote. To an init, a file that may not be executed is what one that is not
+    /// there is, and the shells of dracut and of initramfs-tools go on after either by the same two words. How
+    /// an image comes by a policy is the same with systemd and without. What is between the oldest and the
+    /// newest version is booted once, and images of mkosi-initrd take a minute each.
     #[must_use]
     pub fn has_unasked(&self, case: Case) -> bool {
-        let is_first = match self {
-            Self::Dracut(version, _) => *version == Dracut::V059,
-            Self::InitramfsTools(version) => *version == InitramfsTools::V0142,
-            Self::Mkosi => false,
-            Self::Mkinitcpio(..) | Self::Cpio => true,
+        let with_systemd = matches!(self, Self::Dracut(_, true));
+        let is_wanted = match self {
+            Self::Dracut(Dracut::V059, _) => match case {
+                Case::Asked | Case::Configured | Case::NoAgent => with_systemd,
+                _ => case != Case::NotExecutable,
+            },
+            Self::Dracut(Dracut::V106, _) => with_systemd && case == Case::Asked,
+            Self::Dracut(Dracut::V112, true) => case == Case::RootTaken,
+            Self::Dracut(Dracut::V112, false) => case == Case::Configured,
+            Self::InitramfsTools(InitramfsTools::V0142) => case != Case::Asked,
+            Self::InitramfsTools(InitramfsTools::V0151) | Self::Mkosi => {
+                matches!(case, Case::Configured | Case::RootTaken)
+            }
+            // Without us it is an image of initramfs-tools.
+            Self::Cpio => case != Case::WithoutUs,
+            Self::Mkinitcpio(..) => true,
         };
-        let is_between = matches!(self, Self::Dracut(Dracut::V106, _));
-        let is_later_loop = matches!(self, Self::Dracut(Dracut::V112, false));
-        let is_newest = matches!(self, Self::Dracut(Dracut::V112, _) | Self::Mkosi);
-        let is_dear = *self == Self::Mkosi && case == Case::SlowRoot;
-        self.has(case)
-            && (is_first || !case.breaks_agent())
-            && !(is_between && case != Case::Asked)
-            && !(is_later_loop && case.waits())
-            && !(is_newest && case == Case::WithoutUs)
-            && !is_dear
+        is_wanted && self.has(case)
     }
 
     /// How many times as long as another its images may take to boot. Some with systemd 262 were seen to

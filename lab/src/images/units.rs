@@ -170,11 +170,15 @@ impl System<'_> {
     fn boot(&self, boot: Boot, image: &Path, row: &mut Row) -> Result<()> {
         let name = format!("{NAME}-{}", boot.name());
         let log = logs::folder()?.join(format!("{name}.log"));
-        let machine = units::machine();
+        let machine = boot.machine();
+        let mut kernel = self.rig.kernel(None, ARCHITECTURE)?;
+        if machine.sleeps {
+            kernel = kernel.as_packaged();
+        }
         let started = Instant::now();
         let vm = vm::Boot {
             machine: &machine,
-            kernel: &self.rig.kernel(None, ARCHITECTURE)?,
+            kernel: &kernel,
             image: Some(image),
             firmware: None,
             disk: None,

@@ -34,6 +34,17 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// The same, as packaged: for a machine that sleeps. QEMU keeps what is not packed as a ROM and writes
+    /// it to memory anew at each reset (its hw/core/loader.c), and so when the machine wakes: over the kernel
+    /// that was asleep.
+    #[must_use]
+    pub fn as_packaged(self) -> Self {
+        Self {
+            image: self.packed.clone(),
+            ..self
+        }
+    }
+
     /// A kernel of the user's own.
     fn own(image: &Path, modules: &Path, architecture: Architecture) -> Result<Self> {
         ensure!(

@@ -138,6 +138,12 @@ impl Drop for CmdlineMount {
     }
 }
 
+/// Those lines of the kernel log that are the agent's.
+pub(crate) fn agents_lines(mut lines: Vec<String>) -> Vec<String> {
+    lines.retain(|line| line.starts_with(LOG_PREFIX));
+    lines
+}
+
 /// The kernel log from one moment on.
 pub(crate) struct KernelLog(fs::File);
 
@@ -160,8 +166,13 @@ impl KernelLog {
         Ok(Self(file))
     }
 
-    /// The agent's lines since then. A read gives one line: `LEVEL,NUMBER,TIME,FLAGS;TEXT`.
-    pub(crate) fn lines(mut self) -> Result<Vec<String>> {
+    /// The agent's lines since then.
+    pub(crate) fn lines(self) -> Result<Vec<String>> {
+        Ok(agents_lines(self.all_lines()?))
+    }
+
+    /// All lines since then. A read gives one line: `LEVEL,NUMBER,TIME,FLAGS;TEXT`.
+    pub(crate) fn all_lines(mut self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         let mut buffer = [0; 8192];
         loop {
@@ -170,9 +181,7 @@ impl KernelLog {
                     let entry = String::from_utf8_lossy(&buffer[..length]);
                     let text = entry.split_once(';').map_or("", |(_, text)| text);
                     let line = text.lines().next().unwrap_or_default();
-                    if line.starts_with(LOG_PREFIX) {
-                        lines.push(line.to_owned());
-                    }
+                    lines.push(line.to_owned());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(lines),
                 Err(error) => return Err(error).context("read(/dev/kmsg)"),

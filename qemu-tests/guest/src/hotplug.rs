@@ -12,9 +12,10 @@ use nix::unistd::acct;
 use qemu_tests::plug::Ask;
 use qemu_tests::protocol::{Change, Changed, Ending, How};
 
-use crate::agent::KernelLog;
+use crate::agent::{KernelLog, agents_lines};
 use crate::channel;
 use crate::files;
+use crate::kmod;
 use crate::pci::DEVICES;
 use crate::processes::agents;
 use crate::program::{self, FOLDER};
@@ -55,18 +56,41 @@ pub(crate) fn change(order: &Change) -> Result<Changed> {
         How::TakeOut(card) => ask(&Ask::Delete(card.clone())).map(|()| false),
         How::Remove => remove(&order.functions).map(|()| false),
         How::Rescan => files::write("/sys/bus/pci/rescan", "1").map(|()| true),
+        How::Reload(module) => reload(module).map(|()| true),
+        How::Unmake(function) => {
+            files::write(format!("{DEVICES}/{function}/sriov_numvfs"), "0").map(|()| false)
+        }
     }?;
     wait(&order.functions, comes)?;
     calm()?;
     acct::disable().context("acct(off)")?;
+    let (log, offered) = read_log(log)?;
     Ok(Changed {
         label: order.label.clone(),
         started: started()?,
         left: agents()?,
         rules: fs::read_to_string(RULES).ok(),
         records: program::records()?,
-        log: log.lines()?,
+        log,
+        offered,
     })
+}
+
+/// Unloads a module and loads it again.
+fn reload(module: &str) -> Result<()> {
+    kmod::unload(module)?;
+    let loaded = kmod::load(module)?;
+    ensure!(loaded.error.is_empty(), "{}", loaded.error);
+    Ok(())
+}
+
+/// The agent's lines, and the functions that nvme was given (`nvme_probe` of drivers/nvme/host/pci.c says so).
+fn read_log(log: KernelLog) -> Result<(Vec<String>, Vec<String>)> {
+    const GIVEN: &str = ": pci function ";
+    let lines = log.all_lines()?;
+    let given = |line: &String| Some(line.split_once(GIVEN)?.1.to_owned());
+    let offered = lines.iter().filter_map(given).collect();
+    Ok((agents_lines(lines), offered))
 }
 
 /// Asks the host, which reads the console.

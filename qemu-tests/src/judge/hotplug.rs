@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::evidence::Records;
 use super::failures::{Failures, RunFailures, list};
 use crate::function::{Snapshot, name};
-use crate::hotplug::{Case, Stage};
+use crate::hotplug::{Case, REFUSED, Stage, What};
 use crate::protocol::Changed;
 use crate::report::{Fate, Report};
 use crate::scenario::NATIVES;
@@ -56,6 +56,7 @@ pub(super) fn judge(case: &Case, records: &Records, failures: &mut Failures) {
         };
         check_functions(stage, (before, after), &mut failures);
         check_processes(stage, changed, &mut failures);
+        check_offers(case, stage, changed, &mut failures);
         if !is_asked {
             failures.equal(
                 "the rules for udev",
@@ -154,6 +155,27 @@ fn check_functions(
     failures.equal("others that changed", "nothing".to_owned(), list(&changed));
 }
 
+/// nvme was given what is to be its own, also where it refuses it, and nothing else, by its own word.
+fn check_offers(case: &Case, stage: &Stage, changed: &Changed, failures: &mut RunFailures<'_>) {
+    let comes = !matches!(
+        stage.what,
+        What::TakeOut(_) | What::Remove | What::Unmake(_)
+    );
+    for (address, driver) in stage.ends.iter().filter(|_| comes) {
+        let expected = match *driver {
+            Some("nvme" | REFUSED) => true,
+            Some(VFIO) if case.untouched => false,
+            _ => continue,
+        };
+        let actual = changed.offered.iter().any(|one| one == address);
+        failures.equal(
+            format_args!("whether nvme was given {address}"),
+            expected,
+            actual,
+        );
+    }
+}
+
 /// As many processes were started as must be, and all have ended.
 fn check_processes(stage: &Stage, changed: &Changed, failures: &mut RunFailures<'_>) {
     let (least, most) = stage.started;
@@ -230,7 +252,7 @@ mod tests {
     use super::*;
     use crate::function::Function;
     use crate::hotplug::CASES;
-    use crate::machine::{HOT_DISK, HOT_NIC};
+    use crate::machine::{HOT_DISK, HOT_NIC, HOT_PF, HOT_VF};
     use crate::protocol::{Inherited, Used};
 
     const BOOT: &str = "the record of the boot";
@@ -238,7 +260,7 @@ mod tests {
     fn snapshot(label: &str, drivers: &BTreeMap<&str, &str>) -> Snapshot {
         let function = |(address, driver): (&&str, &&str)| Function {
             address: (*address).to_owned(),
-            driver: Some((*driver).to_owned()),
+            driver: (*driver != REFUSED).then(|| (*driver).to_owned()),
             driver_override: (*driver == VFIO).then(|| VFIO.to_owned()),
             ..Function::default()
         };
@@ -292,6 +314,9 @@ mod tests {
                 }
             }
             records.snapshots.push(snapshot(stage.label, &drivers));
+            let offered = stage.ends.iter().filter(|(_, driver)| {
+                matches!(driver, Some("nvme" | REFUSED)) || driver.is_some() && !case.untouched
+            });
             records.changed.push(Changed {
                 label: stage.label.to_owned(),
                 started: stage.started.1,
@@ -299,6 +324,7 @@ mod tests {
                 rules: (!left.is_empty()).then(|| "rules".to_owned()),
                 records: left.clone(),
                 log: Vec::new(),
+                offered: offered.map(|(address, _)| (*address).to_owned()).collect(),
             });
         }
         let used = |address: &str| Used {
@@ -400,6 +426,29 @@ mod tests {
             }
             let told = failures(&case, &records);
             assert_eq!(!told.is_empty(), case.untouched, "{}: {told:#?}", case.name);
+        }
+    }
+
+    #[test]
+    fn what_a_native_driver_was_given_is_its_own_and_nothing_else() {
+        let case = case("reload");
+        let table: [(&str, Spoil); 3] = [
+            ("whether nvme was given 0000:06:00.0", |all| {
+                all.changed[1].offered.retain(|one| one != HOT_PF);
+            }),
+            ("whether nvme was given 0000:06:00.2", |all| {
+                all.changed[1].offered.retain(|one| one != HOT_VF[1]);
+            }),
+            ("whether nvme was given 0000:06:00.3", |all| {
+                all.changed[3].offered.push(HOT_VF[2].to_owned());
+            }),
+        ];
+        for (expected, spoil) in table {
+            let mut records = good(&case);
+            spoil(&mut records);
+            let told = failures(&case, &records);
+            let is_told = told.len() == 1 && told[0].contains(expected);
+            assert!(is_told, "{expected}: {told:#?}");
         }
     }
 

@@ -20,6 +20,23 @@ pub(super) fn judge(boot: Boot, records: &Records, failures: &mut Failures) {
         return failures.add(&ran.command, "exit status 0", actual);
     }
     check_units(boot, &ran.output, failures);
+    if boot.is_good() {
+        check_use(records, failures);
+    }
+}
+
+/// All of it works, after sleep as well.
+fn check_use(records: &Records, failures: &mut Failures) {
+    let used = records.used.iter();
+    let good = used.filter(|used| used.error.is_empty());
+    let good: Vec<_> = good.map(|used| used.address.as_str()).collect();
+    if good != ASKED {
+        failures.add(
+            "functions used through VFIO",
+            list(&ASKED),
+            format_args!("{:?}", records.used),
+        );
+    }
 }
 
 fn check_drivers(boot: Boot, records: &Records, failures: &mut Failures) {
@@ -73,18 +90,26 @@ fn expected(boot: Boot) -> Vec<String> {
     let ended = ENABLED.map(|unit| format!("{unit}: ConditionResult=yes Result={result} "));
     let mut all = ended.to_vec();
     all.push("delayed nothing".to_owned());
-    let slept = if boot == Boot::Slept { 4 } else { 0 };
+    let (slept, woken) = boot.slept();
     all.push(format!("suspended: {slept}"));
+    all.push(format!("woken: {woken}"));
+    let times: &[&str] = match boot {
+        Boot::Slept => &["before sleep", "after sleep", "in the end"],
+        _ => &["in the end"],
+    };
+    for (time, address) in times
+        .iter()
+        .flat_map(|time| ASKED.map(|address| (time, address)))
+    {
+        all.push(format!("{time}: {}", boot.state(address)));
+    }
     if boot == Boot::Used {
-        all.push("d3cold_allowed: 0".to_owned());
         for (function, node) in [(GPU, "/dev/dri/card"), (NVME, "/dev/nvme")] {
             all.push(format!(
                 "said: vfio-bind: {function} is in use, and left alone: sleep (pid "
             ));
             all.push(node.to_owned());
         }
-    } else {
-        all.push("d3cold_allowed: 1".to_owned());
     }
     all
 }
@@ -95,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::function::{Function, Snapshot};
-    use crate::protocol::{Inherited, Ran};
+    use crate::protocol::{Inherited, Ran, Used};
 
     /// What a good boot left.
     fn records(boot: Boot) -> Records {
@@ -142,7 +167,17 @@ mod tests {
                 records: BTreeMap::new(),
                 disk: String::new(),
             }],
+            used: ASKED.map(used).to_vec(),
             ..Records::default()
+        }
+    }
+
+    fn used(address: &str) -> Used {
+        Used {
+            address: address.to_owned(),
+            through: "group".to_owned(),
+            ids: String::new(),
+            error: String::new(),
         }
     }
 
@@ -172,5 +207,25 @@ mod tests {
             .output
             .retain(|line| !line.starts_with("failed: "));
         assert_eq!(failures(Boot::Lost, &silent), 1);
+        let mut useless = records(Boot::Slept);
+        useless.used[2].error = "no way".to_owned();
+        assert_eq!(failures(Boot::Slept, &useless), 1);
+        for (good, bad) in [
+            (
+                "after sleep: 0000:42:00.0: vfio-pci",
+                "after sleep: 0000:42:00.0: bochs-drm",
+            ),
+            (
+                "reset_method bus, d3cold_allowed 1",
+                "reset_method flr bus, d3cold_allowed 1",
+            ),
+            ("woken: 1", "woken: 0"),
+        ] {
+            let mut other = records(Boot::Slept);
+            for line in &mut other.ran[0].output {
+                *line = line.replace(good, bad);
+            }
+            assert!(failures(Boot::Slept, &other) > 0, "{good}");
+        }
     }
 }

@@ -29,6 +29,10 @@ pub struct Device {
     pub native: &'static str,
 }
 
+/// On every kernel command line, for emulation is slow: mitigations cost a third of what user space does, and
+/// nearly half of the instructions of a start are tests that the kernel's cryptography makes of itself.
+const QUICK: [&str; 2] = ["mitigations=off", "cryptomgr.notests"];
+
 const fn device(
     address: &'static str,
     name: &'static str,
@@ -162,6 +166,8 @@ pub struct Machine {
     pub natives: &'static [&'static str],
     /// What can be plugged in while it runs.
     pub cards: &'static [Card],
+    /// Whether it falls asleep, and is woken.
+    pub sleeps: bool,
     /// Virtual functions that can be made while it runs.
     pub virtual_functions: &'static [Device],
 }

@@ -1,7 +1,7 @@
 //! PCs: the machine of most scenarios, and what is made of it.
 
 use super::{
-    CoreDevices, Device, Iommu, Machine, audio, device, disk, graphics, random, serial,
+    CoreDevices, Device, Iommu, Machine, QUICK, audio, device, disk, graphics, random, serial,
     with_graphics,
 };
 use crate::architecture::Architecture;
@@ -201,6 +201,7 @@ pub fn pc(iommu: Iommu) -> Machine {
     // The kernel counts timer interrupts over a moment, and panics where a busy host gave the
     // machine no time in it. A panic, reset at once, ends the machine.
     let mut kernel_parameters = vec!["console=ttyS0", "no_timer_check", "panic=-1"];
+    kernel_parameters.extend(QUICK);
     kernel_parameters.extend(match iommu {
         Iommu::Intel => Some("intel_iommu=on"),
         Iommu::IntelOff => Some("intel_iommu=off"),
@@ -218,6 +219,7 @@ pub fn pc(iommu: Iommu) -> Machine {
             .collect(),
         natives: &NATIVES,
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }
@@ -314,10 +316,11 @@ pub fn framebuffer() -> Machine {
             "-device", "VGA,bus=port42,addr=00.0,multifunction=on,romfile=",
             "-device", "intel-hda,bus=port42,addr=00.1",
         ],
-        kernel_parameters: vec!["console=ttyS0", "no_timer_check", "panic=-1", "intel_iommu=on"],
+        kernel_parameters: [&["console=ttyS0", "no_timer_check", "panic=-1", "intel_iommu=on"], &QUICK[..]].concat(),
         devices: SCREEN.to_vec(),
         natives: &["bochs", "snd_hda_intel"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }

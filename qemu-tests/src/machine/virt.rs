@@ -1,7 +1,8 @@
 //! A 64-bit Arm machine.
 
 use super::{
-    CoreDevices, Device, Iommu, Machine, audio, disk, graphics, random, serial, with_graphics,
+    CoreDevices, Device, Iommu, Machine, QUICK, audio, disk, graphics, random, serial,
+    with_graphics,
 };
 use crate::architecture::Architecture;
 
@@ -66,10 +67,11 @@ pub(super) fn virt(iommu: Iommu) -> Machine {
             "-device", "pci-serial,bus=pcie.0,addr=04.0",
             "-device", "virtio-rng-pci,bus=pcie.0,addr=05.0",
         ],
-        kernel_parameters: vec!["console=ttyAMA0", "panic=-1"],
+        kernel_parameters: [&["console=ttyAMA0", "panic=-1"], &QUICK[..]].concat(),
         devices: DEVICES.to_vec(),
         natives: &["bochs", "snd_hda_intel", "nvme", "virtio_pci"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }

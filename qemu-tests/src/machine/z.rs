@@ -1,6 +1,6 @@
 //! An IBM Z.
 
-use super::{CoreDevices, Device, Machine, device, random};
+use super::{CoreDevices, Device, Machine, QUICK, device, random};
 use crate::architecture::Architecture;
 
 /// A network card. The UID of a function is its PCI domain.
@@ -52,10 +52,11 @@ pub(super) fn z() -> Machine {
             "-device", "virtio-rng-pci,id=random",
         ],
         // A panic stops the machine there, which QEMU takes for its end.
-        kernel_parameters: vec!["console=ttysclp0"],
+        kernel_parameters: [&["console=ttysclp0"], &QUICK[..]].concat(),
         devices: DEVICES.to_vec(),
         natives: &["virtio_pci", "virtio_net"],
         cards: &[],
+        sleeps: false,
         virtual_functions: &[],
     }
 }

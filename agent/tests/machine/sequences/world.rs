@@ -13,7 +13,7 @@ use crate::agreement::name_it;
 use crate::asked::{Item, KernelId, Policy, Target, Word};
 use crate::oracle::{EMPTY_SLOT, Node};
 use crate::random::Drafted;
-use crate::support::{Card, FakeMachine, Trouble, write};
+use crate::support::{Card, FakeMachine, Trouble, network, write};
 
 /// A function: address, IDs, class, group, native driver, bridges above it, and the bus behind it.
 type Part = (
@@ -138,6 +138,9 @@ const PARTS: [Part; 12] = [
     ),
 ];
 
+/// What could make virtual functions, and is never asked to: policies speak of them all the same.
+const PF: &str = "0000:03:00.0";
+
 const DRIVERS: [&str; 7] = [
     "nouveau",
     "snd_hda_intel",
@@ -261,6 +264,7 @@ impl Beginning {
             let asked = self.asked.iter().map(|at| Item {
                 excludes: false,
                 target: Target::Function(at.get(&nodes).place),
+                virtuals: None,
                 id: None,
                 short: true,
             });
@@ -358,6 +362,9 @@ fn plug(machine: &FakeMachine, part: &Part) {
     machine.plug(&card(part), native, bridges);
     if class >> 8 == 0x0604 {
         machine.take_port(address);
+    }
+    if *address == PF {
+        machine.offer_virtual(address, network());
     }
     let at = PARTS.iter().position(|other| other.0 == *address).unwrap();
     name_it(machine, at, address);

@@ -45,6 +45,12 @@ const FIRST_GROUP: u32 = 100;
 impl FakeMachine {
     /// With virtual functions that can be made of the function at `pf`.
     pub fn with_virtual(self, pf: &str, kind: Virtual) -> Self {
+        self.offer_virtual(pf, kind);
+        self
+    }
+
+    /// The same for a function that has come.
+    pub fn offer_virtual(&self, pf: &str, kind: Virtual) {
         for (file, text) in [
             ("sriov_totalvfs", kind.total.to_string()),
             ("sriov_offset", kind.offset.to_string()),
@@ -55,7 +61,6 @@ impl FakeMachine {
             fs::write(self.device(pf).join(file), format!("{text}\n")).unwrap();
         }
         self.makers.borrow_mut().insert(pf.to_owned(), kind);
-        self
     }
 
     /// The driver of a physical function is loaded anew: it removes what it made.
@@ -134,7 +139,7 @@ impl FakeMachine {
     }
 
     pub(super) fn remove_virtual(&self, pf: &str) {
-        if !self.makers.borrow().contains_key(pf) {
+        if !self.makers.borrow().contains_key(pf) || !self.device(pf).exists() {
             return;
         }
         fs::write(self.device(pf).join("sriov_numvfs"), "0\n").unwrap();

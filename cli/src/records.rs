@@ -1,12 +1,13 @@
-//! The records of all runs since the boot, the oldest first.
+//! What the records of the runs since the boot say.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use vfio_bind_agent::record::report::{DIRECTORY, FILE, MOST_RUNS, directory_of_run};
-use vfio_bind_report::Report;
+use vfio_bind_report::{Fate, Function, Report};
 
 use crate::preview::known::read;
 
@@ -18,7 +19,7 @@ pub struct Run {
     pub report: Report,
 }
 
-/// Reads the records of the system at `root`; none where nothing has run.
+/// Reads the records of the system at `root`, the oldest first; none where nothing has run.
 ///
 /// # Errors
 /// Where one is there and cannot be read, or is no record.
@@ -36,6 +37,29 @@ pub fn all(root: &Path) -> Result<Vec<Run>> {
         }
     }
     Ok(runs)
+}
+
+/// What the newest record that has a function says of it, by its address; `None` where there is no record. That of
+/// the boot is the oldest, and those of later runs follow by their numbers. What went back because the root file
+/// system did not appear, or was released, is in none of them, and what a dry run would have done is no news.
+///
+/// # Errors
+/// Where a record cannot be read.
+pub fn newest(root: &Path) -> Result<Option<BTreeMap<String, Function>>> {
+    let runs = all(root)?;
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let mut newest = BTreeMap::new();
+    for run in runs {
+        let news = run.report.functions.into_iter();
+        let news = news.filter(|function| function.outcome != Fate::Planned);
+        newest.extend(news.map(|function| (function.address.clone(), function)));
+        for given in run.report.given_back {
+            newest.remove(given.split(' ').next().unwrap_or_default());
+        }
+    }
+    Ok(Some(newest))
 }
 
 /// Reads the record of a run.
