@@ -109,6 +109,9 @@ fn additions(slots: &[Slot<'_>], settings: &Settings) -> Result<Exported, String
     let ports = &settings.ports;
     let on_z = slots.iter().flat_map(|slot| &slot.functions);
     let on_z = on_z.clone().any(|(_, device)| device.zpci.is_some());
+    if on_z && !ports.is_empty() {
+        return Err("an IBM Z has no root ports: leave --port out".to_owned());
+    }
     if !on_z && ports.len() != slots.len() {
         return Err(wants_ports(slots.len(), ports.len()));
     }

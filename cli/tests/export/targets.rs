@@ -7,13 +7,14 @@ use std::path::Path;
 use crate::machine::{Machine, gpu, twins, vf, vmd, z};
 
 /// Every target, with its options.
-const TARGETS: [&str; 25] = [
+const TARGETS: [&str; 26] = [
     "libvirt",
     "libvirt --managed yes",
     "libvirt --libvirt 9.0",
     "libvirt --libvirt 10.0",
     "qemu",
     "qemu --iommufd",
+    "qemu --monitor add",
     "qemu --monitor add --port rp1",
     "qemu --monitor add --port rp1 --port rp2",
     "qemu --monitor del",
