@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    bind, capture, check, completions, doctor, help, list, plan, protected, setup, status, udev,
-    verify, words,
+    bind, capture, check, completions, doctor, export, help, list, plan, protected, release, setup,
+    status, sysfs, udev, verify, words,
 };
 
 /// The command line.
@@ -27,6 +27,8 @@ enum Command {
     List(list::Options),
     Plan(plan::Options),
     Bind(bind::Options),
+    Release(release::Options),
+    Export(export::Options),
     Udev(udev::Options),
     Check(check::Options),
     Protected(protected::Options),
@@ -38,6 +40,8 @@ enum Command {
     Capture(capture::Options),
     Help(help::Options),
     Completions(completions::Options),
+    #[command(hide = true)]
+    Sysfs(sysfs::Options),
 }
 
 impl Arguments {
@@ -50,6 +54,8 @@ impl Arguments {
             Command::List(options) => options.run(),
             Command::Plan(options) => options.run(),
             Command::Bind(options) => options.run(),
+            Command::Release(options) => options.run(),
+            Command::Export(options) => options.run(),
             Command::Udev(options) => options.run(),
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
@@ -61,6 +67,7 @@ impl Arguments {
             Command::Capture(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),
             Command::Completions(options) => options.run(Self::command()),
+            Command::Sysfs(options) => options.run(),
         }
     }
 }

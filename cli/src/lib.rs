@@ -10,7 +10,7 @@
 //!   policy and protections; [`words`] turns devices into words for the kernel command line, [`imports`] what other
 //!   managers hold, [`choice`] asks on the terminal; [`loader`] knows where boot loaders keep those words, and
 //!   [`setup`] puts them there; [`doctor`] checks, [`status`] compares, [`next`] is what comes once a device is bound,
-//!   [`capture`] puts a whole system into a file;
+//!   [`export`] text for virtual machines and others, [`capture`] puts a whole system into a file;
 //! - how it is told: [`listing`] in lines, [`page`] as a drawing, [`terminal`] in columns and colours and as JSON,
 //!   [`topics`] in short texts about what one has to know; [`whole`] writes files.
 #![forbid(unsafe_code)]
@@ -18,8 +18,10 @@
 pub mod arguments;
 pub mod capture;
 pub mod choice;
+pub mod chosen;
 pub mod commands;
 pub mod doctor;
+pub mod export;
 pub mod facts;
 pub mod image;
 pub mod imports;
@@ -31,6 +33,8 @@ pub mod next;
 pub mod page;
 pub mod preview;
 pub mod records;
+pub mod release;
+pub mod replace;
 pub mod setup;
 pub mod status;
 pub mod storage;

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use serde_json::Value;
 use vfio_bind_cli::commands::bind::{self, Extent};
 
 /// Writes its words and what it is given to `seen`, and a report as the agent does; ends with 1.
@@ -158,4 +160,93 @@ fn nothing_is_run_where_a_list_cannot_be_had() {
     )
     .unwrap_err();
     assert!(format!("{error:#}").contains("/no/such/agent"), "{error:#}");
+}
+
+/// Three cards in groups of their own, the first with two functions; the policy asks for the last.
+fn with_cards() -> System {
+    let system = System::new();
+    for (address, group) in [
+        ("0000:42:00.0", 15),
+        ("0000:42:00.1", 15),
+        ("0000:43:00.0", 16),
+        ("0000:44:00.0", 17),
+    ] {
+        let place = format!("sys/bus/pci/devices/{address}");
+        let modalias = "pci:v00001234d00001111sv00000000sd00000000bc03sc00i00\n";
+        system.write(&format!("{place}/modalias"), modalias);
+        let link = system.path(&format!("{place}/iommu_group"));
+        symlink(format!("../../../../kernel/iommu_groups/{group}"), link).unwrap();
+    }
+    system.write("etc/vfio-bind/policy.conf", "vfio.bind=44:00.0\n");
+    system
+}
+
+#[test]
+fn what_is_named_is_bound_and_nothing_else() {
+    let system = with_cards();
+    let agent = system.agent(AGENT);
+    let words = ["42:00.0".to_owned()];
+    let exit = bind::bind(system.0.path(), &agent, Extent::These(&words), false).unwrap();
+    assert_eq!(exit, 1, "the agent's status");
+    let seen = system.read("run/vfio-bind/seen");
+    let (_, policy) = seen.split_once(LIVE).unwrap_or(("", &seen));
+    for piece in [
+        "\"vfio.bind=42:00.0\"\n",
+        "vfio.bind=!0000:44:00.0  # this run is not for it\n",
+        "vfio.bind=44:00.0\n",
+    ] {
+        assert!(seen.contains(piece), "{piece}: {seen}");
+    }
+    // What shares its group goes with it, and what nobody asks for needs no exclusion.
+    for address in ["42:00.1", "43:00.0"] {
+        assert!(!policy.contains(address), "{seen}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_starts_no_agent() {
+    let system = with_cards();
+    let agent = system.agent(AGENT);
+    let words = ["45:00.0".to_owned()];
+    let exit = bind::bind(system.0.path(), &agent, Extent::These(&words), false).unwrap();
+    assert_eq!(exit, 2);
+    assert!(!system.path("run/vfio-bind/seen").exists());
+}
+
+#[test]
+fn the_object_is_what_its_schema_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/bind.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let system = with_cards();
+    for (words, exit, functions) in [
+        (&["42:00.0"][..], 0, 2),
+        (&["42:00.0", "--agent", "/no/such"], 0, 2),
+        (&[], 0, 1),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
+        command
+            .arg("bind")
+            .args(words)
+            .args(["--json", "--dry-run", "--root"]);
+        let ran = command.arg(system.0.path()).output().unwrap();
+        let text = String::from_utf8(ran.stdout).unwrap();
+        let mut told: Value = serde_json::from_str(&text).unwrap();
+        let problems: Vec<_> = validator
+            .iter_errors(&told)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(problems.is_empty(), "{words:?}: {problems:?}\n{text}");
+        assert_eq!(ran.status.code(), Some(exit), "{words:?}: {text}");
+        let all = told["functions"].as_array().unwrap();
+        let planned = all.iter().filter(|one| one["outcome"] == "planned");
+        assert_eq!(planned.count(), functions, "{words:?}: {text}");
+        told["more"] = Value::Null;
+        assert!(!validator.is_valid(&told));
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
+    command.args(["bind", "45:00.0", "--json", "--dry-run", "--root"]);
+    let ran = command.arg(system.0.path()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert_eq!(ran.stdout, b"");
 }

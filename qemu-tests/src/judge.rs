@@ -8,6 +8,7 @@ mod first;
 mod hotplug;
 mod ids;
 mod installed;
+mod lent;
 mod memory;
 mod record;
 mod rerun;
@@ -87,6 +88,15 @@ pub fn judge_installed(
 ) -> Judgement {
     judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
         installed::judge(boot, records, failures);
+    })
+}
+
+/// Compares `evidence` with every demand of a boot of a system that lends a card.
+#[must_use]
+pub fn judge_lent(evidence: &Evidence) -> Judgement {
+    let name = crate::lent::NAME;
+    judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
+        lent::judge(records, failures);
     })
 }
 

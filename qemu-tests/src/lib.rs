@@ -12,6 +12,7 @@ pub mod hotplug;
 pub mod ids;
 pub mod installed;
 pub mod judge;
+pub mod lent;
 pub mod machine;
 pub mod matrix;
 pub mod plug;

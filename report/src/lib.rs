@@ -20,7 +20,7 @@ pub struct Report {
     pub agent: String,
     /// The kernel's release.
     pub kernel: String,
-    /// `applied`, `off`, `crash-kernel`, `dry-run`, `no-iommu`, `no-pci` or `nothing-asked`.
+    /// `applied`, `off`, `crash-kernel`, `dry-run`, `no-iommu`, `no-pci`, `nothing-asked` or `released`.
     pub state: String,
     /// What the kernel says of IOMMUs.
     pub iommu: Iommu,
@@ -39,7 +39,8 @@ pub struct Report {
     /// `ADDRESS DRIVER FATE` of what a vfio driver took although nobody asked for it.
     #[serde(default)]
     pub unasked: Vec<String>,
-    /// `ADDRESS DRIVER` of what went back because the root file system did not appear.
+    /// `ADDRESS DRIVER` of what went back because the root file system did not appear, or was given back by
+    /// `vfio-bind release`; `-` stands for no driver.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_back: Vec<String>,
     /// How many functions the bus has; none where nobody had to list them.

@@ -2,6 +2,7 @@
 
 mod build;
 mod checks;
+mod exports;
 mod install;
 mod options;
 mod tasks;
@@ -36,6 +37,7 @@ enum Task {
     UnitTests(tasks::unit_tests::UnitTests),
     Bench(tasks::bench::Bench),
     QemuTest(tasks::qemu_test::QemuTest),
+    ExportTest(tasks::export_test::ExportTest),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +65,7 @@ fn run(task: Task) -> Result<bool> {
         Task::PageTest(options) => tasks::page_test::run(&options),
         Task::UnitTests(options) => tasks::unit_tests::run(&options, &debian),
         Task::Bench(options) => tasks::bench::run(&options, &debian),
+        Task::ExportTest(options) => tasks::export_test::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }

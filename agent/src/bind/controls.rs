@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use crate::machine::sysfs::{DRIVERS_PROBE, attribute, driver_of};
-use crate::machine::{Machine, SHOWN_MOST, deadline};
+use crate::machine::{Controls, SHOWN_MOST, deadline};
 use crate::pci::address::Address;
 use crate::text::{DriverName, clip, name};
 
@@ -19,8 +19,11 @@ pub const LOCK_LIMIT: Duration = Duration::from_secs(2);
 pub const QUEUE_LIMIT: Duration = deadline::AT_ONCE;
 
 /// Writes an address to a file that takes one.
-pub(crate) fn put_address(
-    host: &impl Machine,
+///
+/// # Errors
+/// What open or write answered; `ETIMEDOUT` at the limit.
+pub fn put_address(
+    host: &impl Controls,
     path: &str,
     address: Address,
     limit: Duration,
@@ -35,7 +38,7 @@ pub(crate) fn put_address(
 ///
 /// # Errors
 /// What open or read answered; `ETIMEDOUT` where the lock is held.
-pub fn current_override(host: &impl Machine, address: Address) -> Result<DriverName, Errno> {
+pub fn current_override(host: &impl Controls, address: Address) -> Result<DriverName, Errno> {
     let path = attribute(address, "driver_override");
     let mut buffer = [0; SHOWN_MOST];
     let text = host.read_within(&path, &mut buffer, LOCK_LIMIT)?;
@@ -49,8 +52,11 @@ pub fn current_override(host: &impl Machine, address: Address) -> Result<DriverN
 
 /// Sets or, with an empty value, clears an override. The store takes the device lock, which a
 /// driver that hangs in its probe or remove function holds for ever.
-pub(crate) fn put_override(
-    host: &impl Machine,
+///
+/// # Errors
+/// What open or write answered; `ETIMEDOUT` where the lock is held.
+pub fn put_override(
+    host: &impl Controls,
     address: Address,
     value: &DriverName,
     limit: Duration,
@@ -63,7 +69,11 @@ pub(crate) fn put_override(
     host.write_within(&attribute(address, "driver_override"), data, limit)
 }
 
-pub(crate) fn unbind(host: &impl Machine, address: Address, limit: Duration) -> Result<(), Errno> {
+/// Takes a function from its driver; one that has none by then is no error.
+///
+/// # Errors
+/// What open or write answered; `ETIMEDOUT` where the driver does not let go.
+pub fn unbind(host: &impl Controls, address: Address, limit: Duration) -> Result<(), Errno> {
     match put_address(host, &attribute(address, "driver/unbind"), address, limit) {
         // Somebody else unbound it in the meantime.
         Err(Errno::NOENT | Errno::NODEV) if driver_of(host, address) == Ok(None) => Ok(()),
@@ -71,7 +81,11 @@ pub(crate) fn unbind(host: &impl Machine, address: Address, limit: Duration) -> 
     }
 }
 
-pub(crate) fn probe(host: &impl Machine, address: Address, limit: Duration) -> Result<(), Errno> {
+/// Asks the kernel to find the driver of a function. Whether one took it, its `driver` link tells.
+///
+/// # Errors
+/// `ETIMEDOUT` where the driver's probe does not end.
+pub fn probe(host: &impl Controls, address: Address, limit: Duration) -> Result<(), Errno> {
     match put_address(host, DRIVERS_PROBE, address, limit) {
         // The kernel passes on what the driver's probe answered: the `driver` link tells it better.
         Err(Errno::TIMEDOUT) => Err(Errno::TIMEDOUT),

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::bind::controls::DRIVER_LIMIT;
 use crate::machine::inventory::Function;
 use crate::machine::sysfs::{Path, attribute, path};
-use crate::machine::{Machine, Root};
+use crate::machine::{Controls, Root};
 use crate::pci::address::Address;
 use crate::policy::Policy;
 use crate::policy::setting::{Setting, Size};
@@ -76,7 +76,7 @@ impl Attribute {
     }
 
     /// What it is now.
-    fn read(self, host: &impl Machine, address: Address) -> Result<Value, Errno> {
+    fn read(self, host: &impl Controls, address: Address) -> Result<Value, Errno> {
         if let Self::Rebar(bar) = self {
             let exponent = bar_size(host, address, bar)?;
             return Ok(clip(format_args!("{}", Dec(u64::from(exponent)))));
@@ -86,7 +86,7 @@ impl Attribute {
         Ok(clip(format_args!("{}", Text(text.trim_ascii_end()))))
     }
 
-    fn write(self, host: &impl Machine, address: Address, value: &Value) -> Result<(), Errno> {
+    fn write(self, host: &impl Controls, address: Address, value: &Value) -> Result<(), Errno> {
         host.write_within(&self.file(address), value.as_bytes(), DRIVER_LIMIT)
     }
 
@@ -130,7 +130,7 @@ pub fn wanted(setting: Setting<'_>) -> (Attribute, Value) {
 /// Sets all that the policy asks for a function that has no driver, or the one it is to have; whether all
 /// of it is so then. What is not has been told.
 pub fn prepare(
-    host: &impl Machine,
+    host: &impl Controls,
     policy: &Policy<'_>,
     function: &Function,
     done: &mut AllPrepared,
@@ -144,7 +144,7 @@ pub fn prepare(
 
 #[inline(never)] // Inlined, it makes the executable larger.
 fn set(
-    host: &impl Machine,
+    host: &impl Controls,
     address: Address,
     setting: Setting<'_>,
     done: &mut AllPrepared,
@@ -212,8 +212,10 @@ fn set(
     }
 }
 
-/// Makes a function that goes back to its native driver what it was before; nothing has it now.
-pub fn undo(host: &impl Machine, address: Address, done: &mut AllPrepared) {
+/// Makes a function that goes back to its native driver what it was before; nothing has it now. Whether it is
+/// that; what is not has been told.
+pub fn undo(host: &impl Controls, address: Address, done: &mut AllPrepared) -> bool {
+    let mut all = true;
     while let Some(at) = done.iter().rposition(|one| one.address == address) {
         let one = done.remove(at);
         let answer = attribute_as(host, address, &one);
@@ -221,12 +223,14 @@ pub fn undo(host: &impl Machine, address: Address, done: &mut AllPrepared) {
             let (attribute, answer) = (one.attribute, Answer(errno));
             let before = attribute.show(&one.before);
             error!(address; "{address}: {attribute} was {before} and is not again: {answer}");
+            all = false;
         }
     }
+    all
 }
 
 /// Writes what an attribute was; nothing where it is that.
-fn attribute_as(host: &impl Machine, address: Address, one: &Prepared) -> Result<(), Errno> {
+fn attribute_as(host: &impl Controls, address: Address, one: &Prepared) -> Result<(), Errno> {
     if one.attribute.read(host, address)? == one.before {
         return Ok(());
     }

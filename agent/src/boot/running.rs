@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use rustix::thread::{Timespec, nanosleep};
 use vfio_bind_agent::machine::sysfs::path;
 use vfio_bind_agent::machine::tree::Tree;
-use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, SHOWN_MOST, deadline};
+use vfio_bind_agent::machine::{Controls, LoadError, Loading, Machine, Root, SHOWN_MOST, deadline};
 use vfio_bind_agent::text::Dec;
 
 /// How long modprobe may take: slow storage and a large module under emulation need seconds.
@@ -91,7 +91,7 @@ impl Root for Running {
     }
 }
 
-impl Machine for Running {
+impl Controls for Running {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         self.call(path, data, &mut [], limit).map(drop)
     }
@@ -105,7 +105,9 @@ impl Machine for Running {
         let length = self.call(path, b"", buffer, limit)?;
         Ok(buffer.get(..length.into()).unwrap_or_default())
     }
+}
 
+impl Machine for Running {
     fn is_late(&self) -> bool {
         sys::clock_us() >= self.end
     }

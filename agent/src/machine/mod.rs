@@ -1,7 +1,7 @@
 //! What the agent may ask of a machine and do to it.
 //!
-//! [`Root`] only reads: planning gets no more than that. [`Machine`] adds the few ways to change
-//! something. Paths are relative to the root and have no leading slash.
+//! [`Root`] only reads: planning gets no more than that. [`Controls`] adds writes, and [`Machine`] the few
+//! other ways to change something. Paths are relative to the root and have no leading slash.
 
 pub mod alias_index;
 pub mod boot_display;
@@ -63,11 +63,11 @@ pub trait Root {
     }
 }
 
-/// The most that [`Machine::read_within`] reads.
+/// The most that [`Controls::read_within`] reads.
 pub const SHOWN_MOST: usize = 256;
 
-/// A machine that can be changed.
-pub trait Machine: Root {
+/// The attributes of a machine, which can be changed.
+pub trait Controls: Root {
     /// Writes to an existing file in one call, but gives up after `limit`: a driver that never
     /// returns from its remove function, or holds the device lock, would keep the caller for ever.
     /// The write itself may still come to pass then.
@@ -87,7 +87,10 @@ pub trait Machine: Root {
         buffer: &'b mut [u8; SHOWN_MOST],
         limit: Duration,
     ) -> Result<&'b [u8], Errno>;
+}
 
+/// A machine that can be changed.
+pub trait Machine: Controls {
     /// Whether the time is over that this run was given: nothing new is begun then, and what is not
     /// done is undone. Each call is short from then on.
     fn is_late(&self) -> bool;

@@ -41,5 +41,5 @@ pub fn udev(root: &Path, agent: &Path, address: &str) -> Result<u8> {
     let Some(address) = Address::parse(address.as_bytes()) else {
         bail!("`{address}` is not the address of a function, such as 0000:42:00.0");
     };
-    bind::run(root, agent, Extent::Late(address)).map(|ran| ran.exit)
+    bind::run_agent(root, agent, Extent::Late(address)).map(|ran| ran.exit)
 }

@@ -27,6 +27,16 @@ pub struct Known {
     pub told: Vec<String>,
 }
 
+impl Known {
+    /// Has the policy ask for these selectors as well. In front: a quote that nobody closed takes in what is behind it.
+    pub fn ask_for(&mut self, words: &[String]) {
+        let lines = words.iter().map(|word| format!("\"vfio.bind={word}\"\n"));
+        let mut policy = lines.collect::<String>().into_bytes();
+        policy.extend(self.policy.take().unwrap_or_default());
+        self.policy = Some(policy);
+    }
+}
+
 /// Joins what the image of this boot knew, which the agent kept beside its report, with what the system
 /// at `root` shows now. The policy file of the system counts before that of the image: its owner may
 /// have changed it.

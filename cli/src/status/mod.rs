@@ -23,7 +23,7 @@ use vfio_bind_report::{Fate, Report};
 
 use crate::inventory;
 use crate::preview::known::{self, Informed};
-use crate::records::{self, Kept};
+use crate::records::{self, Run};
 use crate::storage::protected::Scope;
 
 use changes::Change;
@@ -67,7 +67,7 @@ pub struct Was {
 #[derive(Clone, Debug)]
 pub struct Status {
     /// What the boot says of itself; none where it left no record.
-    pub boot: Option<Kept>,
+    pub boot: Option<Run>,
     /// How many later runs there are.
     pub runs: usize,
     /// Whether anything is asked for.
@@ -115,7 +115,7 @@ pub fn look(root: &Path, tree: &Tree) -> Result<Status> {
     };
     let mut status = Status {
         boot: None,
-        runs: records.iter().filter(|one| !one.of_boot).count(),
+        runs: records.iter().filter(|one| !one.is_of_boot()).count(),
         asked: false,
         rows: Vec::new(),
         wrong: Vec::new(),
@@ -151,11 +151,8 @@ pub fn look(root: &Path, tree: &Tree) -> Result<Status> {
         status.wrong.extend(errors.map(ToString::to_string));
         record.exit()
     });
-    for Kept {
-        report, of_boot, ..
-    } in &records
-    {
-        told(report, *of_boot, &functions, &mut rows);
+    for run in &records {
+        told(&run.report, run.is_of_boot(), &functions, &mut rows);
     }
     for (address, by) in &bound {
         let address = Address::parse(address.as_bytes());
@@ -171,7 +168,7 @@ pub fn look(root: &Path, tree: &Tree) -> Result<Status> {
     }
     status.rows = rows.into_values().collect();
     status.boot = match records.first() {
-        Some(first) if first.of_boot => Some(records.remove(0)),
+        Some(first) if first.is_of_boot() => Some(records.remove(0)),
         _ => None,
     };
     status.snapshot = Snapshot::of(root, tree, &functions);

@@ -5,6 +5,7 @@ mod disk;
 mod guest;
 mod hotplug;
 pub mod installed;
+pub mod lent;
 mod mkinitcpio;
 mod mkosi;
 mod plug;

@@ -3,7 +3,9 @@
 use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lab::debian::Debian;
-use lab::images::{self, Builds, Dracut, Framework, InitramfsTools, installed, storage, units};
+use lab::images::{
+    self, Builds, Dracut, Framework, InitramfsTools, installed, lent, storage, units,
+};
 use lab::progress::say;
 use lab::rig::{Rig, Settings};
 use lab::supply::Program;
@@ -32,7 +34,8 @@ pub struct QemuTest {
     #[arg(long, conflicts_with_all = ["agent", "initramfs"])]
     pub prove_it_can_fail: bool,
     /// Install into a Debian 13 on a disk as docs/install.md says, boot it by firmware and a real boot
-    /// loader, remove it again, and boot once more; and boot a Debian 12 with the units of the real root.
+    /// loader, remove it again, and boot once more; and boot a Debian 12 with the units of the real root,
+    /// and one that lends a card to a QEMU of its own.
     /// Downloads 50 MB besides a kernel, once.
     #[arg(long, conflicts_with_all = ["names", "matrix", "initramfs", "kernel", "modules", "seed"])]
     pub disk: bool,
@@ -107,6 +110,7 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
         print!("\n{}", storage::list());
         print!("\n{}", installed::list());
         print!("\n{}", units::list());
+        print!("\n{}", lent::list());
         print!("\n{}", matrix::names());
         return Ok(true);
     }
@@ -135,11 +139,12 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     let (stacks, names) = storage::choose(&options.names);
     let (mut systems, names) = installed::choose(&names);
     let (mut units, names) = units::choose(&names);
+    let (mut lent, names) = lent::choose(&names);
     if options.disk {
         systems = System::ALL.to_vec();
-        units = true;
+        (units, lent) = (true, true);
     }
-    let others = units || !(stacks.is_empty() && systems.is_empty());
+    let others = units || lent || !(stacks.is_empty() && systems.is_empty());
     let scenarios = match options.matrix {
         true => qemu_tests::matrix::all(),
         // Where nothing else is named.
@@ -154,6 +159,9 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     tasks.extend(installed::tasks(&rig, &systems));
     if units {
         tasks.extend(images::units::tasks(&rig));
+    }
+    if lent {
+        tasks.extend(images::lent::tasks(&rig));
     }
     let rows = schedule::run(&tasks, &rig, jobs, rules)?;
     let table = match options.matrix {

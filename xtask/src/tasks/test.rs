@@ -10,8 +10,8 @@ use qemu_tests::scenarios;
 
 use super::conclusion::conclude;
 use crate::build::Workshop;
-use crate::checks;
 use crate::options::{MachineOptions, MkinitcpioOption, RunOptions};
+use crate::{checks, exports};
 
 /// Check the code, and boot what proves each promise once, on what this machine needs anyway.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,6 +60,7 @@ pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
     tasks.extend(boots::tasks(&rig, own));
     tasks.extend(images::tasks(&rig, &builds, &images));
     if *all {
+        tasks.extend(exports::tasks(&rig));
         tasks.push(lab::bench::task(&rig, &limits));
         tasks.push(super::page_test::task());
     }

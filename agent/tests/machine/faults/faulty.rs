@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cases::{AUDIO, GPUS_BRIDGES, GROUP, NATIVE, NEIGHBOUR, NEIGHBOURS_DRIVER, STRANGER};
 use crate::support::{Card, FakeMachine};
 use rustix::io::Errno;
-use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, SHOWN_MOST};
+use vfio_bind_agent::machine::{Controls, LoadError, Loading, Machine, Root, SHOWN_MOST};
 
 /// What may come into the group.
 const LATE: &str = "0000:42:00.2";
@@ -291,7 +291,7 @@ impl Root for Faulty<'_> {
     }
 }
 
-impl Machine for Faulty<'_> {
+impl Controls for Faulty<'_> {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         self.within(path, Some(data), limit)
     }
@@ -305,7 +305,9 @@ impl Machine for Faulty<'_> {
         self.within(path, None, limit)?;
         self.machine.read_at(path, 0, buffer)
     }
+}
 
+impl Machine for Faulty<'_> {
     fn is_late(&self) -> bool {
         self.fault == Fault::NoTime && self.happened()
     }

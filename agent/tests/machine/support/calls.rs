@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::FakeMachine;
 use rustix::io::Errno;
-use vfio_bind_agent::machine::{LoadError, Loading, Machine, Root, SHOWN_MOST};
+use vfio_bind_agent::machine::{Controls, LoadError, Loading, Machine, Root, SHOWN_MOST};
 
 impl Root for FakeMachine {
     fn read_at<'b>(
@@ -32,7 +32,7 @@ impl Root for FakeMachine {
     }
 }
 
-impl Machine for FakeMachine {
+impl Controls for FakeMachine {
     fn write_within(&self, path: &str, data: &[u8], limit: Duration) -> Result<(), Errno> {
         if self.waits(path, data) && !self.asks_in_vain(path, data) {
             self.queue(path, data);
@@ -55,7 +55,9 @@ impl Machine for FakeMachine {
         }
         self.tree.read(path, buffer)
     }
+}
 
+impl Machine for FakeMachine {
     fn is_late(&self) -> bool {
         self.trouble
             .time

@@ -233,6 +233,16 @@ impl FakeMachine {
             self.new_ids.borrow_mut().push(id);
             return if known { Err(Errno::EXIST) } else { Ok(()) };
         }
+        if path == "sys/bus/pci/drivers/vfio-pci/remove_id" {
+            let mut fields = text
+                .split(' ')
+                .map(|field| u32::from_str_radix(field, 16).unwrap());
+            let id = (fields.next().unwrap(), fields.next().unwrap());
+            let place = self.new_ids.borrow().iter().position(|one| *one == id);
+            let place = place.ok_or(Errno::NODEV)?;
+            self.new_ids.borrow_mut().remove(place);
+            return Ok(());
+        }
         if path.starts_with("sys/bus/platform/devices/") {
             assert_eq!(self.path(path), self.framebuffer(&text));
             fs::remove_file(self.path(path)).unwrap();
