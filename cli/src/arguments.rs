@@ -3,7 +3,10 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bind, check, completions, help, plan, protected, setup, udev, verify};
+use crate::commands::{
+    bind, capture, check, completions, doctor, help, list, plan, protected, setup, status, udev,
+    verify, words,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -21,6 +24,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::Options),
     Plan(plan::Options),
     Bind(bind::Options),
     Udev(udev::Options),
@@ -28,6 +32,10 @@ enum Command {
     Protected(protected::Options),
     Setup(setup::Options),
     Verify(verify::Options),
+    Words(words::Options),
+    Status(status::Options),
+    Doctor(doctor::Options),
+    Capture(capture::Options),
     Help(help::Options),
     Completions(completions::Options),
 }
@@ -39,6 +47,7 @@ impl Arguments {
     /// Why it could not be done.
     pub fn run(self) -> Result<u8> {
         match self.command {
+            Command::List(options) => options.run(),
             Command::Plan(options) => options.run(),
             Command::Bind(options) => options.run(),
             Command::Udev(options) => options.run(),
@@ -46,6 +55,10 @@ impl Arguments {
             Command::Protected(options) => options.run(),
             Command::Setup(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Words(options) => options.run(),
+            Command::Status(options) => options.run(),
+            Command::Doctor(options) => options.run(),
+            Command::Capture(options) => options.run(),
             Command::Help(options) => options.run(Self::command()),
             Command::Completions(options) => options.run(Self::command()),
         }

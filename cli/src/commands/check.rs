@@ -1,12 +1,13 @@
 //! What is wrong in a policy file, before an image carries it.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::preview::known::read;
-use crate::preview::policy_file::findings;
-use anyhow::{Context, Result};
+use crate::preview::policy_file::{Finding, findings};
+use crate::terminal::{self, json};
+use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_POLICY};
 
 /// Look for mistakes in a policy file, line by line.
@@ -18,6 +19,9 @@ pub struct Options {
     /// The policy file.
     #[arg(value_name = "FILE", default_value = "/etc/vfio-bind/policy.conf")]
     file: PathBuf,
+    /// One JSON object (docs/schema/check.json).
+    #[arg(long)]
+    json: bool,
 }
 
 impl Options {
@@ -26,7 +30,7 @@ impl Options {
     /// # Errors
     /// As those of [`check`].
     pub fn run(self) -> Result<u8> {
-        check(&self.file)
+        check(&self.file, self.json)
     }
 }
 
@@ -35,18 +39,31 @@ impl Options {
 ///
 /// # Errors
 /// Where it is there and cannot be read, or nothing be written.
-pub fn check(path: &Path) -> Result<u8> {
-    let Some(text) = read(path)? else {
-        return Ok(EXIT_DONE);
-    };
+pub fn check(path: &Path, json: bool) -> Result<u8> {
     let name = path.display().to_string();
-    let mut exit = EXIT_DONE;
-    let mut out = io::stdout().lock();
-    for finding in findings(&text) {
-        writeln!(out, "{}", finding.told(&name)).context("write(standard output)")?;
-        if finding.error {
-            exit = EXIT_POLICY;
-        }
+    let findings = findings(&read(path)?.unwrap_or_default());
+    let exit = match findings.iter().any(|finding| finding.error) {
+        true => EXIT_POLICY,
+        false => EXIT_DONE,
+    };
+    if json {
+        let told = Told {
+            exit,
+            file: &name,
+            findings: &findings,
+        };
+        json::write("check", &told)?;
+    } else {
+        let lines = findings.iter().map(|finding| finding.told(&name) + "\n");
+        terminal::write(&lines.collect::<String>())?;
     }
     Ok(exit)
+}
+
+/// What programs get.
+#[derive(Serialize)]
+struct Told<'f> {
+    exit: u8,
+    file: &'f str,
+    findings: &'f [Finding],
 }

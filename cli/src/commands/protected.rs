@@ -1,13 +1,14 @@
 //! What the running system needs to boot, as lines for an image.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use crate::storage::ask;
 use crate::storage::protected::{self, Scope};
+use crate::terminal::{self, json};
 
 /// Print a `vfio.protect=` line for each PCI function that the running system needs to boot.
 ///
@@ -22,6 +23,9 @@ pub struct Options {
     /// Add what is mounted, swapped to, in a pool or the way of the default route now.
     #[arg(long)]
     now: bool,
+    /// One JSON object (docs/schema/protected.json).
+    #[arg(long)]
+    json: bool,
 }
 
 impl Options {
@@ -31,7 +35,7 @@ impl Options {
     /// As those of [`print`].
     pub fn run(self) -> Result<u8> {
         let scope = if self.now { Scope::Now } else { Scope::Boot };
-        print(&self.root, scope).map(|()| 0)
+        print(&self.root, scope, self.json).map(|()| 0)
     }
 }
 
@@ -41,7 +45,7 @@ impl Options {
 ///
 /// # Errors
 /// Where the mounts of the system cannot be read, or nothing be written.
-pub fn print(root: &Path, scope: Scope) -> Result<()> {
+pub fn print(root: &Path, scope: Scope, json: bool) -> Result<()> {
     let protected = protected::find(root, ask::of(root), scope)?;
     for open in &protected.unresolved {
         eprintln!(
@@ -55,9 +59,30 @@ pub fn print(root: &Path, scope: Scope) -> Result<()> {
              will be taken only where vfio.bind= names it by address, path, slot or serial number"
         );
     }
-    let mut out = io::stdout().lock();
-    let written = out.write_all(protected.conf().as_bytes());
-    written
-        .and_then(|()| out.flush())
-        .context("write(standard output)")
+    if !json {
+        return terminal::write(&protected.conf());
+    }
+    let functions = protected.lines.iter().filter_map(|line| {
+        let (word, why) = line.split_once("  # ")?;
+        let selector = word.strip_prefix("vfio.protect=")?;
+        Some(Function { selector, why })
+    });
+    let told = Told {
+        functions: functions.collect(),
+        unresolved: &protected.unresolved,
+    };
+    json::write("protected", &told)
+}
+
+/// What programs get.
+#[derive(Serialize)]
+struct Told<'p> {
+    functions: Vec<Function<'p>>,
+    unresolved: &'p [String],
+}
+
+#[derive(Serialize)]
+struct Function<'p> {
+    selector: &'p str,
+    why: &'p str,
 }

@@ -1,11 +1,13 @@
 //! Words for the next boots, put where the boot loader keeps them.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::plan;
+use crate::choice;
 use crate::loader::line;
 use crate::loader::table;
 use crate::preview::{known, policy_file};
@@ -16,6 +18,7 @@ use crate::setup::told::Told;
 use crate::setup::tools::Tools;
 use crate::storage::protected::Scope;
 use crate::terminal;
+use crate::words;
 
 /// What is wrong with what was given.
 const EXIT_WRONG: u8 = 2;
@@ -27,7 +30,7 @@ const EXIT_WRONG: u8 = 2;
 /// given.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The functions, such as 0000:42:00.0.
+    /// The devices, as `vfio-bind words` takes them; without one, those are chosen that the terminal shows.
     #[arg(value_name = "DEVICE", conflicts_with_all = ["undo", "keep"])]
     devices: Vec<String>,
     /// These words, in place of those for the devices.
@@ -150,12 +153,7 @@ fn words(options: &Options, action: Action) -> Result<Vec<String>, Vec<String>> 
     let mut words = Vec::new();
     match &options.words {
         Some(text) => words.extend(line::words(text).into_iter().map(str::to_owned)),
-        None => words.extend(
-            options
-                .devices
-                .iter()
-                .map(|device| format!("vfio.bind={device}")),
-        ),
+        None => words.extend(of_devices(options, action)?),
     }
     let mut seen = Vec::new();
     words.retain(|word| {
@@ -179,6 +177,36 @@ fn words(options: &Options, action: Action) -> Result<Vec<String>, Vec<String>> 
     } else {
         Err(faults)
     }
+}
+
+/// The sturdiest words for devices: those that are named, or where none is, those that are chosen on the terminal.
+fn of_devices(options: &Options, action: Action) -> Result<Vec<String>, Vec<String>> {
+    let told = |error: anyhow::Error| -> Vec<String> {
+        format!("{error:#}").lines().map(str::to_owned).collect()
+    };
+    let asks = matches!(action, Action::Set | Action::Try)
+        && options.root == Path::new("/")
+        && !(options.yes || options.json)
+        && io::stdin().is_terminal()
+        && io::stdout().is_terminal();
+    let devices: Vec<String> = match &options.devices[..] {
+        [] if asks => {
+            let chosen = choice::choose(&options.root, io::stdin().lock(), io::stdout());
+            let chosen = chosen.map_err(told)?.unwrap_or_default();
+            chosen.iter().map(ToString::to_string).collect()
+        }
+        devices => devices.to_vec(),
+    };
+    // A tree may have the files of a boot loader alone.
+    let is_machine = options.root.join("sys/bus/pci/devices").exists();
+    if devices.is_empty() || !is_machine {
+        return Ok(devices
+            .iter()
+            .map(|device| format!("vfio.bind={device}"))
+            .collect());
+    }
+    let words = words::for_devices(&options.root, &devices).map_err(told)?;
+    Ok(words.words)
 }
 
 /// The plan of a boot, where the machine is there to be planned for.

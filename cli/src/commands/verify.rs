@@ -1,18 +1,22 @@
 //! Whether what was asked for is so: the record of this boot and the plan beside the live machine.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::inventory;
 use crate::preview::known::{self, Informed};
 use crate::preview::taken;
 use crate::records;
+use crate::status::last_good::{self, Snapshot};
 use crate::storage::protected::Scope;
+use crate::terminal::{self, json};
 use crate::usage::Usage;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use vfio_bind_agent::machine::Root;
 use vfio_bind_agent::machine::sysfs::driver_of;
+use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::plan::decision::Decision;
 use vfio_bind_agent::policy::problem::Severity;
@@ -21,14 +25,16 @@ use vfio_bind_agent::record::unmatched::unmatched;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
 use vfio_bind_agent::run::{self, Extent};
 
-use super::plan;
-
 /// Say whether what is asked for is so, and what was bound since the boot still is.
 ///
-/// Compares the policy and the records in /run/vfio-bind with the machine, and writes nothing. The
+/// Compares the policy and the records in /run/vfio-bind with the machine. Where all is as asked and root asks, the
+/// machine is remembered for `vfio-bind status`; nothing else is written. The
 /// exit status is 0 where all is as asked, and 1 otherwise.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// One JSON object (docs/schema/verify.json).
+    #[arg(long)]
+    json: bool,
     /// A directory with the `proc`, `sys`, `dev` and `run` of another system.
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -40,7 +46,7 @@ impl Options {
     /// # Errors
     /// As those of [`verify`].
     pub fn run(self) -> Result<u8> {
-        verify(&self.root)
+        verify(&self.root, self.json)
     }
 }
 
@@ -49,10 +55,10 @@ impl Options {
 ///
 /// # Errors
 /// Where the records or the machine cannot be read, or nothing be printed.
-pub fn verify(root: &Path) -> Result<u8> {
-    let tree = plan::open(root)?;
+pub fn verify(root: &Path, json: bool) -> Result<u8> {
+    let tree = known::open(root)?;
     let line = known::command_line(root)?;
-    let bound = bound(root)?;
+    let bound = records::bound(&records::all(root)?);
     let known = known::gather_or_less(root, Scope::Now)?;
     let informed = Informed {
         tree: &tree,
@@ -70,45 +76,85 @@ pub fn verify(root: &Path) -> Result<u8> {
             findings.compare_one(&tree, address, by);
         }
     }
-    let mut text = findings.text;
-    if text.is_empty() {
-        text.push_str("nothing is asked for, and nothing was bound\n");
+    findings.write(json)?;
+    if findings.wrong {
+        return Ok(EXIT_NOT_BOUND);
     }
-    io::stdout()
-        .write_all(text.as_bytes())
-        .context("write(standard output)")?;
-    Ok(if findings.wrong {
-        EXIT_NOT_BOUND
-    } else {
-        EXIT_DONE
-    })
+    if !findings.told.is_empty()
+        && let Err(error) = remember(root, &tree)
+    {
+        eprintln!("vfio-bind: this good boot is not remembered: {error:#}");
+    }
+    Ok(EXIT_DONE)
 }
 
-/// The functions that runs since the boot have bound, each with the driver it got, by the records.
-fn bound(root: &Path) -> Result<BTreeMap<String, String>> {
-    let newest = records::newest(root)?.unwrap_or_default();
-    let bound = newest
-        .into_iter()
-        .filter(|(_, function)| function.outcome.is_vfio())
-        .filter_map(|(address, function)| Some((address, function.driver_now?)));
-    Ok(bound.collect())
+/// Remembers the machine for `vfio-bind status`, where all is as asked; only of the running system, and by root.
+pub(super) fn remember(root: &Path, tree: &Tree) -> Result<()> {
+    if root != Path::new("/") || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    last_good::keep(
+        root,
+        &Snapshot::of(root, tree, &inventory::functions(tree)?),
+    )
+}
+
+/// A sentence about what is so.
+#[derive(Serialize)]
+struct Line {
+    /// Whether it is not as it should be.
+    wrong: bool,
+    text: String,
+}
+
+/// What programs get.
+#[derive(Serialize)]
+struct Told<'l> {
+    exit: u8,
+    lines: &'l [Line],
 }
 
 #[derive(Default)]
 struct Findings {
-    text: String,
+    lines: Vec<Line>,
     wrong: bool,
     told: Vec<Address>,
 }
 
 impl Findings {
+    fn write(&self, json: bool) -> Result<()> {
+        if json {
+            let exit = match self.wrong {
+                true => EXIT_NOT_BOUND,
+                false => EXIT_DONE,
+            };
+            let lines = &self.lines;
+            return json::write("verify", &Told { exit, lines });
+        }
+        let mut text = String::new();
+        for Line { wrong, text: line } in &self.lines {
+            text.extend([if *wrong { "WRONG: " } else { "" }, line, "\n"]);
+        }
+        if text.is_empty() {
+            text.push_str("nothing is asked for, and nothing was bound\n");
+        }
+        terminal::write(&text)
+    }
+
+    fn say(&mut self, wrong: bool, text: &str) {
+        self.lines.push(Line {
+            wrong,
+            text: text.to_owned(),
+        });
+    }
+
     fn good(&mut self, text: &str) {
-        self.text.extend([text, "\n"]);
+        self.say(false, text);
     }
 
     fn bad(&mut self, text: &str) {
         self.wrong = true;
-        self.text.extend(["WRONG: ", text, "\n"]);
+        self.say(true, text);
     }
 
     /// What is asked for.
@@ -155,7 +201,7 @@ impl Findings {
         }
         for problem in &record.policy.problems {
             self.wrong |= problem.severity() == Severity::Error;
-            self.text.extend([problem.to_string().as_str(), "\n"]);
+            self.say(false, &problem.to_string());
         }
     }
 

@@ -1,11 +1,12 @@
 //! The policy file, looked at line by line: a message that names a file and a line is mended at once.
 
+use serde::Serialize;
 use vfio_bind_agent::policy::Policy;
 use vfio_bind_agent::policy::problem::Severity;
 use vfio_bind_agent::policy::sources::Sources;
 
 /// Something that its owner should look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The line, from 1 on.
     pub line: usize,
