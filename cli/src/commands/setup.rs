@@ -9,6 +9,7 @@ use clap::Args;
 use super::plan;
 use crate::choice;
 use crate::loader::line;
+use crate::loader::table;
 use crate::preview::{known, policy_file};
 use crate::setup::engine;
 use crate::setup::manifest;
@@ -97,6 +98,18 @@ pub fn setup(options: Options) -> Result<u8> {
     };
     let writes =
         matches!(action, Action::Set | Action::Try) || options.root.join(manifest::FILE).exists();
+    if let Some(name) = options
+        .loader
+        .as_ref()
+        .filter(|name| table::named(name).is_none())
+    {
+        let names: Vec<_> = table::rows().map(|row| row.name).collect();
+        eprintln!(
+            "vfio-bind: `{name}` is no boot loader that is known here: name one of {}",
+            names.join(", ")
+        );
+        return Ok(EXIT_WRONG);
+    }
     let root = rustix::process::geteuid().is_root();
     if live && writes && !options.dry_run && !root {
         eprintln!(

@@ -271,6 +271,12 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     FIRST.iter().chain(&OTHERS)
 }
 
+/// The one of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Row> {
+    rows().find(|row| row.name == name)
+}
+
 /// Which of them this machine uses: one, or none that is known, or more than one may be.
 ///
 /// # Errors

@@ -99,9 +99,7 @@ fn find(request: &Request, view: &View<'_>, old: Option<&Manifest>) -> Result<Fo
         facts.ours.retain(|word| !old.owners.contains(word));
     }
     let row = match &request.loader {
-        Some(name) => table::rows()
-            .find(|row| row.name == name)
-            .ok_or_else(|| unknown_name(name))?,
+        Some(name) => table::named(name).ok_or_else(|| unknown(&facts, &request.words))?,
         None => match table::find(&facts)?[..] {
             [row] => row,
             [] => return Err(unknown(&facts, &request.words)),
@@ -119,14 +117,6 @@ fn find(request: &Request, view: &View<'_>, old: Option<&Manifest>) -> Result<Fo
         _ => (row.change)(&facts, &request.words)?,
     };
     Ok(Found { row, change })
-}
-
-fn unknown_name(name: &str) -> Stop {
-    let names: Vec<_> = table::rows().map(|row| row.name).collect();
-    Stop::by_hand(
-        format!("`{name}` is no boot loader that is known here"),
-        [format!("name one of {}", names.join(", "))],
-    )
 }
 
 fn ambiguous(rows: &[&Row]) -> Stop {

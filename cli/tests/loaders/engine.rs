@@ -387,6 +387,10 @@ fn bad_input_is_an_error_and_loses_nothing() {
         (vec!["--words", ""], "name a device"),
         (vec![], "name a device"),
         (vec!["nonsense"], "nonsense"),
+        (
+            vec!["--words", WORDS, "--loader", "lilo"],
+            "name one of bootc, ",
+        ),
         (vec!["--undo", "--keep"], "cannot be used with"),
         (vec!["42:00.0", "--words", "x"], "cannot be used with"),
     ] {
@@ -394,12 +398,6 @@ fn bad_input_is_an_error_and_loses_nothing() {
         assert_eq!(ran.exit, Some(2), "{arguments:?}: {ran:?}");
         assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
     }
-    let ran = tree.told(&["--words", WORDS, "--loader", "lilo"]).refused();
-    assert!(
-        ran.err.contains("name one of") && ran.err.contains("grub.d"),
-        "{}",
-        ran.err
-    );
     let keep = tree.told(&["--keep"]).refused();
     assert!(keep.err.contains("nothing is being tried"), "{}", keep.err);
     tree.write("var/lib/vfio-bind/setup.json", "{");
