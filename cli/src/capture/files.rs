@@ -39,11 +39,12 @@ pub(super) fn plant(taker: &mut Taker<'_>) {
 
 /// Takes all of it.
 pub(super) fn take(taker: &mut Taker<'_>) {
-    proc(taker);
+    // What has names of the owner's comes first: where they stand in what follows, they are known.
     nodes(taker);
-    routes(taker);
-    kernel(taker);
     storage(taker);
+    routes(taker);
+    proc(taker);
+    kernel(taker);
     settings(taker);
 }
 

@@ -164,7 +164,7 @@ fn attribute(taker: &mut Taker<'_>, path: &Path) {
     } else if is_listed(TEXTS, &name) {
         if let Some(text) = taker.read_text(path) {
             let new = taker.disguise.text(&text);
-            taker.put_text(path, new);
+            taker.put_loose(path, new);
         }
     } else if is_listed(NAMES, &name) {
         if let Some(text) = taker.read_text(path) {

@@ -36,11 +36,17 @@ impl<'r> Taker<'r> {
         }
     }
 
-    /// Adds a text, which is looked through again in the end, with the time that its file has.
+    /// Adds a text, which is looked through again in the end.
+    pub fn put_loose(&mut self, path: impl AsRef<Path>, text: String) {
+        let place = self.place(path.as_ref());
+        self.loose.push(place);
+        self.put_text(path, text);
+    }
+
+    /// Adds a text with the time that its file has.
     pub fn put_text(&mut self, path: impl AsRef<Path>, text: String) {
         let path = path.as_ref();
         let place = self.place(path);
-        self.loose.push(place.clone());
         let time = self.time(path);
         self.tree.add(
             &place,
