@@ -56,6 +56,14 @@ fn a_good_boot_is_remembered_and_compared_with_the_one_before() {
             Some(first.clone())
         );
     }
+    // So it is after another change in the same boot.
+    system.put("0000:46:00.0", "1b360010", "01", 17, "nvme");
+    let third = system.snapshot();
+    last_good::keep(system.root(), &third).unwrap();
+    assert_eq!(
+        last_good::before(system.root(), &third).unwrap(),
+        Some(first)
+    );
     let text = fs::read_to_string(system.root().join(FILE)).unwrap();
     let schema: Value =
         serde_json::from_str(include_str!("../../../docs/schema/last-good.json")).unwrap();
