@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    bind, capture, check, completions, doctor, help, plan, protected, status, udev, verify,
+    bind, capture, check, completions, doctor, help, list, plan, protected, setup, status, udev,
+    verify, words,
 };
 
 /// The command line.
@@ -23,12 +24,15 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::Options),
     Plan(plan::Options),
     Bind(bind::Options),
     Udev(udev::Options),
     Check(check::Options),
     Protected(protected::Options),
+    Setup(setup::Options),
     Verify(verify::Options),
+    Words(words::Options),
     Status(status::Options),
     Doctor(doctor::Options),
     Capture(capture::Options),
@@ -43,12 +47,15 @@ impl Arguments {
     /// Why it could not be done.
     pub fn run(self) -> Result<u8> {
         match self.command {
+            Command::List(options) => options.run(),
             Command::Plan(options) => options.run(),
             Command::Bind(options) => options.run(),
             Command::Udev(options) => options.run(),
             Command::Check(options) => options.run(),
             Command::Protected(options) => options.run(),
+            Command::Setup(options) => options.run(),
             Command::Verify(options) => options.run(),
+            Command::Words(options) => options.run(),
             Command::Status(options) => options.run(),
             Command::Doctor(options) => options.run(),
             Command::Capture(options) => options.run(),

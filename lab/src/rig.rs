@@ -322,6 +322,14 @@ impl<'a> Rig<'a> {
             .get(architecture, || firmware::edk2(architecture, self.debian))
     }
 
+    /// EFI firmware, and what a new machine's remembers.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn firmware_with_variables(&self, architecture: Architecture) -> Result<firmware::Split> {
+        firmware::edk2_with_variables(architecture, self.debian)
+    }
+
     /// A system with a tool that builds images.
     ///
     /// # Errors
@@ -403,6 +411,7 @@ impl<'a> Rig<'a> {
             kernel: &kernel,
             image: Some(&image),
             firmware: firmware.as_deref(),
+            variables: None,
             disk: None,
             nodes: &[],
             cmdline: &cmdline,

@@ -129,6 +129,22 @@ pub const SHELLCHECK: Tool = Tool {
     package: "shellcheck",
 };
 
+/// Runs the check of pages.
+pub const NODE: Tool = Tool {
+    program: "node",
+    package: "nodejs",
+};
+/// Gets what that needs.
+pub const NPM: Tool = Tool {
+    program: "npm",
+    package: "npm",
+};
+/// Shows pages.
+pub const CHROMIUM: Tool = Tool {
+    program: "chromium",
+    package: "chromium",
+};
+
 /// The programs that only checks want.
 pub const CHECKERS: [Tool; 1] = [SHELLCHECK];
 /// The programs that builds of images want.

@@ -196,6 +196,7 @@ pub fn boot(rig: &Rig<'_>, case: Case) -> Result<Row> {
         kernel: &rig.kernel(None, ARCHITECTURE)?,
         image: Some(&image),
         firmware: None,
+        variables: None,
         disk: None,
         nodes: &[],
         cmdline: &format!("rdinit={RDINIT}"),

@@ -34,6 +34,8 @@ pub struct Boot<'a> {
     pub image: Option<&'a Path>,
     /// Firmware that starts the kernel as packaged, instead of QEMU's own.
     pub firmware: Option<&'a Path>,
+    /// What that firmware remembers: then it is code alone, and this is written to.
+    pub variables: Option<&'a Path>,
     /// A file system for `/dev/vda`, only read from.
     pub disk: Option<&'a Path>,
     /// Contents of block device nodes that the machine's disks name, which it may write to.
@@ -95,8 +97,18 @@ impl Boot<'_> {
         command.args(["-serial", "stdio"]);
         let mut kernel = &self.kernel.image;
         if let Some(firmware) = self.firmware {
-            command.arg("-bios").arg(firmware);
             kernel = &self.kernel.packed;
+            match self.variables {
+                None => {
+                    command.arg("-bios").arg(firmware);
+                }
+                Some(variables) => {
+                    let flash = "if=pflash,format=raw";
+                    let code = format!("{flash},unit=0,readonly=on,file={}", name(firmware));
+                    let variables = format!("{flash},unit=1,file={}", name(variables));
+                    command.args(["-drive", &code, "-drive", &variables]);
+                }
+            }
         }
         let Some(image) = self.image else {
             return command;
@@ -235,6 +247,7 @@ mod tests {
             kernel: &kernel,
             image: Some(Path::new("image")),
             firmware: None,
+            variables: None,
             disk: Some(Path::new("a,b")),
             nodes: &[("twin", Path::new("c"))],
             cmdline: "vfio.bind=42:00.0 -- x",

@@ -1,8 +1,7 @@
-//! Systems on a disk that firmware boots by a real boot loader: what docs/install.md says is done in them,
-//! and undone again.
+//! Systems on a disk that firmware boots by a real boot loader: what is done in them, and undone again.
 //!
-//! Each is booted three times ([`Boot`]). In the first it is installed, in the second it binds and is
-//! removed, and in the third nothing of it is left.
+//! A [`System`] is a loader and a [`Course`] of boots. Each [`Boot`] says what is to be found in it, and what is
+//! done at its end, which the next one shows.
 
 use crate::machine::{GPU, GPU_AUDIO, Iommu, Machine, with_twin_disk};
 use crate::protocol::{Orders, Step};
@@ -26,36 +25,46 @@ pub enum Loader {
     SystemdBoot,
 }
 
-/// One of the boots of a system.
+/// What its owner does, from an untouched system to an untouched system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Boot {
-    /// As Debian is; then it is installed.
-    Before,
-    /// It binds; then it is removed.
-    Bound,
-    /// As before.
-    After,
+pub enum Course {
+    /// By hand, as docs/install.md says.
+    ByHand,
+    /// By `vfio-bind setup`: tried and not confirmed, tried and kept, and undone.
+    SetUp,
 }
 
-impl Boot {
-    /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::Before, Self::Bound, Self::After];
+/// A row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    /// What boots it.
+    pub loader: Loader,
+    /// What is done in it.
+    pub course: Course,
+}
 
+/// What is found in a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Native drivers, and nothing of us has run.
+    Untouched,
+    /// Native drivers; the image has an agent that nothing was asked of.
+    Unasked,
+    /// What was asked for is bound.
+    Bound,
+    /// Native drivers, and nothing of us is left in the system or in its image.
+    Clean,
+}
+
+/// One of the boots of a course.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
     /// A word for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Before => "before",
-            Self::Bound => "bound",
-            Self::After => "after",
-        }
-    }
-
-    /// The script that is run at its end.
-    #[must_use]
-    pub fn script(self) -> String {
-        format!("{SOURCE}/{}.sh", self.name())
-    }
+    pub name: &'static str,
+    /// What is found in it.
+    pub state: State,
+    /// What is done in it then, as root, where an installation was laid under target/install.
+    commands: Vec<&'static str>,
 }
 
 /// Files in their places.
@@ -77,7 +86,7 @@ const NO_GRUB_WORDS: &str = "rm /etc/default/grub.d/vfio-bind.cfg\nupdate-grub";
 const NO_ENTRY_WORDS: &str = "sed -i 's/ vfio\\.bind=[^ ]*//g' /etc/kernel/cmdline";
 const NO_FILES: [&str; 2] = [
     "(cd target/install && find . ! -type d) | (cd / && xargs rm -f)",
-    "rm -rf /etc/vfio-bind /usr/lib/dracut/modules.d/50vfio-bind",
+    "rm -rf /etc/vfio-bind /var/lib/vfio-bind /usr/lib/dracut/modules.d/50vfio-bind",
 ];
 /// Prints what is left, in the system and in the image.
 const LEFT: [&str; 3] = [
@@ -86,69 +95,144 @@ const LEFT: [&str; 3] = [
     "grep -o 'vfio[^ ]*' /proc/cmdline || :",
 ];
 
-impl Loader {
+/// The menu as an installation leaves it: that of the first boot is a few lines of the laboratory.
+const MENU: &str = "update-grub";
+/// Asks for the next boot only.
+const TRY: &str = "vfio-bind setup --try --yes 42:00.0";
+/// What was tried becomes what is.
+const KEEP: &str = "vfio-bind setup --keep --yes";
+/// Whether this boot did as asked.
+const STATUS: &str = "vfio-bind status";
+/// Takes it out.
+const UNDO: &str = "vfio-bind setup --undo --yes";
+/// The owner writes something of his own behind ours.
+const GRUB_NOTE: &str = "echo '# a note of the owner' >>/etc/default/grub";
+const ENTRY_NOTE: &str = "sed -i 's/ mitigations=off/ mitigations=off quiet/' /etc/kernel/cmdline";
+/// Which is there still, and nothing else of it.
+const GRUB_NOTE_STAYS: [&str; 2] = [
+    "grep -qx '# a note of the owner' /etc/default/grub",
+    "! grep -r vfio /etc/default /boot/grub/grub.cfg /boot/grub/custom.cfg",
+];
+const ENTRY_NOTE_STAYS: [&str; 2] = [
+    "grep -q ' quiet' /etc/kernel/cmdline",
+    "! grep -r vfio /etc/kernel /boot/efi/loader",
+];
+
+impl System {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Grub, Self::SystemdBoot];
+    pub const ALL: [Self; 4] = [
+        Self::new(Loader::Grub, Course::ByHand),
+        Self::new(Loader::SystemdBoot, Course::ByHand),
+        Self::new(Loader::Grub, Course::SetUp),
+        Self::new(Loader::SystemdBoot, Course::SetUp),
+    ];
+
+    const fn new(loader: Loader, course: Course) -> Self {
+        Self { loader, course }
+    }
 
     /// Its row's name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Grub => "disk-grub",
-            Self::SystemdBoot => "disk-systemd-boot",
+        match (self.course, self.loader) {
+            (Course::ByHand, Loader::Grub) => "disk-grub",
+            (Course::ByHand, Loader::SystemdBoot) => "disk-systemd-boot",
+            (Course::SetUp, Loader::Grub) => "setup-grub",
+            (Course::SetUp, Loader::SystemdBoot) => "setup-systemd-boot",
         }
     }
 
     /// One sentence.
     #[must_use]
     pub fn proves(self) -> &'static str {
-        match self {
-            Self::Grub => "what the documents say installs it and removes it, where GRUB boots",
-            Self::SystemdBoot => "the same where systemd-boot does",
-        }
-    }
-
-    /// What the documents have done, as root, where an installation was laid under target/install.
-    fn commands(self, boot: Boot) -> Vec<&'static str> {
-        match (boot, self) {
-            (Boot::Before, Self::Grub) => vec![LAY, GRUB_WORDS, REBUILD],
-            (Boot::Before, Self::SystemdBoot) => [&[LAY], &ENTRY_WORDS[..], &[REBUILD]].concat(),
-            (Boot::Bound, Self::Grub) => [&[NO_GRUB_WORDS], &NO_FILES[..], &[REBUILD]].concat(),
-            (Boot::Bound, Self::SystemdBoot) => {
-                [&[NO_ENTRY_WORDS], &NO_FILES[..], &[REBUILD]].concat()
+        match (self.course, self.loader) {
+            (Course::ByHand, Loader::Grub) => {
+                "what the documents say installs it and removes it, where GRUB boots"
             }
-            (Boot::After, _) => LEFT.to_vec(),
+            (Course::SetUp, Loader::Grub) => {
+                "`setup` tries it once, keeps it and takes it out again, where GRUB boots"
+            }
+            (_, Loader::SystemdBoot) => "the same where systemd-boot does",
         }
     }
 
-    /// The script of a boot; it ends with the orders of the next.
+    /// Its boots, in order.
     #[must_use]
-    pub fn script(self, boot: Boot) -> String {
-        let lines: String = self
-            .commands(boot)
-            .into_iter()
+    pub fn boots(self) -> Vec<Boot> {
+        let boot = |name, state, commands: &[&[&'static str]]| Boot {
+            name,
+            state,
+            commands: commands.concat(),
+        };
+        let menu: &[_] = match self.loader {
+            Loader::Grub => &[MENU],
+            Loader::SystemdBoot => &[],
+        };
+        let (words, no_words, note, note_stays): (&[_], _, _, &[_]) = match self.loader {
+            Loader::Grub => (&[GRUB_WORDS], NO_GRUB_WORDS, GRUB_NOTE, &GRUB_NOTE_STAYS),
+            Loader::SystemdBoot => (&ENTRY_WORDS, NO_ENTRY_WORDS, ENTRY_NOTE, &ENTRY_NOTE_STAYS),
+        };
+        match self.course {
+            Course::ByHand => vec![
+                boot("before", State::Untouched, &[&[LAY], words, &[REBUILD]]),
+                boot("bound", State::Bound, &[&[no_words], &NO_FILES, &[REBUILD]]),
+                boot("after", State::Clean, &[&LEFT]),
+            ],
+            Course::SetUp => vec![
+                boot("before", State::Untouched, &[menu, &[LAY, REBUILD, TRY]]),
+                boot("tried", State::Bound, &[&[STATUS]]),
+                boot("back", State::Unasked, &[&[TRY]]),
+                boot("again", State::Bound, &[&[STATUS, KEEP]]),
+                boot(
+                    "kept",
+                    State::Bound,
+                    &[&[STATUS, note, UNDO], &NO_FILES, &[REBUILD]],
+                ),
+                boot("after", State::Clean, &[note_stays, &LEFT]),
+            ],
+        }
+    }
+
+    /// The script that is run at the end of a boot; its own end are the orders of the next one.
+    #[must_use]
+    pub fn script(self, boot: &Boot) -> String {
+        let lines: String = boot
+            .commands
+            .iter()
             .map(|line| format!("{line}\n"))
             .collect();
-        let trace = if boot == Boot::After { "" } else { "set -x\n" };
-        let next = match boot {
-            Boot::Before => Boot::Bound.name(),
-            Boot::Bound | Boot::After => Boot::After.name(),
+        let trace = if boot.state == State::Clean {
+            ""
+        } else {
+            "set -x\n"
         };
+        let boots = self.boots();
+        let mut rest = boots.iter().skip_while(|other| *other != boot);
+        let own = rest.next().unwrap_or(boot);
+        let next = rest.next().unwrap_or(own).name;
         format!("cd {SOURCE}\n{trace}{lines}cp {NEXT}/{next} /scenario.json\nsync\n")
     }
 
     /// What is looked at in a boot, and then done.
     #[must_use]
-    pub fn orders(self, boot: Boot) -> Orders {
+    pub fn orders(self, boot: &Boot) -> Orders {
         let mut steps = vec![Step::Inherit, Step::Snapshot(NATIVES.to_owned())];
-        if boot == Boot::Bound {
+        if boot.state == State::Bound {
             steps.push(Step::UseFunctions(TAKEN.map(str::to_owned).to_vec()));
         }
         steps.push(Step::Script(boot.script()));
         Orders {
-            scenario: format!("{}-{}", self.name(), boot.name()),
+            scenario: format!("{}-{}", self.name(), boot.name),
             steps,
         }
+    }
+}
+
+impl Boot {
+    /// The place of its script.
+    #[must_use]
+    pub fn script(&self) -> String {
+        format!("{SOURCE}/{}.sh", self.name)
     }
 }
 
@@ -163,22 +247,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_done_is_what_the_documents_say() {
+    fn what_is_done_by_hand_is_what_the_documents_say() {
         let told: String = include_str!("../../docs/install.md")
             .lines()
             .map(|line| line.trim_start().replace("sudo ", "") + "\n")
             .collect();
-        for loader in Loader::ALL {
-            for boot in [Boot::Before, Boot::Bound] {
-                for line in loader.commands(boot).iter().flat_map(|text| text.lines()) {
-                    let line = line.trim_start();
-                    assert!(
-                        told.contains(&format!("{line}\n")),
-                        "docs/install.md has no line `{line}`"
-                    );
-                }
+        let by_hand = System::ALL
+            .into_iter()
+            .filter(|one| one.course == Course::ByHand);
+        for boot in by_hand
+            .flat_map(System::boots)
+            .filter(|boot| boot.state != State::Clean)
+        {
+            for line in boot.commands.iter().flat_map(|text| text.lines()) {
+                let line = line.trim_start();
+                assert!(
+                    told.contains(&format!("{line}\n")),
+                    "docs/install.md has no line `{line}`"
+                );
             }
         }
         assert!(told.contains(&format!("vfio.bind={GPU}")));
+    }
+
+    #[test]
+    fn each_boot_leads_to_the_next() {
+        for system in System::ALL {
+            let boots = system.boots();
+            for pair in boots.windows(2) {
+                let next = format!("cp {NEXT}/{} /scenario.json\n", pair[1].name);
+                assert!(system.script(&pair[0]).contains(&next), "{next}");
+            }
+            assert_eq!(boots.first().map(|boot| boot.state), Some(State::Untouched));
+            assert_eq!(boots.last().map(|boot| boot.state), Some(State::Clean));
+        }
     }
 }

@@ -80,7 +80,11 @@ pub fn judge_hotplug(name: &str, case: &crate::hotplug::Case, evidence: &Evidenc
 
 /// Compares `evidence` with every demand of a boot of a system that firmware boots from its disk.
 #[must_use]
-pub fn judge_installed(name: &str, boot: crate::installed::Boot, evidence: &Evidence) -> Judgement {
+pub fn judge_installed(
+    name: &str,
+    boot: &crate::installed::Boot,
+    evidence: &Evidence,
+) -> Judgement {
     judge_boot(name, Architecture::X86_64, evidence, |records, failures| {
         installed::judge(boot, records, failures);
     })

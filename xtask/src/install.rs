@@ -13,8 +13,19 @@ use crate::workspace;
 /// A file: where it is in the repository, where it goes, and its mode.
 type Entry = (&'static str, &'static str, u32);
 
+/// A manual page of section 8.
+macro_rules! page {
+    ($name:literal) => {
+        (
+            concat!("man/", $name, ".8"),
+            concat!("usr/share/man/man8/", $name, ".8"),
+            0o644,
+        )
+    };
+}
+
 /// Everything but the executables.
-const FILES: [Entry; 21] = [
+const FILES: &[Entry] = &[
     (
         "dracut/50vfio-bind/module-setup.sh",
         "usr/lib/dracut/modules.d/50vfio-bind/module-setup.sh",
@@ -96,27 +107,15 @@ const FILES: [Entry; 21] = [
         "usr/lib/systemd/system/vfio-bind-root.target",
         0o644,
     ),
-    (
-        "man/vfio-bind-agent.8",
-        "usr/share/man/man8/vfio-bind-agent.8",
-        0o644,
-    ),
-    ("man/vfio-bind.8", "usr/share/man/man8/vfio-bind.8", 0o644),
-    (
-        "man/vfio-bind-capture.8",
-        "usr/share/man/man8/vfio-bind-capture.8",
-        0o644,
-    ),
-    (
-        "man/vfio-bind-doctor.8",
-        "usr/share/man/man8/vfio-bind-doctor.8",
-        0o644,
-    ),
-    (
-        "man/vfio-bind-status.8",
-        "usr/share/man/man8/vfio-bind-status.8",
-        0o644,
-    ),
+    page!("vfio-bind"),
+    page!("vfio-bind-agent"),
+    page!("vfio-bind-capture"),
+    page!("vfio-bind-doctor"),
+    page!("vfio-bind-list"),
+    page!("vfio-bind-plan"),
+    page!("vfio-bind-setup"),
+    page!("vfio-bind-status"),
+    page!("vfio-bind-words"),
 ];
 
 /// The files of an installation: from where, to where under the root, and the mode.

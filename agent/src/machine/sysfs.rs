@@ -86,11 +86,13 @@ pub fn driver_of(root: &dyn Root, address: Address) -> Result<Option<DriverName>
 }
 
 /// Whether a driver is of VFIO's.
-pub(crate) fn is_vfio(driver: &[u8]) -> bool {
+#[must_use]
+pub fn is_vfio(driver: &[u8]) -> bool {
     contains(driver, b"vfio")
 }
 
 /// Whether VFIO accepts a driver beside its own in a group, as far as its name tells.
-pub(crate) fn is_harmless(driver: &str) -> bool {
+#[must_use]
+pub fn is_harmless(driver: &str) -> bool {
     ["pci-stub", "pcieport"].contains(&driver) || is_vfio(driver.as_bytes())
 }

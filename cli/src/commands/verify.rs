@@ -25,8 +25,6 @@ use vfio_bind_agent::record::unmatched::unmatched;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, Record};
 use vfio_bind_agent::run::{self, Extent};
 
-use super::plan;
-
 /// Say whether what is asked for is so, and what was bound since the boot still is.
 ///
 /// Compares the policy and the records in /run/vfio-bind with the machine. Where all is as asked and root asks, the
@@ -58,7 +56,7 @@ impl Options {
 /// # Errors
 /// Where the records or the machine cannot be read, or nothing be printed.
 pub fn verify(root: &Path, json: bool) -> Result<u8> {
-    let tree = plan::open(root)?;
+    let tree = known::open(root)?;
     let line = known::command_line(root)?;
     let bound = records::bound(&records::all(root)?);
     let known = known::gather_or_less(root, Scope::Now)?;

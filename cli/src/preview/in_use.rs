@@ -47,8 +47,10 @@ pub fn warnings(root: &Path, taken: &[Address]) -> Vec<String> {
 }
 
 /// The `sys` and `proc` of a system. What is not there, as in a captured tree, has nothing to say.
-struct System<'r> {
-    root: &'r Path,
+#[derive(Clone, Copy, Debug)]
+pub struct System<'r> {
+    /// Its root directory.
+    pub root: &'r Path,
 }
 
 impl System<'_> {
@@ -71,7 +73,8 @@ impl System<'_> {
     }
 
     /// USB interfaces of HID class that boot firmware takes for a keyboard (HID 1.11, 4.2 and 4.3).
-    fn keyboards(&self) -> Vec<(Address, String)> {
+    #[must_use]
+    pub fn keyboards(&self) -> Vec<(Address, String)> {
         let devices = Path::new("sys/bus/usb/devices");
         let interfaces = self.names(devices).into_iter().filter(|name| {
             let is = |file, value| self.read(devices.join(name).join(file)) == value;
@@ -88,7 +91,8 @@ impl System<'_> {
     }
 
     /// The functions behind each interface with a default route: those of a bond or a bridge, too.
-    fn default_nics(&self) -> Vec<(Address, String)> {
+    #[must_use]
+    pub fn default_nics(&self) -> Vec<(Address, String)> {
         let v4 = self.read("proc/net/route");
         let v6 = self.read("proc/net/ipv6_route");
         let zero = |text: Option<&&str>| text.is_some_and(|t| t.bytes().all(|byte| byte == b'0'));
@@ -127,7 +131,8 @@ impl System<'_> {
 
     /// The framebuffers of functions, while the text console is shown on framebuffers
     /// (Documentation/fb/fbcon.rst).
-    fn console_displays(&self) -> Vec<(Address, String)> {
+    #[must_use]
+    pub fn console_displays(&self) -> Vec<(Address, String)> {
         let consoles = Path::new("sys/class/vtconsole");
         let shown = self.names(consoles).into_iter().any(|name| {
             let read = |file| self.read(consoles.join(&name).join(file));
@@ -143,7 +148,8 @@ impl System<'_> {
     }
 
     /// The terminals that the kernel writes its messages to.
-    fn consoles(&self) -> Vec<(Address, String)> {
+    #[must_use]
+    pub fn consoles(&self) -> Vec<(Address, String)> {
         let active = self.read("sys/class/tty/console/active");
         let console = |name: &str| {
             let device = Path::new("sys/class/tty").join(name).join("device");

@@ -2,8 +2,10 @@
 //! of this boot had them and as they are now.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::storage::ask;
@@ -102,6 +104,17 @@ pub fn files(root: &Path) -> Result<Known> {
     })
 }
 
+/// Opens a root directory as the agent's library reads it.
+///
+/// # Errors
+/// Where it is none.
+pub fn open(root: &Path) -> Result<Tree> {
+    let c_root = CString::new(root.as_os_str().as_bytes()).context("--root: it has a NUL in it")?;
+    Tree::open(&c_root)
+        .map_err(crate::system)
+        .with_context(|| format!("open({}): --root wants a directory", root.display()))
+}
+
 /// The kernel command line of the system at `root`.
 ///
 /// # Errors
@@ -120,6 +133,28 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         }
         Err(error) => Err(error).with_context(|| format!("read({})", path.display())),
     }
+}
+
+/// A part of a text, as a read of a file gives it.
+///
+/// # Errors
+/// None: it answers as a [`Root`] does.
+pub(crate) fn part<'b>(text: &[u8], offset: u32, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let rest = text.get(offset as usize..).unwrap_or_default();
+    let (length, room) = (rest.len().min(buffer.len()), buffer);
+    room[..length].copy_from_slice(&rest[..length]);
+    Ok(&room[..length])
+}
+
+/// What the system at `root` needs to boot, as an image that is built now would list it.
+///
+/// # Errors
+/// Where its mounts cannot be read.
+pub(crate) fn needed(root: &Path) -> Result<String> {
+    let found = protected::find(root, ask::of(root), Scope::Boot);
+    Ok(found
+        .context("what the system boots from is not known")?
+        .conf())
 }
 
 /// A system that is read as if its two files were these.
@@ -142,10 +177,7 @@ impl Root for Informed<'_> {
             POLICY => self.known.policy.as_deref().ok_or(Errno::NOENT)?,
             _ => return self.tree.read_at(path, offset, buffer),
         };
-        let rest = text.get(offset as usize..).unwrap_or_default();
-        let (length, room) = (rest.len().min(buffer.len()), buffer);
-        room[..length].copy_from_slice(&rest[..length]);
-        Ok(&room[..length])
+        part(text, offset, buffer)
     }
 
     fn link<'b>(&self, path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {

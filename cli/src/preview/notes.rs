@@ -66,7 +66,7 @@ fn left_behind(record: &Record<'_>) -> Vec<String> {
 }
 
 /// Why what is refused as protected is protected: the words behind `#` in the list.
-fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
+pub(crate) fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
     let mut by: Vec<Address> = Vec::new();
     for step in &record.plan.steps {
         if let Decision::Refuse(Refusal::Protected(member) | Refusal::Behind(member)) =
@@ -77,26 +77,36 @@ fn protections(record: &Record<'_>, known: &Known) -> Vec<String> {
         }
     }
     let reason = |address: Address| {
-        let mut all = record.inventory.functions().iter();
-        let function = all.find(|f| f.address == address)?;
-        let mut protecting = record
-            .policy
-            .selectors
-            .iter()
-            .filter(|selector| selector.source.protects() && selector.matches(function));
-        let selector = protecting.next()?;
-        let text = String::from_utf8_lossy(selector.text);
-        let mut lines = known.protected.lines();
-        let line = lines.find(|line| line.contains(&*text));
-        let why = line
-            .and_then(|line| line.split_once("  # "))
-            .map(|(_, why)| why.trim());
+        let (selector, why) = protection(record, known, address)?;
         Some(match why {
             Some(why) => format!("{address} is protected: {why}"),
             None => format!("{address} is protected by {selector}"),
         })
     };
     by.into_iter().filter_map(reason).collect()
+}
+
+/// The selector that protects the function at `address`, and the words behind `#` in the list, where it has some.
+#[must_use]
+pub fn protection(
+    record: &Record<'_>,
+    known: &Known,
+    address: Address,
+) -> Option<(String, Option<String>)> {
+    let mut all = record.inventory.functions().iter();
+    let function = all.find(|f| f.address == address)?;
+    let mut protecting = record
+        .policy
+        .selectors
+        .iter()
+        .filter(|selector| selector.source.protects() && selector.matches(function));
+    let selector = protecting.next()?;
+    let text = String::from_utf8_lossy(selector.text);
+    let mut lines = known.protected.lines();
+    let line = lines.find(|line| line.contains(&*text));
+    let why = line.and_then(|line| line.split_once("  # "));
+    let why = why.map(|(_, why)| why.trim().to_owned());
+    Some((selector.to_string(), why))
 }
 
 /// What `vfio.set=` asks for and the kernel does not offer, so that the function would not be bound.

@@ -1,6 +1,6 @@
 //! What no file tells: other programs are asked, and the answers are read.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -38,11 +38,12 @@ pub trait Ask {
     /// Why there is no answer, in words.
     fn losetup(&self) -> Result<String, String>;
 
-    /// The interfaces that are up and have an address of their own, not only that of their link.
+    /// The interfaces that are up and have an address of their own, not only that of their link, each with
+    /// its addresses as `10.0.2.15/24`.
     ///
     /// # Errors
     /// Why there is no answer, in words.
-    fn addressed(&self) -> Result<BTreeSet<String>, String>;
+    fn addressed(&self) -> Result<Addressed, String>;
 
     /// The file that a path leads to now; `None` where none can be seen.
     ///
@@ -50,6 +51,9 @@ pub trait Ask {
     /// Where nobody can tell, as in a captured tree, whose files have other numbers.
     fn file(&self, path: &Path) -> Result<Option<File>, String>;
 }
+
+/// The addresses of interfaces.
+pub type Addressed = BTreeMap<String, Vec<String>>;
 
 /// What tells a file from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +117,7 @@ impl Ask for Running {
         run(&LOSETUP)
     }
 
-    fn addressed(&self) -> Result<BTreeSet<String>, String> {
+    fn addressed(&self) -> Result<Addressed, String> {
         let listing = run(&ADDRESSES).map_err(|reason| {
             format!("{reason}; of a network interface its routes are known, not its addresses")
         })?;
@@ -158,8 +162,8 @@ impl Ask for Captured {
     }
 
     /// The routes of its files say as much.
-    fn addressed(&self) -> Result<BTreeSet<String>, String> {
-        Ok(BTreeSet::new())
+    fn addressed(&self) -> Result<Addressed, String> {
+        Ok(Addressed::new())
     }
 
     fn file(&self, _: &Path) -> Result<Option<File>, String> {
@@ -229,12 +233,20 @@ pub fn loop_file(listing: &str, name: &str) -> Option<File> {
 }
 
 /// The interfaces in what [`ADDRESSES`] prints. One that has its other end elsewhere is `NAME@OTHER`.
-fn addressed(listing: &str) -> BTreeSet<String> {
-    let name = |line: &str| {
-        let name = line.split_whitespace().nth(1)?;
-        Some(name.split('@').next()?.to_owned())
-    };
-    listing.lines().filter_map(name).collect()
+fn addressed(listing: &str) -> Addressed {
+    let mut found = Addressed::new();
+    for line in listing.lines() {
+        let mut fields = line.split_whitespace().skip(1);
+        if let (Some(name), Some(_), Some(address)) = (fields.next(), fields.next(), fields.next())
+        {
+            let name = name.split('@').next().unwrap_or(name);
+            found
+                .entry(name.to_owned())
+                .or_default()
+                .push(address.to_owned());
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -246,9 +258,10 @@ mod tests {
         let listing = "2: enp3s0    inet 10.0.2.15/24 brd 10.0.2.255 scope global dynamic enp3s0\\       \
                        valid_lft 86000sec preferred_lft 86000sec\n2: enp3s0    inet6 fec0::5054/64 scope \
                        global\\       valid_lft forever\n7: veth0@if2    inet 10.1.0.1/32 scope global veth0\n";
-        let found: Vec<_> = addressed(listing).into_iter().collect();
-        assert_eq!(found, ["enp3s0", "veth0"]);
-        assert_eq!(addressed(""), BTreeSet::new());
+        let found = addressed(listing);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["enp3s0", "veth0"]);
+        assert_eq!(found["enp3s0"], ["10.0.2.15/24", "fec0::5054/64"]);
+        assert_eq!(addressed(""), Addressed::new());
     }
 
     #[test]

@@ -121,8 +121,14 @@ pub fn write(text: &str) -> Result<()> {
 /// A text of the system without what would move a cursor or end a line.
 #[must_use]
 pub fn one_line(text: &str) -> String {
+    visible(text).trim().to_owned()
+}
+
+/// The same with the blanks at its ends.
+#[must_use]
+pub fn visible(text: &str) -> String {
     let hidden = |letter: char| letter.is_control() || is_format(letter);
-    text.replace(hidden, " ").trim().to_owned()
+    text.replace(hidden, " ")
 }
 
 /// Letters without a shape of their own that order or join others (Unicode's category Cf, in what names have of it).

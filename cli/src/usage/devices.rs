@@ -81,29 +81,46 @@ pub fn carried(sysfs: &Sysfs, function: Address) -> Carried {
     carried
 }
 
+/// Calls `each` with every directory at and below that of a function, and with those right below it; the
+/// subsystem of a multipath NVMe disk, which is elsewhere, counts as below its controller. `enters` says whether a
+/// directory's entry is entered. False where there are too many to look at all.
+pub fn walk(
+    sysfs: &Sysfs,
+    top: &Path,
+    enters: &dyn Fn(&Path, &Path) -> bool,
+    each: &mut dyn FnMut(&Path, &[PathBuf]),
+) -> bool {
+    let mut waiting = vec![top.to_owned()];
+    let mut looked_at = 0_usize;
+    while let Some(directory) = waiting.pop() {
+        looked_at += 1;
+        if looked_at > MOST_DIRECTORIES {
+            return false;
+        }
+        let below: Vec<_> = entries(&directory)
+            .into_iter()
+            .filter(|entry| fs::symlink_metadata(entry).is_ok_and(|one| one.is_dir()))
+            .filter(|entry| enters(&directory, entry))
+            .collect();
+        each(&directory, &below);
+        waiting.extend(below);
+        waiting.extend(nvme_subsystem(sysfs, &name(&directory)));
+    }
+    true
+}
+
 impl Carried {
     fn add(&mut self, sysfs: &Sysfs, function: Address, top: &Path, through: Option<Address>) {
         let resource = Path::new("/").join(sysfs.below(top)).join("resource");
         self.resources.insert(resource, through);
         self.add_nvidia(sysfs, function, through);
-        let mut waiting = vec![top.to_owned()];
-        let mut looked_at = 0_usize;
-        while let Some(directory) = waiting.pop() {
-            looked_at += 1;
-            if looked_at > MOST_DIRECTORIES {
-                self.cut = true;
-                return;
-            }
-            self.add_node(sysfs, &directory, top, through);
-            let below: Vec<_> = entries(&directory)
-                .into_iter()
-                .filter(|entry| fs::symlink_metadata(entry).is_ok_and(|one| one.is_dir()))
-                // Right below a bridge is what it leads to. A VMD controller's are below a bus of their own.
-                .filter(|entry| {
-                    directory != top || Address::parse(name(entry).as_bytes()).is_none()
-                })
-                .collect();
-            if name(&directory) == "net" {
+        // Right below a bridge is what it leads to. A VMD controller's are below a bus of their own.
+        let enters = |directory: &Path, entry: &Path| {
+            directory != top || Address::parse(name(entry).as_bytes()).is_none()
+        };
+        self.cut |= !walk(sysfs, top, &enters, &mut |directory, below| {
+            self.add_node(sysfs, directory, top, through);
+            if name(directory) == "net" {
                 if below.is_empty() {
                     self.hidden.push(through);
                 }
@@ -113,9 +130,7 @@ impl Carried {
                 });
                 self.interfaces.extend(found);
             }
-            waiting.extend(below);
-            waiting.extend(nvme_subsystem(sysfs, &name(&directory)));
-        }
+        });
     }
 
     /// The node of the device at a directory, and of its VFIO group, where it has them.
@@ -199,7 +214,8 @@ fn known_as(directory: &Path, top: &Path) -> Option<String> {
 }
 
 /// The name of what a link leads to; empty where there is none.
-fn linked(link: &Path) -> String {
+#[must_use]
+pub fn linked(link: &Path) -> String {
     fs::read_link(link)
         .map(|target| name(&target))
         .unwrap_or_default()

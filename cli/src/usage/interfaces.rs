@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::storage::ask::Ask;
+use crate::storage::ask::{Addressed, Ask};
 use crate::storage::block::{Sysfs, entries, name};
 use crate::storage::network;
 
 /// The interfaces of this network namespace that are in use by themselves.
 pub struct Busy {
-    addressed: BTreeSet<String>,
+    addressed: Addressed,
     routed: BTreeSet<String>,
     /// What could not be found out.
     pub told: Option<String>,
@@ -21,7 +21,7 @@ impl Busy {
     pub fn of(sysfs: &Sysfs, ask: &dyn Ask) -> Self {
         let (addressed, told) = match ask.addressed() {
             Ok(names) => (names, None),
-            Err(reason) => (BTreeSet::new(), Some(reason)),
+            Err(reason) => (Addressed::new(), Some(reason)),
         };
         Self {
             addressed,
@@ -39,7 +39,7 @@ impl Busy {
             let upper = name(&entry).strip_prefix("upper_")?.to_owned();
             Some(format!("{upper} is on its interface {interface}"))
         });
-        let own = if self.addressed.contains(interface) {
+        let own = if self.addressed.contains_key(interface) {
             Some("an address")
         } else if self.routed.contains(interface) {
             Some("a route")

@@ -1,13 +1,12 @@
 //! A system in a directory: what the kernel would show of its disks, and what of them is protected.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use vfio_bind_agent::policy::Policy;
 use vfio_bind_agent::policy::sources::Sources;
-use vfio_bind_cli::storage::ask::{Ask, File};
+use vfio_bind_cli::storage::ask::{Addressed, Ask, File};
 use vfio_bind_cli::storage::protected::{Protected, Scope, find};
 
 /// A system that is a directory.
@@ -207,8 +206,8 @@ impl Ask for Answers {
         answer(self.losetup)
     }
 
-    fn addressed(&self) -> Result<BTreeSet<String>, String> {
-        Ok(BTreeSet::new())
+    fn addressed(&self) -> Result<Addressed, String> {
+        Ok(Addressed::new())
     }
 
     fn file(&self, path: &Path) -> Result<Option<File>, String> {

@@ -1,12 +1,11 @@
 //! A system in a directory.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use vfio_bind_agent::pci::address::Address;
-use vfio_bind_cli::storage::ask::{Ask, File};
+use vfio_bind_cli::storage::ask::{self, Ask, File};
 use vfio_bind_cli::usage::{self, Usage};
 
 pub const GPU: &str = "0000:42:00.0";
@@ -122,7 +121,8 @@ impl Machine {
             .iter()
             .map(|one| Address::parse(one.as_bytes()).unwrap())
             .collect();
-        let addressed = addressed.iter().map(|name| (*name).to_owned()).collect();
+        let one = |name: &&str| ((*name).to_owned(), vec!["10.0.2.15/24".to_owned()]);
+        let addressed = addressed.iter().map(one).collect();
         usage::of(self.root(), &Addressed(Ok(addressed)), &functions)
     }
 
@@ -142,7 +142,7 @@ pub fn place(address: &str) -> String {
 }
 
 /// Knows which interfaces have an address.
-pub struct Addressed(pub Result<BTreeSet<String>, String>);
+pub struct Addressed(pub Result<ask::Addressed, String>);
 
 impl Ask for Addressed {
     fn zpool(&self, _: &str) -> Result<String, String> {
@@ -161,7 +161,7 @@ impl Ask for Addressed {
         panic!("nobody asks")
     }
 
-    fn addressed(&self) -> Result<BTreeSet<String>, String> {
+    fn addressed(&self) -> Result<ask::Addressed, String> {
         self.0.clone()
     }
 

@@ -81,6 +81,7 @@ pub fn measure(guest: &Guest, rig: &Rig<'_>) -> Result<Outcome> {
         kernel: &kernel,
         image: Some(&image),
         firmware: None,
+        variables: None,
         disk: None,
         nodes: &[],
         cmdline: "",

@@ -70,6 +70,7 @@ pub fn boot(
         kernel: &rig.kernel(None, ARCHITECTURE)?,
         image: Some(&built.path),
         firmware: None,
+        variables: None,
         disk: Some(&root),
         nodes: &[],
         cmdline: &format!("{parameters} {}", case.cmdline()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use qemu_tests::installed::{self, Boot, Loader, NEXT, SOURCE};
+use qemu_tests::installed::{self, Boot, Loader, NEXT, SOURCE, State, System};
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
 
@@ -74,9 +74,9 @@ fn recipe() -> Recipe {
     }
 }
 
-/// A task for each of `loaders`.
+/// A task for each of `chosen`.
 #[must_use]
-pub fn tasks<'a>(rig: &'a Rig<'a>, loaders: &[Loader]) -> Vec<Task<'a>> {
+pub fn tasks<'a>(rig: &'a Rig<'a>, chosen: &[System]) -> Vec<Task<'a>> {
     let mut wants = rig.machine_parts(Some(KERNEL), ARCHITECTURE);
     wants.extend([
         Part::Firmware(ARCHITECTURE),
@@ -84,53 +84,57 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, loaders: &[Loader]) -> Vec<Task<'a>> {
         Part::DiskTools,
         Part::System(recipe()),
     ]);
-    systems::tasks(rig, loaders, &wants, Loader::name, boots)
+    systems::tasks(rig, chosen, &wants, System::name, boots)
 }
 
-/// The loaders among `names`, and the other names.
+/// The systems among `names`, and the other names.
 #[must_use]
-pub fn choose(names: &[String]) -> (Vec<Loader>, Vec<String>) {
-    systems::chosen(names, &Loader::ALL, Loader::name)
+pub fn choose(names: &[String]) -> (Vec<System>, Vec<String>) {
+    systems::chosen(names, &System::ALL, System::name)
 }
 
 /// Every system and what it proves, as a table.
 #[must_use]
 pub fn list() -> String {
-    systems::list("System on a disk", &Loader::ALL, |one| {
+    systems::list("System on a disk", &System::ALL, |one| {
         [one.name(), one.proves()]
     })
 }
 
-/// Boots a system three times.
-fn boots(rig: &Rig<'_>, loader: Loader) -> Result<Row> {
-    let folder = rig.folder().join(loader.name());
-    let system = System {
+/// Boots a system through its course.
+fn boots(rig: &Rig<'_>, system: System) -> Result<Row> {
+    let folder = rig.folder().join(system.name());
+    let machine = Installed {
         rig,
-        loader,
+        system,
         kernel: rig.kernel(Some(KERNEL), ARCHITECTURE)?,
         root: folder.join("root"),
         disk: folder.join("disk"),
+        variables: folder.join("variables"),
         folder,
     };
-    system.lay_out()?;
-    system.add_ours()?;
-    system.make_disk()?;
-    let mut row = Row::passed(loader.name());
-    for boot in Boot::ALL {
-        system.boot(boot, &mut row)?;
+    machine.lay_out()?;
+    machine.add_ours()?;
+    machine.make_disk()?;
+    let firmware = rig.firmware_with_variables(ARCHITECTURE)?;
+    fs::copy(&firmware.variables, &machine.variables)
+        .with_context(|| format!("copy({})", firmware.variables.display()))?;
+    let mut row = Row::passed(system.name());
+    for boot in system.boots() {
+        machine.boot(&boot, &firmware.code, &mut row)?;
         if row.verdict != Verdict::Passed {
             break;
         }
     }
-    fs::remove_dir_all(&system.folder)
-        .with_context(|| format!("remove({})", system.folder.display()))?;
+    fs::remove_dir_all(&machine.folder)
+        .with_context(|| format!("remove({})", machine.folder.display()))?;
     Ok(row)
 }
 
-/// One system.
-struct System<'a> {
+/// One system, as it lies here.
+struct Installed<'a> {
     rig: &'a Rig<'a>,
-    loader: Loader,
+    system: System,
     kernel: Kernel,
     /// Where all of it is made.
     folder: PathBuf,
@@ -138,9 +142,11 @@ struct System<'a> {
     root: PathBuf,
     /// Its disk.
     disk: PathBuf,
+    /// What its firmware remembers from boot to boot.
+    variables: PathBuf,
 }
 
-impl System<'_> {
+impl Installed<'_> {
     /// The words of the kernel command line that have nothing to do with us.
     fn words(&self) -> String {
         installed::machine().kernel_parameters.join(" ")
@@ -176,7 +182,7 @@ impl System<'_> {
         let image = format!("/boot/initrd.img-{release}");
         let build = ["mkinitramfs", "-o", &image, release];
         program::output(&mut system::command(root, &build)?).context("the first image")?;
-        if self.loader == Loader::Grub {
+        if self.system.loader == Loader::Grub {
             let words = self.words();
             self.write(
                 "etc/default/grub",
@@ -202,14 +208,16 @@ impl System<'_> {
         };
         let target = source.join("target/install");
         self.rig.supply().install(executables, &target)?;
-        for boot in Boot::ALL {
+        let boots = self.system.boots();
+        for boot in &boots {
             let place = boot.script();
-            self.write(place.trim_start_matches('/'), &self.loader.script(boot))?;
-            let orders = self.loader.orders(boot);
+            self.write(place.trim_start_matches('/'), &self.system.script(boot))?;
+            let orders = self.system.orders(boot);
             let text = serde_json::to_string(&orders).context("orders as JSON")?;
-            self.write(&format!("{}/{}", &NEXT[1..], boot.name()), &text)?;
+            self.write(&format!("{}/{}", &NEXT[1..], boot.name), &text)?;
         }
-        guest::add(self.rig, &self.root, &self.loader.orders(Boot::Before))
+        let first = boots.first().context("a course without boots")?;
+        guest::add(self.rig, &self.root, &self.system.orders(first))
     }
 
     /// The disk, with EFI's partition and that of the root.
@@ -278,7 +286,7 @@ impl System<'_> {
             Ok(path)
         };
         let release = &*self.kernel.release;
-        let all = match self.loader {
+        let all = match self.system.loader {
             Loader::Grub => vec![
                 (
                     REMOVABLE.to_owned(),
@@ -325,16 +333,16 @@ impl System<'_> {
     }
 
     /// Boots it, judges, and adds to the row.
-    fn boot(&self, boot: Boot, row: &mut Row) -> Result<()> {
-        let name = self.loader.orders(boot).scenario;
+    fn boot(&self, boot: &Boot, firmware: &Path, row: &mut Row) -> Result<()> {
+        let name = self.system.orders(boot).scenario;
         let log = logs::folder()?.join(format!("{name}.log"));
-        let firmware = self.rig.firmware(ARCHITECTURE)?;
         let machine = installed::machine();
         let vm = vm::Boot {
             machine: &machine,
             kernel: &self.kernel,
             image: None,
-            firmware: Some(&firmware),
+            firmware: Some(firmware),
+            variables: Some(&self.variables),
             disk: None,
             nodes: &[(TWIN_DISK, &self.disk)],
             cmdline: "",
@@ -347,13 +355,13 @@ impl System<'_> {
         let time = started.elapsed();
         let judgement = judge::judge_installed(&name, boot, &evidence);
         // Nothing of us has run in the first boot.
-        let otherwise = match boot == Boot::Before && !judgement.ended_well {
+        let otherwise = match boot.state == State::Untouched && !judgement.ended_well {
             true => Verdict::Broken,
             false => Verdict::Failed,
         };
         row.add_boot(Some(&name), time, judgement, otherwise, &log);
         let comma = if row.note.is_empty() { "" } else { ", " };
-        row.note += &format!("{comma}{} {:.0} s", boot.name(), time.as_secs_f64());
+        row.note += &format!("{comma}{} {:.0} s", boot.name, time.as_secs_f64());
         Ok(())
     }
 

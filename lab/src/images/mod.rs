@@ -223,6 +223,7 @@ fn boot(rig: &Rig<'_>, builds: &Builds<'_>, tool: &Tool, case: Case, row: &str) 
         kernel: &rig.kernel(None, ARCHITECTURE)?,
         image: Some(&built.path),
         firmware: None,
+        variables: None,
         disk: Some(&disk),
         nodes: nodes.as_slice(),
         cmdline: &cmdline,

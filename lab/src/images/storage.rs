@@ -279,6 +279,7 @@ set -ex
             kernel: &self.rig.kernel(None, ARCHITECTURE)?,
             image: Some(image),
             firmware: None,
+            variables: None,
             disk: None,
             nodes: &[(TWIN_DISK, first), (THIRD_DISK, second)],
             cmdline: &self.stack.cmdline(boot),

@@ -181,6 +181,7 @@ impl System<'_> {
             kernel: &kernel,
             image: Some(image),
             firmware: None,
+            variables: None,
             disk: None,
             nodes: &[(TWIN_DISK, &self.disk)],
             cmdline: &boot.cmdline(),

@@ -3,7 +3,7 @@
 use super::evidence::Records;
 use super::failures::{Failures, list};
 use crate::function::name;
-use crate::installed::{Boot, PROTECTED, TAKEN, machine};
+use crate::installed::{Boot, PROTECTED, State, TAKEN, machine};
 use crate::protocol::{Ending, Inherited};
 use crate::report::{Fate, Report};
 use crate::scenario::NATIVES;
@@ -11,15 +11,18 @@ use crate::scenario::NATIVES;
 /// The driver of what was taken.
 const VFIO: &str = "vfio-pci";
 
-pub(super) fn judge(boot: Boot, records: &Records, failures: &mut Failures) {
+pub(super) fn judge(boot: &Boot, records: &Records, failures: &mut Failures) {
     let [inherited] = &records.inherited[..] else {
         let count = records.inherited.len();
         return failures.add("records of what the initramfs left", "one", count);
     };
-    check_drivers(boot, records, failures);
-    if boot == Boot::Bound {
+    check_drivers(boot.state, records, failures);
+    if boot.state == State::Bound {
         check_record(inherited, failures);
         check_use(records, failures);
+    } else if boot.state == State::Unasked {
+        let report = inherited.report.as_deref().unwrap_or("");
+        failures.equal("the record of what nobody asked for", "", report);
     } else {
         let traces = [
             inherited.report.as_deref().unwrap_or(""),
@@ -35,19 +38,19 @@ pub(super) fn judge(boot: Boot, records: &Records, failures: &mut Failures) {
         let actual = format!("{:?}, with `{}`", ran.ending, ran.output.join("\n"));
         failures.add(&ran.command, "exit status 0", actual);
     }
-    if boot == Boot::After {
+    if boot.state == State::Clean {
         failures.equal("what is left", list::<&str>(&[]), list(&ran.output));
     }
 }
 
-fn check_drivers(boot: Boot, records: &Records, failures: &mut Failures) {
+fn check_drivers(state: State, records: &Records, failures: &mut Failures) {
     let Some(natives) = records.snapshot(NATIVES) else {
         return failures.add(format_args!("the snapshot {NATIVES}"), "one", "none");
     };
     let machine = machine();
     for address in TAKEN {
         let native = machine.device(address).map_or("", |device| device.native);
-        let expected = if boot == Boot::Bound { VFIO } else { native };
+        let expected = if state == State::Bound { VFIO } else { native };
         let driver = natives.function(address).map(|function| &function.driver);
         let actual = driver.map_or("no such function", name);
         failures.equal(format_args!("the driver of {address}"), expected, actual);
@@ -95,11 +98,12 @@ mod tests {
 
     use super::*;
     use crate::function::{Function, Snapshot};
+    use crate::installed::System;
     use crate::protocol::{Ran, Used};
 
     /// What a good boot left.
-    fn records(boot: Boot) -> Records {
-        let bound = boot == Boot::Bound;
+    fn records(boot: &Boot) -> Records {
+        let bound = boot.state == State::Bound;
         let machine = machine();
         let function = |address: &&str| Function {
             address: (*address).to_owned(),
@@ -158,53 +162,63 @@ mod tests {
         }
     }
 
-    fn failures(boot: Boot, records: &Records) -> Vec<String> {
+    fn failures(boot: &Boot, records: &Records) -> Vec<String> {
         let mut failures = Failures::default();
         judge(boot, records, &mut failures);
         failures.0.iter().map(ToString::to_string).collect()
     }
 
+    /// The boots of all courses, each with what a good one leaves.
+    fn boots() -> Vec<Boot> {
+        System::ALL.into_iter().flat_map(System::boots).collect()
+    }
+
+    fn boot(state: State) -> Boot {
+        boots()
+            .into_iter()
+            .find(|boot| boot.state == state)
+            .unwrap()
+    }
+
     #[test]
     fn a_boot_is_good_in_its_turn_only() {
-        for boot in Boot::ALL {
-            assert_eq!(failures(boot, &records(boot)), [""; 0], "{boot:?}");
+        for boot in boots() {
+            assert_eq!(failures(&boot, &records(&boot)), [""; 0], "{boot:?}");
         }
-        // Nothing was installed, or it was not removed.
-        assert!(failures(Boot::Bound, &records(Boot::Before)).len() >= 4);
-        assert!(failures(Boot::After, &records(Boot::Bound)).len() >= 3);
+        let [untouched, unasked, bound, clean] =
+            [State::Untouched, State::Unasked, State::Bound, State::Clean].map(boot);
+        // Nothing was installed or asked for, or it was not removed.
+        assert!(failures(&bound, &records(&untouched)).len() >= 4);
+        assert!(failures(&clean, &records(&bound)).len() >= 3);
+        assert!(failures(&unasked, &records(&bound)).len() >= 3);
     }
 
     #[test]
     fn what_goes_wrong_in_one_place_is_told_once() {
-        let told = |boot, change: fn(&mut Records), piece: &str| {
-            let mut records = records(boot);
+        let told = |state, change: fn(&mut Records), piece: &str| {
+            let boot = boot(state);
+            let mut records = records(&boot);
             change(&mut records);
-            let failures = failures(boot, &records);
+            let failures = failures(&boot, &records);
             assert!(
                 failures.len() == 1 && failures[0].contains(piece),
                 "{piece}: {failures:#?}"
             );
         };
+        let left: fn(&mut Records) = |r| r.ran[0].output.push("/usr/bin/x".to_owned());
+        told(State::Clean, left, "/usr/bin/x");
+        let failed: fn(&mut Records) = |r| r.ran[0].ending = Ending::Exited(1);
+        told(State::Untouched, failed, "exit status 0");
         told(
-            Boot::After,
-            |r| r.ran[0].output.push("/usr/bin/x".to_owned()),
-            "/usr/bin/x",
-        );
-        told(
-            Boot::Before,
-            |r| r.ran[0].ending = Ending::Exited(1),
-            "exit status 0",
-        );
-        told(
-            Boot::Bound,
+            State::Bound,
             |r| r.inherited[0].kept.clear(),
             "the image's list",
         );
         told(
-            Boot::Bound,
+            State::Bound,
             |r| r.used[1].error = "EPERM".to_owned(),
             "EPERM",
         );
-        told(Boot::Bound, |r| drop(r.used.pop()), "used through VFIO");
+        told(State::Bound, |r| drop(r.used.pop()), "used through VFIO");
     }
 }

@@ -6,6 +6,7 @@ mod conclusion;
 pub mod cpio;
 pub mod demo;
 pub mod install;
+pub mod page_test;
 pub mod qemu_test;
 pub mod test;
 pub mod unit_tests;

@@ -8,7 +8,7 @@ use lab::progress::say;
 use lab::rig::{Rig, Settings};
 use lab::supply::Program;
 use lab::{boots, matrix, row, schedule};
-use qemu_tests::installed::Loader;
+use qemu_tests::installed::System;
 use qemu_tests::scenario::Scenario;
 
 use super::conclusion::conclude;
@@ -133,13 +133,13 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
         return Ok(conclude(&rows, rules, &row::report(&rows, rules)));
     }
     let (stacks, names) = storage::choose(&options.names);
-    let (mut loaders, names) = installed::choose(&names);
+    let (mut systems, names) = installed::choose(&names);
     let (mut units, names) = units::choose(&names);
     if options.disk {
-        loaders = Loader::ALL.to_vec();
+        systems = System::ALL.to_vec();
         units = true;
     }
-    let others = units || !(stacks.is_empty() && loaders.is_empty());
+    let others = units || !(stacks.is_empty() && systems.is_empty());
     let scenarios = match options.matrix {
         true => qemu_tests::matrix::all(),
         // Where nothing else is named.
@@ -151,7 +151,7 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
     }
     let mut tasks = boots::tasks(&rig, &scenarios);
     tasks.extend(storage::tasks(&rig, &stacks));
-    tasks.extend(installed::tasks(&rig, &loaders));
+    tasks.extend(installed::tasks(&rig, &systems));
     if units {
         tasks.extend(images::units::tasks(&rig));
     }

@@ -61,6 +61,7 @@ pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
     tasks.extend(images::tasks(&rig, &builds, &images));
     if *all {
         tasks.push(lab::bench::task(&rig, &limits));
+        tasks.push(super::page_test::task());
     }
     tasks.extend(boots::tasks(&rig, others));
     say(format_args!(

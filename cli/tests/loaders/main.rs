@@ -1,0 +1,13 @@
+//! `vfio-bind setup` on the files of machines, each boot loader's.
+
+mod cases;
+mod engine;
+mod grub;
+mod grubby;
+mod json;
+mod kernel_line;
+mod menus;
+mod once;
+mod ostree;
+mod tree;
+mod unified;
