@@ -18,7 +18,7 @@ pub(super) fn take(taker: &mut Taker<'_>) {
         }
         json(taker, &format!("{place}/report.json"));
     }
-    for file in ["setup.json", "last-good.json"] {
+    for file in ["setup.json", "last-good.json", "seen.json"] {
         json(taker, &format!("var/lib/vfio-bind/{file}"));
     }
 }
@@ -39,7 +39,7 @@ fn json(taker: &mut Taker<'_>, path: &str) {
 }
 
 /// Members whose strings are sentences or words for people, with names of folders in them.
-const SENTENCES: [&str; 8] = [
+const SENTENCES: [&str; 9] = [
     "errors",
     "warnings",
     "reason",
@@ -48,6 +48,7 @@ const SENTENCES: [&str; 8] = [
     "unanswered",
     "about",
     "advice",
+    "behind",
 ];
 
 /// Keys and the words that programs know stay as they are: a folder may have the same name.

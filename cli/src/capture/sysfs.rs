@@ -54,6 +54,10 @@ pub(super) fn take(taker: &mut Taker<'_>) {
         taker.put_link(&entry);
         if let Some(place) = place {
             device(taker, &place, 0);
+            let status = place.join("power/runtime_status");
+            if let Some(bytes) = taker.read(&status) {
+                taker.put(status, bytes);
+            }
         }
     }
     drivers(taker);

@@ -122,6 +122,11 @@ impl<'r> Taker<'r> {
 
     /// Adds a file that only is there, with its time and its permissions.
     pub fn put_mark(&mut self, path: impl AsRef<Path>) {
+        self.put_instead(path, "");
+    }
+
+    /// The same with something in place of what is in it.
+    pub fn put_instead(&mut self, path: impl AsRef<Path>, content: &str) {
         let path = path.as_ref();
         let Ok(metadata) = fs::metadata(self.root.join(path)) else {
             return;
@@ -131,7 +136,7 @@ impl<'r> Taker<'r> {
             mode: Some(metadata.mode() & 0o777),
         };
         let place = self.place(path);
-        self.tree.add(&place, Entry::File(Vec::new()), meta);
+        self.tree.add(&place, Entry::File(content.into()), meta);
     }
 
     /// Adds a directory, where there is one.

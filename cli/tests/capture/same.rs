@@ -32,6 +32,9 @@ fn a_capture_is_read_as_the_system_is() {
         &["doctor", "00:1f.6"],
         &["doctor", "00:1d.0"],
         &["verify"],
+        &["status"],
+        &["list"],
+        &["list", "--tree"],
         &["plan", "--cmdline", "vfio.bind=42:00.0,00:1d.0"],
         &["plan", "--cmdline", "vfio.bind=class:02"],
     ] {
@@ -100,7 +103,7 @@ fn names_that_are_words_of_a_grammar_break_nothing() {
             "vfio.group=strict\nvfio.bind=42:00.0\n",
         );
         // Times of archives have whole seconds: the image is the newest.
-        system.write("boot/initrd.img-6.1.0-18-amd64", "");
+        system.write("boot/initrd.img-6.1.0-18-amd64", "left out");
         let (target, exit, _, err) = system.capture("capture/", &[]);
         assert_eq!(exit, 0, "{err}");
         for arguments in [&["status"][..], &["doctor"]] {
