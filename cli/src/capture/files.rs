@@ -39,11 +39,12 @@ pub(super) fn plant(taker: &mut Taker<'_>) {
 
 /// Takes all of it.
 pub(super) fn take(taker: &mut Taker<'_>) {
-    proc(taker);
+    // What has names of the owner's comes first: where they stand in what follows, they are known.
     nodes(taker);
-    routes(taker);
-    kernel(taker);
     storage(taker);
+    routes(taker);
+    proc(taker);
+    kernel(taker);
     settings(taker);
 }
 
@@ -110,6 +111,9 @@ fn proc(taker: &mut Taker<'_>) {
         chips.dedup();
         taker.put("proc/interrupts", chips.join("\n") + "\n");
     }
+    lines(taker, "proc/asound/cards", |taker, line| {
+        Some(taker.disguise.text(line))
+    });
     for name in taker.names("proc/fs/jbd2") {
         taker.put_directory(format!("proc/fs/jbd2/{name}"));
     }
@@ -210,6 +214,10 @@ fn routes(taker: &mut Taker<'_>) {
     });
 }
 
+/// What stands in place of a kernel and its image. It is no archive: an empty one would be taken for an image without
+/// the agent and its list.
+const LEFT_OUT: &str = "left out of the capture\n";
+
 /// The kernel that runs: how it was built, and its modules of VFIO.
 fn kernel(taker: &mut Taker<'_>) {
     let release = taker
@@ -273,7 +281,7 @@ fn kernel(taker: &mut Taker<'_>) {
             .iter()
             .any(|front| name.starts_with(front));
         if is_kernel && taker.root.join("boot").join(&name).is_file() {
-            taker.put_mark(format!("boot/{name}"));
+            taker.put_instead(format!("boot/{name}"), LEFT_OUT);
         }
     }
     for mark in [

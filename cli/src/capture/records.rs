@@ -18,7 +18,7 @@ pub(super) fn take(taker: &mut Taker<'_>) {
         }
         json(taker, &format!("{place}/report.json"));
     }
-    for file in ["setup.json", "last-good.json"] {
+    for file in ["setup.json", "last-good.json", "seen.json"] {
         json(taker, &format!("var/lib/vfio-bind/{file}"));
     }
 }
@@ -39,8 +39,19 @@ fn json(taker: &mut Taker<'_>, path: &str) {
 }
 
 /// Members whose strings are sentences or words for people, with names of folders in them.
-const SENTENCES: [&str; 6] = ["errors", "warnings", "reason", "text", "why", "unanswered"];
+const SENTENCES: [&str; 9] = [
+    "errors",
+    "warnings",
+    "reason",
+    "text",
+    "why",
+    "unanswered",
+    "about",
+    "advice",
+    "behind",
+];
 
+/// Keys and the words that programs know stay as they are: a folder may have the same name.
 fn strings(taker: &mut Taker<'_>, member: &str, value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
@@ -48,7 +59,7 @@ fn strings(taker: &mut Taker<'_>, member: &str, value: &mut serde_json::Value) {
             *text = match member {
                 "words" => taker.disguise.parameter(text),
                 _ if SENTENCES.contains(&member) => sentence(taker, text),
-                _ => taker.disguise.text(text),
+                _ => taker.disguise.numbers(text),
             };
         }
         Value::Array(list) => list.iter_mut().for_each(|one| strings(taker, member, one)),

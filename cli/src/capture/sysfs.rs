@@ -54,6 +54,10 @@ pub(super) fn take(taker: &mut Taker<'_>) {
         taker.put_link(&entry);
         if let Some(place) = place {
             device(taker, &place, 0);
+            let status = place.join("power/runtime_status");
+            if let Some(bytes) = taker.read(&status) {
+                taker.put(status, bytes);
+            }
         }
     }
     drivers(taker);
@@ -164,7 +168,7 @@ fn attribute(taker: &mut Taker<'_>, path: &Path) {
     } else if is_listed(TEXTS, &name) {
         if let Some(text) = taker.read_text(path) {
             let new = taker.disguise.text(&text);
-            taker.put_text(path, new);
+            taker.put_loose(path, new);
         }
     } else if is_listed(NAMES, &name) {
         if let Some(text) = taker.read_text(path) {

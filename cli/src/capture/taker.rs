@@ -36,11 +36,17 @@ impl<'r> Taker<'r> {
         }
     }
 
-    /// Adds a text, which is looked through again in the end, with the time that its file has.
+    /// Adds a text, which is looked through again in the end.
+    pub fn put_loose(&mut self, path: impl AsRef<Path>, text: String) {
+        let place = self.place(path.as_ref());
+        self.loose.push(place);
+        self.put_text(path, text);
+    }
+
+    /// Adds a text with the time that its file has.
     pub fn put_text(&mut self, path: impl AsRef<Path>, text: String) {
         let path = path.as_ref();
         let place = self.place(path);
-        self.loose.push(place.clone());
         let time = self.time(path);
         self.tree.add(
             &place,
@@ -116,6 +122,11 @@ impl<'r> Taker<'r> {
 
     /// Adds a file that only is there, with its time and its permissions.
     pub fn put_mark(&mut self, path: impl AsRef<Path>) {
+        self.put_instead(path, "");
+    }
+
+    /// The same with something in place of what is in it.
+    pub fn put_instead(&mut self, path: impl AsRef<Path>, content: &str) {
         let path = path.as_ref();
         let Ok(metadata) = fs::metadata(self.root.join(path)) else {
             return;
@@ -125,7 +136,7 @@ impl<'r> Taker<'r> {
             mode: Some(metadata.mode() & 0o777),
         };
         let place = self.place(path);
-        self.tree.add(&place, Entry::File(Vec::new()), meta);
+        self.tree.add(&place, Entry::File(content.into()), meta);
     }
 
     /// Adds a directory, where there is one.

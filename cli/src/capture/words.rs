@@ -23,11 +23,18 @@ const COMMON: &str = " 9p _netdev addr afs autofs aufs auto binfmt_misc bind bca
     slave smb3 snap space_cache squashfs srv ssd state subvol subvolid swap swapfile sync sys sysfs sysroot system \
     systemd-1 tag tcp tmp tmpfs tracefs trans udev udf uid umask unbindable unreachable upperdir urandom usr utf8 \
     var version vers vfat vfio vfio-bind vfio-pci virtio virtio_fs virtiofs vmlinuz vmlinuz-linux wheel workdir x \
+    pts ptmxmode hidepid cpu cpuset memory cgroup/unified unified docker overlay2 containers lxc flatpak snapd \
     x-initrd.mount x-systemd.automount x-systemd.device-timeout xfs zfs zpool zram zstd discard async lazytime \
     inode64 noquota logbufs logbsize attr2 shortname mixed codepage stripe data=ordered barrier acl user_xattr \
     dax nr_inodes nofail noload journal_path journal_dev PARTUUID UUID LABEL PARTLABEL ID EFI Linux BOOT GRUB \
     true false bin sh echo sbin/modprobe modprobe ignore-install and or the of in to is a it not protected \
     through file-system volume pool ";
+
+/// Words of policies, of modprobe.d and of the agent's messages: a folder may be called so, and they stay all the same.
+const GRAMMAR: &str = " bind group driver onfail protect unprotected sriov set force dry_run endpoints strict listed auto \
+    native hold off class dsn slot label acpi vf reset_method d3cold_allowed ids options blacklist softdep install \
+    pre post remove alias weakdep vfio pci iommu intel amd vfio_pci vfio_iommu_type1 intel_iommu amd_iommu function \
+    functions device devices bound refused kernel boot display image memory nothing written ";
 
 /// Bare words of a kernel command line that are everybody's, and names whose values are.
 const KEPT: &str = " quiet splash ro rw nomodeset debug single rescue emergency rhgb nosmt noapic nolapic noacpi \
@@ -165,7 +172,7 @@ impl Disguise {
             // A short number is more likely another one.
             let is_number = old.bytes().all(|byte| byte.is_ascii_hexdigit());
             let least = if is_number { 8 } else { 3 };
-            if old.len() < least || !text.contains(old) {
+            if old.len() < least || !text.contains(old) || is_listed(GRAMMAR, old) {
                 continue;
             }
             let mut whole = String::with_capacity(text.len());

@@ -77,7 +77,7 @@ fn text(told: &Told) -> String {
     let mut text = format!("{}: {} entries, {kib} KiB\n", told.file, told.entries);
     for Replaced { what, count } in &told.replaced {
         // A string takes everything.
-        let _ = writeln!(text, "replaced: {count} {what}");
+        let _ = writeln!(text, "replaced {what}: {count}");
     }
     for what in &told.left_out {
         let _ = writeln!(text, "left out: {what}");

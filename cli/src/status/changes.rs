@@ -224,6 +224,8 @@ mod tests {
                 "0000:05:00.0 (10de:2204) is new",
             ]
         );
+        // Nor which of two it is that came back.
+        assert_eq!(told(&twins, &[gpu("0000:04:00.0", "c")]).len(), 3);
         // By their paths they are.
         let shifted = [gpu("0000:03:00.0", "a"), gpu("0000:04:00.0", "b")];
         assert_eq!(

@@ -2,8 +2,7 @@
 //!
 //! docs/schema/last-good.json describes it. No serial number is in it.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +13,7 @@ use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::machine::{Root, way};
 
 use crate::preview::known;
+use crate::whole;
 
 /// Where it is.
 pub const FILE: &str = "var/lib/vfio-bind/last-good.json";
@@ -165,19 +165,8 @@ pub fn keep(root: &Path, now: &Snapshot) -> Result<()> {
     let mut text = serde_json::to_string_pretty(&kept).context("JSON")?;
     text.push('\n');
     let path = root.join(FILE);
-    let beside = path.with_extension("json.new");
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).with_context(|| format!("mkdir({})", directory.display()))?;
     }
-    let written = File::create(&beside)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        // Half a file is of no use to anybody.
-        let _ = fs::remove_file(&beside);
-    }
-    written.with_context(|| format!("write({})", path.display()))
+    whole::write(&path, text.as_bytes())
 }

@@ -25,6 +25,7 @@ use crate::inventory;
 use crate::preview::known::{self, Informed};
 use crate::records::{self, Run};
 use crate::storage::protected::Scope;
+use crate::words;
 
 use changes::Change;
 use last_good::Snapshot;
@@ -176,7 +177,21 @@ pub fn look(root: &Path, tree: &Tree) -> Result<Status> {
         Some(before) => changes::between(&before, &status.snapshot),
         None => Vec::new(),
     };
+    for change in &mut status.changes {
+        sturdiest(root, change);
+    }
     Ok(status)
+}
+
+/// Gives what has moved the words that `vfio-bind words` gives it. Where it cannot be bound as things are, those stay
+/// that say where it is.
+fn sturdiest(root: &Path, change: &mut Change) {
+    let is = change.is.as_ref().filter(|_| change.words.is_some());
+    let address = is.and_then(|address| Address::parse(address.as_bytes()));
+    let found = address.and_then(|address| words::for_addresses(root, &[address]).ok());
+    if let Some(found) = found.filter(|found| !found.words.is_empty()) {
+        change.words = Some(found.words.join(" "));
+    }
 }
 
 fn row(function: &Function) -> Row {

@@ -32,6 +32,9 @@ fn a_capture_is_read_as_the_system_is() {
         &["doctor", "00:1f.6"],
         &["doctor", "00:1d.0"],
         &["verify"],
+        &["status"],
+        &["list"],
+        &["list", "--tree"],
         &["plan", "--cmdline", "vfio.bind=42:00.0,00:1d.0"],
         &["plan", "--cmdline", "vfio.bind=class:02"],
     ] {
@@ -76,4 +79,38 @@ fn a_capture_of_a_capture_is_read_as_well() {
         says(&first, &["doctor", "--brief"]).0,
         says(&second, &["doctor", "--brief"]).0
     );
+}
+
+/// Folders and volumes may be called as words that programs read: those stay what they are.
+#[test]
+fn names_that_are_words_of_a_grammar_break_nothing() {
+    for word in [
+        "functions",
+        "strict",
+        "outcome",
+        "memory",
+        "applied",
+        "options",
+        "address",
+        "bound",
+    ] {
+        let mut secrets = Secrets::fixed();
+        secrets.volume = word.to_owned();
+        secrets.label = word.to_owned();
+        let system = System::new(&secrets);
+        system.write(
+            "etc/vfio-bind/policy.conf",
+            "vfio.group=strict\nvfio.bind=42:00.0\n",
+        );
+        // Times of archives have whole seconds: the image is the newest.
+        system.write("boot/initrd.img-6.1.0-18-amd64", "left out");
+        let (target, exit, _, err) = system.capture("capture/", &[]);
+        assert_eq!(exit, 0, "{err}");
+        for arguments in [&["status"][..], &["doctor"]] {
+            let (was, is) = (says(&system.root, arguments), says(&target, arguments));
+            assert_eq!(was, is, "{word}");
+        }
+        let policy = std::fs::read_to_string(target.join("etc/vfio-bind/policy.conf")).unwrap();
+        assert_eq!(policy, "vfio.group=strict\nvfio.bind=42:00.0\n", "{word}");
+    }
 }

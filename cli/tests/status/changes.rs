@@ -56,6 +56,14 @@ fn a_good_boot_is_remembered_and_compared_with_the_one_before() {
             Some(first.clone())
         );
     }
+    // So it is after another change in the same boot.
+    system.put("0000:46:00.0", "1b360010", "01", 17, "nvme");
+    let third = system.snapshot();
+    last_good::keep(system.root(), &third).unwrap();
+    assert_eq!(
+        last_good::before(system.root(), &third).unwrap(),
+        Some(first)
+    );
     let text = fs::read_to_string(system.root().join(FILE)).unwrap();
     let schema: Value =
         serde_json::from_str(include_str!("../../../docs/schema/last-good.json")).unwrap();
@@ -72,18 +80,24 @@ fn a_good_boot_is_remembered_and_compared_with_the_one_before() {
 }
 
 #[test]
-fn what_cannot_be_written_leaves_what_was_there() {
+fn what_cannot_be_written_leaves_nothing_behind() {
     let system = System::new("vfio.bind=42:00.0", "vfio-pci", "i40e");
     let first = system.snapshot();
     last_good::keep(system.root(), &first).unwrap();
     system.write("proc/sys/kernel/random/boot_id", "second\n");
-    // In the way of the file that is written first.
-    let beside = system.root().join(FILE).with_extension("json.new");
-    fs::create_dir(&beside).unwrap();
+    // In the way of what is written.
+    let file = system.root().join(FILE);
+    let kept = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
     let error = last_good::keep(system.root(), &system.snapshot()).unwrap_err();
     assert!(error.to_string().contains("last-good.json"), "{error}");
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, kept).unwrap();
     assert_eq!(
         last_good::before(system.root(), &system.snapshot()).unwrap(),
         Some(first)
     );
+    let beside = fs::read_dir(file.parent().unwrap()).unwrap();
+    assert_eq!(beside.count(), 1);
 }
