@@ -1,7 +1,9 @@
 //! The command `vfio-bind bind`: what the agent is given, and what is left behind.
 
+mod program;
+
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -56,9 +58,8 @@ impl System {
     }
 
     fn agent(&self, script: &str) -> PathBuf {
-        self.write("agent", script);
         let path = self.path("agent");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        program::write(&path, script);
         path
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use vfio_bind_cli::doctor::names;
 
 use super::machine::{GPU, Machine};
+use super::program;
 
 fn run(program: &Path, machine: &Machine, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
@@ -155,7 +156,7 @@ fn an_ordinary_user_is_told_what_could_not_be_read() {
     let machine = Machine::new();
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("vfio-bind");
-    fs::copy(env!("CARGO_BIN_EXE_vfio-bind"), &program).unwrap();
+    program::copy(Path::new(env!("CARGO_BIN_EXE_vfio-bind")), &program);
     for path in [folder.path(), machine.root(), &program] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }

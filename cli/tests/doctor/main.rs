@@ -4,5 +4,7 @@ mod command;
 mod devices;
 mod machine;
 mod machines;
+#[path = "../program/mod.rs"]
+mod program;
 mod set_not_booted;
 mod topologies;

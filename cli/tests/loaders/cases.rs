@@ -8,7 +8,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::tree::{Ran, Tree, WORDS, copy};
+use crate::program;
+use crate::tree::{Ran, Tree, WORDS};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,7 +91,7 @@ fn refused(tree: &Tree, want: &Want) {
 fn set_and_undo(case: &Path, want: &Want, by_tools: bool) {
     let tree = Tree::copy(&case.join("root"));
     if case.join("tool").exists() {
-        copy(&case.join("tool"), &tree.tools);
+        program::copy(&case.join("tool"), &tree.tools);
     }
     let run = |arguments: &[&str]| -> Ran {
         if by_tools {

@@ -9,5 +9,7 @@ mod kernel_line;
 mod menus;
 mod once;
 mod ostree;
+#[path = "../program/mod.rs"]
+mod program;
 mod tree;
 mod unified;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::program;
 use tempfile::TempDir;
 
 /// The words of all tests.
@@ -77,7 +77,7 @@ impl Tree {
     /// A copy of a captured one.
     pub fn copy(from: &Path) -> Self {
         let tree = Self::new(&[]);
-        copy(from, &tree.root);
+        program::copy(from, &tree.root);
         tree
     }
 
@@ -111,8 +111,7 @@ impl Tree {
     /// A program that stands in for the machine's own.
     pub fn tool(&self, name: &str, script: &str) {
         let path = self.tools.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        program::write(&path, &format!("#!/bin/sh\n{script}"));
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -200,26 +199,12 @@ fn walk(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// A directory, with all that is in it.
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
-}
-
 /// The machine of a case, with its stand-ins.
 pub fn case(name: &str) -> Tree {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/loaders/cases");
     let tree = Tree::copy(&cases.join(name).join("root"));
     if cases.join(name).join("tool").exists() {
-        copy(&cases.join(name).join("tool"), &tree.tools);
+        program::copy(&cases.join(name).join("tool"), &tree.tools);
     }
     tree
 }

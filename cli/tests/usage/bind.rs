@@ -1,7 +1,6 @@
 //! What `bind` hands to the agent of what is in use, and what `plan` says of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -11,6 +10,7 @@ use vfio_bind_cli::preview::known::Known;
 use vfio_bind_cli::preview::taken::{self, Keep, Meant};
 
 use crate::machine::{FULL, GPU, Machine, NIC, USB};
+use crate::program;
 
 /// Keeps what it is given.
 const AGENT: &str = "#!/bin/sh\nmkdir -p \"$3/../seen\"\ncp \"$3\"/*.conf \"$3/../seen\"\n";
@@ -29,9 +29,8 @@ fn machine(line: &str) -> Machine {
 }
 
 fn agent(machine: &Machine) -> PathBuf {
-    machine.write("agent", AGENT);
     let agent = machine.path("agent");
-    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&agent, AGENT);
     agent
 }
 

@@ -4,3 +4,5 @@ mod bind;
 mod machine;
 mod networks;
 mod processes;
+#[path = "../program/mod.rs"]
+mod program;
