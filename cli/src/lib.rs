@@ -18,8 +18,8 @@
 pub mod arguments;
 pub mod capture;
 pub mod choice;
-pub mod chosen;
 pub mod commands;
+pub mod device;
 pub mod doctor;
 pub mod export;
 pub mod facts;
@@ -34,7 +34,6 @@ pub mod page;
 pub mod preview;
 pub mod records;
 pub mod release;
-pub mod replace;
 pub mod setup;
 pub mod status;
 pub mod storage;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::chosen::{self, Choice, Found};
+use crate::device::chosen::{self, Choice, Found};
 use crate::preview::functions::{self, Function};
 use crate::preview::known::{self, Informed, Known};
 use crate::preview::taken::{self, Keep, Meant};

@@ -7,14 +7,14 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 
-use crate::chosen::{self, Choice, Found};
+use crate::device::chosen::{self, Choice, Found};
 use crate::export::device::{Device, Lot};
 use crate::export::target::Target;
 use crate::export::text::{Exported, Monitor, Settings, Version};
 use crate::export::{access, notes};
 use crate::names::Names;
 use crate::terminal::{self, json};
-use crate::{records, replace};
+use crate::{records, whole};
 
 use super::plan;
 
@@ -190,7 +190,7 @@ impl Options {
 
     fn hand_out(&self, devices: &[Device], exported: &Exported) -> Result<()> {
         if let Some(path) = &self.output {
-            replace::file(path, &exported.text)?;
+            whole::write(path, exported.text.as_bytes())?;
         }
         if self.json {
             let functions = devices.iter().map(|device| Function {

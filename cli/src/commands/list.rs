@@ -6,11 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use rustix::process::geteuid;
 
-use super::plan;
-use crate::facts::chosen::chosen;
+use crate::device::chosen::{self, Choice};
 use crate::facts::{Machine, seen};
 use crate::listing::{self, View, groups, tree};
 use crate::page;
+use crate::preview::known;
 use crate::terminal::{self, Screen, json};
 
 /// Show the PCI functions by IOMMU group, what hangs behind each, and what can be lent.
@@ -52,14 +52,18 @@ impl Options {
         let mut machine = Machine::read(&self.root)?;
         remember(&self.root, &mut machine);
         if !self.devices.is_empty() {
-            let wanted = match chosen(&plan::open(&self.root)?, &self.devices) {
-                Ok(wanted) => wanted,
-                Err(error) => {
-                    eprintln!("vfio-bind: {error:#}");
+            let tree = known::open(&self.root)?;
+            let found = match chosen::choose(&self.root, &tree, &self.devices)? {
+                Choice::Made(found) => found.into_iter(),
+                Choice::Wrong(wrong) => {
+                    for text in wrong {
+                        eprintln!("vfio-bind: {text}");
+                    }
                     return Ok(2);
                 }
             };
-            machine = machine.only(&wanted);
+            let wanted = found.filter(|one| one.chosen).map(|one| one.address);
+            machine = machine.only(&wanted.collect::<Vec<_>>());
         }
         if self.json {
             return json::write("list", &machine).map(|()| 0);

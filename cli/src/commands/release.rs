@@ -13,7 +13,7 @@ use vfio_bind_agent::record::rules;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 use vfio_bind_report::Message;
 
-use crate::chosen::{self, Choice, Found};
+use crate::device::chosen::{self, Choice, Found};
 use crate::records;
 use crate::release::back::{self, Given};
 use crate::release::members::{self, Member};

@@ -8,7 +8,7 @@ use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::policy::VFIO_PCI;
 
-use crate::chosen::Found;
+use crate::device::chosen::Found;
 use crate::names::Names;
 
 /// A function that is exported.

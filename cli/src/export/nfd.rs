@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::prometheus::missing;
-use crate::chosen::Found;
+use crate::device::chosen::Found;
 use crate::records::Run;
 
 /// The features of what is on vfio drivers; of the chosen functions alone where some were named. They become labels

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use vfio_bind_report::{Fate, Function};
 
-use crate::chosen::Found;
+use crate::device::chosen::Found;
 use crate::records::Run;
 
 /// What was asked for of a function, and what it is on now.

@@ -5,7 +5,6 @@
 //! functions in several groups. What a person names is [`chosen`]. What was seen behind a function before it was lent is in [`seen`].
 
 pub mod behind;
-pub mod chosen;
 pub mod device;
 pub mod edid;
 pub mod function;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_report::Set;
 
-use crate::chosen::Found;
+use crate::device::chosen::Found;
 use crate::records::Run;
 use crate::usage::Usage;
 

@@ -10,7 +10,7 @@ use vfio_bind_agent::record::report::FILE;
 use vfio_bind_report::{Iommu, Message, Policy, Report, SCHEMA};
 
 use crate::preview::known::read;
-use crate::{records, replace};
+use crate::{records, whole};
 
 /// The state of such a run.
 pub const STATE: &str = "released";
@@ -63,7 +63,7 @@ pub fn write(
     let directory = records::new_directory(root)
         .with_context(|| format!("mkdir below {}/run", root.display()))?;
     let path = directory.join(FILE);
-    replace::file(&path, &text)?;
+    whole::write(&path, text.as_bytes())?;
     Ok(path)
 }
 

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use vfio_bind_agent::bind::controls::current_override;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::run;
-use vfio_bind_cli::chosen::{self, Choice};
+use vfio_bind_cli::device::chosen::{self, Choice};
 use vfio_bind_cli::records::Run;
 use vfio_bind_cli::release::back::{Given, give_back};
 use vfio_bind_cli::release::members::{Member, members};

@@ -1,8 +1,9 @@
 //! The functions that the words DEVICE... of a command mean: any selector of the policy, read by the agent's own
-//! grammar.
+//! grammar, or a name.
 
 use std::path::Path;
 
+use super::name;
 use anyhow::{Result, anyhow};
 use rustix::io::Errno;
 use vfio_bind_agent::machine::inventory::{Function, Inventory};
@@ -63,7 +64,17 @@ pub fn choose(root: &Path, tree: &Tree, words: &[String]) -> Result<Choice> {
     if words.is_empty() {
         return Ok(Choice::Made(all(root, tree)?));
     }
-    let line = line(words);
+    let mut selectors = Vec::new();
+    for word in words {
+        match name::selectors(root, word) {
+            Ok(all) => selectors.extend(all),
+            Err(error) => wrong.push(format!("{error:#}")),
+        }
+    }
+    if !wrong.is_empty() {
+        return Ok(Choice::Wrong(wrong));
+    }
+    let line = line(&selectors);
     let mut found = Vec::new();
     let mut none = false;
     run::rehearse(
