@@ -57,18 +57,38 @@ fn a_command_is_told_as_its_own_option_does() {
     );
 }
 
+/// Where packages have what a shell wants, in the repository.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "vfio-bind.bash"),
+    ("zsh", "_vfio-bind"),
+    ("fish", "vfio-bind.fish"),
+];
+
+/// `VFIO_BIND_RENEW=1` writes them anew.
 #[test]
 fn shells_are_told_of_every_command() {
-    for shell in ["bash", "zsh", "fish"] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../completions");
+    for (shell, file) in COMPLETIONS {
         let (exit, text, _) = run(&["completions", shell]);
         assert_eq!(exit, Some(0), "{shell}");
-        for command in Arguments::command().get_subcommands() {
+        let program = Arguments::command();
+        for command in program.get_subcommands().filter(|one| !one.is_hide_set()) {
             assert!(
                 text.contains(command.get_name()),
                 "{shell}: {}",
                 command.get_name()
             );
         }
+        let file = folder.join(file);
+        if std::env::var_os("VFIO_BIND_RENEW").is_some() {
+            fs::write(&file, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            kept == text,
+            "{}: the command line has changed; VFIO_BIND_RENEW=1 writes it anew",
+            file.display()
+        );
     }
 }
 

@@ -107,6 +107,21 @@ const FILES: &[Entry] = &[
         "usr/lib/systemd/system/vfio-bind-root.target",
         0o644,
     ),
+    (
+        "completions/vfio-bind.bash",
+        "usr/share/bash-completion/completions/vfio-bind",
+        0o644,
+    ),
+    (
+        "completions/_vfio-bind",
+        "usr/share/zsh/site-functions/_vfio-bind",
+        0o644,
+    ),
+    (
+        "completions/vfio-bind.fish",
+        "usr/share/fish/vendor_completions.d/vfio-bind.fish",
+        0o644,
+    ),
     page!("vfio-bind"),
     page!("vfio-bind-agent"),
     page!("vfio-bind-capture"),
