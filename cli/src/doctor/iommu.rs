@@ -8,6 +8,7 @@ use vfio_bind_agent::machine::iommu::{Advice, Kind, group_count};
 
 use super::finding::{Answer, Said};
 use super::system::{Cpu, System};
+use crate::preview::mapping::{DIRECT, of_kind};
 
 const TABLES: &str = "sys/firmware/acpi/tables";
 const GROUPS: &str = "sys/kernel/iommu_groups";
@@ -247,14 +248,10 @@ pub(super) fn direct_mapping(system: &System<'_>, function: &Function) -> Answer
     let Some(regions) = system.text(&place)? else {
         return Ok(Said::not_applicable("the kernel does not tell it"));
     };
-    // START END TYPE; `direct-relaxable` is for what the firmware needs no more once the system runs.
-    let of_type = |kind: &'static str| {
-        let regions = regions.lines();
-        regions.filter(move |line| line.split_whitespace().nth(2) == Some(kind))
-    };
-    let direct: Vec<_> = of_type("direct").collect();
+    let direct: Vec<_> = of_kind(&regions, DIRECT).collect();
     let said = match direct[..] {
-        [] if of_type("direct-relaxable").next().is_some() => {
+        // For what the firmware needs no more once the system runs.
+        [] if of_kind(&regions, "direct-relaxable").next().is_some() => {
             Said::pass("the firmware has mapped memory for it, and lets go of it")
         }
         [] => Said::pass("the firmware maps no memory for it"),

@@ -9,6 +9,7 @@ use vfio_bind_agent::pci::address::Address;
 use super::behind::Detail;
 use super::function::Function;
 use super::spelled;
+use crate::preview::mapping::{DIRECT, of_kind};
 use crate::storage::block::Sysfs;
 
 /// What the kernel gives to a virtual machine as a whole, or not at all.
@@ -127,10 +128,8 @@ fn group(sysfs: &Sysfs, number: Option<u32>, members: &[&Function], refusals: &R
         let number = number?;
         sysfs.text(format!("sys/kernel/iommu_groups/{number}/{name}"))
     };
-    // VFIO allows what is relaxable (iommu_get_resv_regions in drivers/iommu/iommu.c; since 4.11).
     let regions = attribute("reserved_regions").unwrap_or_default();
-    let mut kinds = regions.lines().filter_map(|line| line.split(' ').nth(2));
-    let mapped_one_to_one = kinds.any(|kind| kind == "direct");
+    let mapped_one_to_one = of_kind(&regions, DIRECT).next().is_some();
     Group {
         number,
         kind: attribute("type"),

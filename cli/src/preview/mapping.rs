@@ -13,10 +13,16 @@ use std::path::Path;
 pub fn is_one_to_one(root: &Path, group: u32) -> bool {
     let file = format!("sys/kernel/iommu_groups/{group}/reserved_regions");
     let regions = fs::read_to_string(root.join(file)).unwrap_or_default();
-    let mut kinds = regions
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(2));
-    kinds.any(|kind| kind == "direct")
+    of_kind(&regions, DIRECT).next().is_some()
+}
+
+/// The kind that VFIO refuses.
+pub const DIRECT: &str = "direct";
+
+/// The lines of a kind in a text of reserved_regions: START END KIND.
+pub fn of_kind<'r>(regions: &'r str, kind: &'r str) -> impl Iterator<Item = &'r str> {
+    let all = regions.lines();
+    all.filter(move |line| line.split_whitespace().nth(2) == Some(kind))
 }
 
 /// The same as a sentence.

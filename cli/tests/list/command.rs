@@ -82,13 +82,14 @@ fn a_device_is_named_by_any_selector_and_shown_with_its_group() {
 fn what_is_not_there_is_told_with_what_is_nearest() {
     let system = System::desktop();
     for (device, told) in [
-        ("02:00.1", "`02:00.1`: vfio.bind=02:00.1 "),
         (
-            "9:9",
-            "`9:9`: vfio.bind: `9:9`: expected a bus of two digits",
+            "02:00.1",
+            "vfio.bind=02:00.1 matches no function of this machine; nearest is 0000:02:00.0",
         ),
-        ("!02:00.0", "a device is named by one selector"),
-        ("a\"b", "a device is named by one selector"),
+        ("9:9", "vfio.bind: `9:9`: expected a bus of two digits"),
+        ("!02:00.0", "name what is meant"),
+        ("a\"b", "is no device"),
+        ("eth9", "eth9 is nothing that this machine has"),
     ] {
         let (exit, text, error) = run(&system, &[device]);
         assert_eq!((exit, text.as_str()), (Some(2), ""), "{device}: {error}");
