@@ -95,8 +95,8 @@ const LEFT: [&str; 3] = [
     "grep -o 'vfio[^ ]*' /proc/cmdline || :",
 ];
 
-/// The menu as an installation leaves it: that of the first boot is a few lines of the laboratory.
-const MENU: &str = "update-grub";
+/// GRUB as its installation leaves it: the menu of the first boot is a few lines of the laboratory.
+const MENU: &str = "grub-editenv /boot/grub/grubenv create\nupdate-grub";
 /// Asks for the next boot only.
 const TRY: &str = "vfio-bind setup --try --yes 42:00.0";
 /// What was tried becomes what is.

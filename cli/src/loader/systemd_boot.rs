@@ -90,8 +90,15 @@ pub fn change(facts: &Facts<'_>, words: &[String]) -> Answer {
 pub fn once(facts: &Facts<'_>, words: &[String]) -> Answer {
     let ours = words.join(" ");
     if facts.program != Program::SystemdBoot {
+        let why = match facts.program {
+            Program::Unknown => {
+                "nothing says that systemd-boot started this system (LoaderInfo in /sys/firmware/efi/efivars; is \
+                 efivarfs mounted?), and no other starts an entry once"
+            }
+            _ => "systemd-boot did not start this system, and no other starts an entry once",
+        };
         return Err(Stop::by_hand(
-            "systemd-boot did not start this system, and no other starts an entry once",
+            why,
             [format!("in the boot menu, edit the entry and add: {ours}")],
         ));
     }

@@ -32,8 +32,9 @@ use crate::vm;
 const KERNEL: &str = "6.12";
 /// The modules of the system: its disks' and the card's drivers, what ext4 asks for by an alias, and what
 /// vfat does.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "nvme",
+    "efivarfs",
     "ext4",
     "crc32c_generic",
     "vfat",
