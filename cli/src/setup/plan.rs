@@ -103,7 +103,9 @@ impl<'p> Plan<'p> {
     /// # Errors
     /// Where a file cannot be read.
     pub fn is_done(&self) -> Result<bool> {
-        let Some(old) = self.old.filter(|old| old.state == State::Set) else {
+        // What is to be started once is forgotten when it was: it is asked for anew.
+        let is_kept = |old: &&Manifest| old.state == State::Set && !old.once;
+        let Some(old) = self.old.filter(is_kept) else {
             return Ok(false);
         };
         let words = &self.request.words;

@@ -60,6 +60,17 @@ fn grub_starts_an_entry_of_its_own_once() {
     after.remove("boot/grub/custom.cfg");
     assert_eq!(after, before);
 
+    // GRUB has forgotten it once it was started: a second try is one.
+    let again = tree.told(&TRY).good();
+    assert_eq!(
+        again.run(),
+        [
+            "grub-editenv /boot/grub/grubenv unset next_entry",
+            "grub-reboot vfio-bind-try"
+        ]
+    );
+    assert_eq!(tree.read("boot/grub/custom.cfg"), entry);
+
     // It is not kept before it was seen.
     let keep = tree.told(&["--keep"]).refused();
     assert!(
