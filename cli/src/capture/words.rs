@@ -59,6 +59,28 @@ fn is_listed(list: &str, word: &str) -> bool {
     !word.is_empty() && list.split_ascii_whitespace().any(|one| one == word)
 }
 
+/// A text in which each run of letters that are part of a word is replaced, and what is between them stays.
+fn with_runs(
+    text: &str,
+    is_part: impl Fn(char) -> bool,
+    mut replace: impl FnMut(&str) -> String,
+) -> String {
+    let mut new = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = rest
+            .find(|c: char| is_part(c) != is_part(first))
+            .unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        match is_part(first) {
+            true => new.push_str(&replace(run)),
+            false => new.push_str(run),
+        }
+        rest = after;
+    }
+    new
+}
+
 impl Disguise {
     /// A text that a program wrote, in which numbers of one machine may stand, and words that were replaced.
     pub fn text(&mut self, text: &str) -> String {
@@ -68,21 +90,8 @@ impl Disguise {
 
     /// The same without the words: for names that have a meaning to programs.
     pub fn numbers(&mut self, text: &str) -> String {
-        let mut new = String::with_capacity(text.len());
         let is_part = |c: char| c.is_ascii_alphanumeric() || "-:._".contains(c);
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            let end = rest
-                .find(|c: char| is_part(c) != is_part(first))
-                .unwrap_or(rest.len());
-            let (run, after) = rest.split_at(end);
-            match is_part(first) {
-                true => new.push_str(&self.run(run)),
-                false => new.push_str(run),
-            }
-            rest = after;
-        }
-        new
+        with_runs(text, is_part, |run| self.run(run))
     }
 
     /// A run of letters, digits and what numbers are written with.
@@ -196,20 +205,7 @@ impl Disguise {
     /// A text of names and paths that people chose: what is not everybody's is replaced.
     pub fn names(&mut self, text: &str) -> String {
         let is_part = |c: char| c.is_alphanumeric() || "_.+@-\\".contains(c);
-        let mut new = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            let end = rest
-                .find(|c: char| is_part(c) != is_part(first))
-                .unwrap_or(rest.len());
-            let (run, after) = rest.split_at(end);
-            match is_part(first) {
-                true => new.push_str(&self.name(run)),
-                false => new.push_str(run),
-            }
-            rest = after;
-        }
-        new
+        with_runs(text, is_part, |run| self.name(run))
     }
 
     /// One name.

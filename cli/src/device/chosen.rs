@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use super::name;
+use super::{is_lent, name};
+use crate::inventory;
 use anyhow::{Result, anyhow};
 use rustix::io::Errno;
-use vfio_bind_agent::machine::inventory::{Function, Inventory};
-use vfio_bind_agent::machine::sysfs::is_vfio;
+use vfio_bind_agent::machine::Root;
+use vfio_bind_agent::machine::inventory::Function;
 use vfio_bind_agent::machine::tree::Tree;
-use vfio_bind_agent::machine::{Root, survey};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::policy::problem::Severity;
@@ -38,8 +38,7 @@ impl Found {
     /// Whether a driver of VFIO's has it.
     #[must_use]
     pub fn is_lent(&self) -> bool {
-        let driver = self.driver.as_deref();
-        driver.is_some_and(|driver| is_vfio(driver.as_bytes()))
+        is_lent(self.driver.as_deref())
     }
 }
 
@@ -109,12 +108,11 @@ pub fn choose(root: &Path, tree: &Tree, words: &[String]) -> Result<Choice> {
 
 /// All functions of the machine, none of them meant.
 fn all(root: &Path, tree: &Tree) -> Result<Vec<Found>> {
-    let mut inventory = Box::new(Inventory::EMPTY);
-    let scanned = survey::scan(tree, &mut inventory);
-    if scanned.is_err() || inventory.is_empty() {
+    let functions = inventory::functions(tree).unwrap_or_default();
+    if functions.is_empty() {
         return Err(nothing(root));
     }
-    let functions = inventory.functions().iter();
+    let functions = functions.iter();
     Ok(functions
         .map(|function| as_found(function, false))
         .collect())

@@ -3,3 +3,11 @@
 
 pub mod chosen;
 pub mod name;
+
+use vfio_bind_agent::machine::sysfs::is_vfio;
+
+/// Whether what has this driver is on VFIO.
+#[must_use]
+pub fn is_lent(driver: Option<&str>) -> bool {
+    driver.is_some_and(|driver| is_vfio(driver.as_bytes()))
+}

@@ -3,6 +3,7 @@
 use vfio_bind_agent::machine::inventory::Function;
 use vfio_bind_agent::machine::sysfs::attribute;
 
+use crate::device;
 use crate::next::access;
 use crate::preview::in_use;
 
@@ -10,10 +11,7 @@ use super::finding::{Answer, Said};
 use super::system::System;
 
 fn is_lent(function: &Function) -> bool {
-    function
-        .driver
-        .as_deref()
-        .is_some_and(|name| name.contains("vfio"))
+    device::is_lent(function.driver.as_deref())
 }
 
 /// What the owner sees on it, types on it, or reaches the machine by.

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use vfio_bind_agent::machine::sysfs::{attribute, is_vfio};
+use vfio_bind_agent::machine::sysfs::attribute;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::policy::VFIO_PCI;
 
 use crate::device::chosen::Found;
+use crate::device::is_lent;
 use crate::names::Names;
 
 /// A function that is exported.
@@ -93,8 +94,7 @@ impl Device {
     /// Whether a driver of VFIO's has it.
     #[must_use]
     pub fn is_lent(&self) -> bool {
-        let driver = self.driver.as_deref();
-        driver.is_some_and(|driver| is_vfio(driver.as_bytes()))
+        is_lent(self.driver.as_deref())
     }
 
     /// The driver of VFIO's that is made for this model, where one has it.

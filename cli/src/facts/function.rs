@@ -5,7 +5,7 @@ use std::path::Component;
 use serde::Serialize;
 use vfio_bind_agent::machine::inventory;
 use vfio_bind_agent::machine::sriov::Sriov;
-use vfio_bind_agent::machine::sysfs::{attribute, is_vfio};
+use vfio_bind_agent::machine::sysfs::attribute;
 use vfio_bind_agent::machine::{Root, way};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
@@ -13,6 +13,7 @@ use vfio_bind_agent::pci::id::DeviceId;
 use super::behind::Behind;
 use super::link::Link;
 use super::spelled;
+use crate::device::is_lent;
 use crate::names::Names;
 use crate::storage::block::Sysfs;
 use crate::terminal::one_line;
@@ -174,8 +175,7 @@ impl Function {
     /// Whether a driver of VFIO's has it.
     #[must_use]
     pub fn is_lent(&self) -> bool {
-        let driver = self.driver.as_deref();
-        driver.is_some_and(|driver| is_vfio(driver.as_bytes()))
+        is_lent(self.driver.as_deref())
     }
 }
 

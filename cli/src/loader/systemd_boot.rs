@@ -102,15 +102,7 @@ pub fn once(facts: &Facts<'_>, words: &[String]) -> Answer {
             [format!("in the boot menu, edit the entry and add: {ours}")],
         ));
     }
-    let mut all = Vec::new();
-    for directory in facts.boot_directories() {
-        let found = entry::entries(facts.view, &format!("{directory}/loader/entries"))?;
-        all.extend(
-            found
-                .into_iter()
-                .filter(|entry| !entry.linux.is_empty() && entry.id() != TRY),
-        );
-    }
+    let all = entries(facts)?;
     let selected = facts.selected()?;
     let newest = all
         .iter()

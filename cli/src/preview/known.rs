@@ -37,6 +37,11 @@ impl Known {
     }
 }
 
+/// What a line of the list protects, without why.
+pub(super) fn selector(line: &str) -> &str {
+    line.split("  #").next().unwrap_or_default().trim()
+}
+
 /// Joins what the image of this boot knew, which the agent kept beside its report, with what the system
 /// at `root` shows now. The policy file of the system counts before that of the image: its owner may
 /// have changed it.
@@ -47,19 +52,10 @@ pub fn gather(root: &Path, scope: Scope) -> Result<Known> {
     let mut known = files(root)?;
     let found = protected::find(root, ask::of(root), scope)
         .context("what the system boots from is not known")?;
-    let selector = |line: &str| {
-        line.split("  #")
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
-    let listed: BTreeSet<_> = known.protected.lines().map(selector).collect();
+    let listed = known.protected.lines().map(selector);
+    let listed: BTreeSet<_> = listed.map(str::to_owned).collect();
     let conf = found.conf();
-    for line in conf
-        .lines()
-        .filter(|line| !listed.contains(&selector(line)))
-    {
+    for line in conf.lines().filter(|line| !listed.contains(selector(line))) {
         known.protected.extend([line, "\n"]);
     }
     Ok(known)

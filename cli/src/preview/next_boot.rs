@@ -90,13 +90,6 @@ fn stale(root: &Path, image: &Image) -> Vec<String> {
             "/{POLICY} is not what {path} has of it, and the next boot goes by the image; build it anew{rebuild}"
         ));
     }
-    let selector = |line: &str| {
-        line.split("  #")
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
     let list = image
         .contents
         .files
@@ -104,8 +97,8 @@ fn stale(root: &Path, image: &Image) -> Vec<String> {
         .map(|list| String::from_utf8_lossy(list));
     match (list, known::needed(root)) {
         (Some(list), Ok(needed)) => {
-            let listed: BTreeSet<_> = list.lines().map(selector).collect();
-            let mut lacking = needed.lines().filter(|line| !listed.contains(&selector(line)));
+            let listed: BTreeSet<_> = list.lines().map(known::selector).collect();
+            let mut lacking = needed.lines().filter(|line| !listed.contains(known::selector(line)));
             if let Some(line) = lacking.next() {
                 told.push(format!(
                     "{path} does not protect all that the system boots from now: it lacks `{}`; build it anew{rebuild}",

@@ -15,6 +15,7 @@ use vfio_bind_agent::text::{DriverName, Text, clip};
 use vfio_bind_report::Set;
 
 use super::members::Member;
+use crate::device::is_lent;
 
 /// What became of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,8 +250,7 @@ impl<'m, H: Controls> Back<'m, H> {
     }
 
     fn is_lent(&self) -> bool {
-        self.driver()
-            .is_some_and(|driver| is_vfio(driver.as_bytes()))
+        is_lent(self.driver().as_deref())
     }
 
     fn end(mut self) -> Given {

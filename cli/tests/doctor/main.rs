@@ -7,4 +7,6 @@ mod machines;
 #[path = "../program/mod.rs"]
 mod program;
 mod set_not_booted;
+#[path = "../snapshot/mod.rs"]
+mod snapshot;
 mod topologies;

@@ -13,6 +13,7 @@ use vfio_bind_cli::names::Names;
 use vfio_bind_cli::terminal::Screen;
 
 use super::machine::Machine;
+use crate::snapshot;
 
 /// A machine of agent/tests/topologies whose owner wants its displays and its networks.
 fn machine(tsv: &str) -> Machine {
@@ -74,8 +75,7 @@ fn real_machines() {
         .collect();
     files.sort();
     assert!(files.len() >= 12);
-    let renew = std::env::var_os("VFIO_BIND_RENEW").is_some();
-    let mut wrong = Vec::new();
+    let mut texts = Vec::new();
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let machine = machine(&fs::read_to_string(&file).unwrap());
@@ -90,14 +90,7 @@ fn real_machines() {
             found.lines().all(|line| line.chars().count() <= 100),
             "{name}\n{found}"
         );
-        let snapshot = here
-            .join("tests/doctor/snapshots")
-            .join(format!("{name}.txt"));
-        if renew {
-            fs::write(&snapshot, &found).unwrap();
-        } else if fs::read_to_string(&snapshot).ok().as_deref() != Some(&found) {
-            wrong.push(format!("{name}:\n{found}"));
-        }
+        texts.push((name, found));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    snapshot::compare("doctor/snapshots", &texts);
 }

@@ -4,5 +4,7 @@ mod command;
 mod facts;
 mod machine;
 mod page;
+#[path = "../snapshot/mod.rs"]
+mod snapshot;
 mod snapshots;
 mod topology;

@@ -4,9 +4,6 @@
 //! meant, `VFIO_BIND_RENEW=1 cargo test -p vfio-bind-cli --test list snapshots` writes them anew: read the
 //! difference before it is committed.
 
-use std::fs;
-use std::path::Path;
-
 use unicode_width::UnicodeWidthStr;
 use vfio_bind_cli::commands::list::shown;
 use vfio_bind_cli::facts::Machine;
@@ -14,6 +11,7 @@ use vfio_bind_cli::listing::View;
 use vfio_bind_cli::terminal::Screen;
 
 use crate::machine::System;
+use crate::snapshot;
 use crate::topology;
 
 const BRIEF: View = View {
@@ -37,9 +35,7 @@ fn read(system: &System) -> Machine {
 
 #[test]
 fn lists_of_real_machines_read_as_reviewed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/list/snapshots");
-    let renew = std::env::var_os("VFIO_BIND_RENEW").is_some();
-    let mut different = Vec::new();
+    let mut texts = Vec::new();
     let mut systems = vec![("made-desktop".to_owned(), System::desktop())];
     systems.extend(topology::names().into_iter().map(|name| {
         let system = topology::system(&name);
@@ -52,27 +48,9 @@ fn lists_of_real_machines_read_as_reviewed() {
             shown(&machine, false, BRIEF, screen(100)),
             shown(&machine, true, BRIEF, screen(100))
         );
-        let file = folder.join(format!("{name}.txt"));
-        if renew {
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(&file, &text).unwrap();
-        } else if fs::read_to_string(&file).unwrap_or_default() != text {
-            different.push(format!(
-                "{} is not what is printed now:\n{text}",
-                file.display()
-            ));
-        }
+        texts.push((name.clone(), text));
     }
-    assert!(
-        different.is_empty(),
-        "{}\nVFIO_BIND_RENEW=1 writes them anew",
-        different.join("\n")
-    );
-    assert_eq!(
-        fs::read_dir(folder).unwrap().count(),
-        systems.len(),
-        "a file nobody compares"
-    );
+    snapshot::compare("list/snapshots", &texts);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::machine::Machine;
+use crate::snapshot;
 
 pub fn run(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
@@ -36,9 +37,7 @@ const REQUESTS: [(&str, &[&str]); 6] = [
 
 #[test]
 fn words_of_real_machines_read_as_reviewed() {
-    let renew = std::env::var_os("VFIO_BIND_RENEW").is_some();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/words/snapshots");
-    let mut different = Vec::new();
+    let mut texts = Vec::new();
     for (name, devices) in REQUESTS {
         let machine = Machine::of(name);
         let mut text = String::new();
@@ -48,24 +47,9 @@ fn words_of_real_machines_read_as_reviewed() {
             writeln!(text, "{separator}$ vfio-bind words {device}").unwrap();
             writeln!(text, "{out}{err}exit status {}", exit.unwrap()).unwrap();
         }
-        let file = folder.join(format!("{name}.txt"));
-        if renew {
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(&file, &text).unwrap();
-        } else if fs::read_to_string(&file).unwrap_or_default() != text {
-            different.push(format!(
-                "{} is not what is printed now:\n{text}",
-                file.display()
-            ));
-        }
+        texts.push((name.to_owned(), text));
     }
-    assert!(
-        different.is_empty(),
-        "{}\nVFIO_BIND_RENEW=1 writes them anew",
-        different.join("\n")
-    );
-    let files = fs::read_dir(folder).unwrap();
-    assert_eq!(files.count(), REQUESTS.len(), "a file nobody compares");
+    snapshot::compare("words/snapshots", &texts);
 }
 
 pub fn schema(name: &str) -> Value {

@@ -8,3 +8,5 @@ mod named;
 mod next_boot;
 mod plan;
 mod real;
+#[path = "../snapshot/mod.rs"]
+mod snapshot;

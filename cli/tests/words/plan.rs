@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use crate::command::schema;
 use crate::machine::{Machine, desktop};
+use crate::snapshot;
 
 pub fn plan(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-bind"));
@@ -139,9 +139,7 @@ const REQUESTS: [(&str, &[&[&str]]); 5] = [
 
 #[test]
 fn plans_of_real_machines_read_as_reviewed() {
-    let renew = std::env::var_os("VFIO_BIND_RENEW").is_some();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/words/plans");
-    let mut different = Vec::new();
+    let mut texts = Vec::new();
     for (name, requests) in REQUESTS {
         let machine = Machine::of(name);
         let mut text = String::new();
@@ -151,24 +149,9 @@ fn plans_of_real_machines_read_as_reviewed() {
             writeln!(text, "{separator}$ vfio-bind plan {}", arguments.join(" ")).unwrap();
             writeln!(text, "{out}{err}exit status {}", exit.unwrap()).unwrap();
         }
-        let file = folder.join(format!("{name}.txt"));
-        if renew {
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(&file, &text).unwrap();
-        } else if fs::read_to_string(&file).unwrap_or_default() != text {
-            different.push(format!(
-                "{} is not what is printed now:\n{text}",
-                file.display()
-            ));
-        }
+        texts.push((name.to_owned(), text));
     }
-    assert!(
-        different.is_empty(),
-        "{}\nVFIO_BIND_RENEW=1 writes them anew",
-        different.join("\n")
-    );
-    let files = fs::read_dir(folder).unwrap();
-    assert_eq!(files.count(), REQUESTS.len(), "a file nobody compares");
+    snapshot::compare("words/plans", &texts);
 }
 
 #[test]
