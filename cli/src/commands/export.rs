@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 
 use crate::device::chosen::{self, Choice, Found};
@@ -116,7 +117,7 @@ impl Options {
         if !bridges.is_empty() {
             return Ok(refuse(&bridges, EXIT_NOT_BOUND));
         }
-        let devices = devices(&self.root, &machine);
+        let devices = devices(&self.root, &tree, &machine);
         let lot = Lot {
             devices: &devices,
             machine: &machine,
@@ -222,10 +223,12 @@ impl Options {
     }
 }
 
-fn devices(root: &Path, machine: &[Found]) -> Vec<Device> {
+fn devices(root: &Path, tree: &Tree, machine: &[Found]) -> Vec<Device> {
     let names = Names::of(root);
     let chosen = machine.iter().filter(|one| one.chosen);
-    chosen.map(|one| Device::read(root, &names, one)).collect()
+    chosen
+        .map(|one| Device::read(root, tree, &names, one))
+        .collect()
 }
 
 /// Says what is wrong.

@@ -14,6 +14,7 @@ use vfio_bind_agent::record::{EXIT_DONE, EXIT_NOT_BOUND, EXIT_POLICY};
 use vfio_bind_report::Message;
 
 use crate::device::chosen::{self, Choice, Found};
+use crate::device::is_lent;
 use crate::records;
 use crate::release::back::{self, Given};
 use crate::release::members::{self, Member};
@@ -312,10 +313,7 @@ fn retaken(root: &Path) -> Vec<String> {
 /// `ADDRESS DRIVER` of what is VFIO's no more; the driver is `-` where there is none.
 fn given_back(lines: &[Line]) -> Vec<String> {
     let gone = lines.iter().filter(|line| {
-        let vfio = line
-            .driver_now
-            .as_deref()
-            .is_some_and(|now| now.contains("vfio"));
+        let vfio = is_lent(line.driver_now.as_deref());
         matches!(line.outcome, Fate::Released | Fate::Failed)
             && line.driver_before.is_some()
             && !vfio

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::device::is_lent;
 use crate::names::Names;
 use crate::next::{access, lines, memlock};
 use crate::status::changes::{Change, Kind};
@@ -92,9 +93,7 @@ fn next(root: &Path, status: &Status) -> Vec<Next> {
 }
 
 fn is_bound(row: &Row) -> bool {
-    row.driver
-        .as_deref()
-        .is_some_and(|driver| driver.contains("vfio"))
+    is_lent(row.driver.as_deref())
 }
 
 /// What programs get.

@@ -1,7 +1,8 @@
 //! Devices as people name them: any selector of the policy, or a name that the system has ([`name`]); [`chosen`] is
-//! what the words of a command mean.
+//! what the words of a command mean, and [`maker`] what a virtual function comes from.
 
 pub mod chosen;
+pub mod maker;
 pub mod name;
 
 use vfio_bind_agent::machine::sysfs::is_vfio;

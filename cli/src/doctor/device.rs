@@ -7,6 +7,8 @@ use vfio_bind_agent::machine::sysfs::attribute;
 use super::finding::{Answer, Said};
 use super::isolation::port_above;
 use super::system::{Cpu, System};
+use crate::device::is_lent;
+use crate::storage::block::Sysfs;
 
 /// Whether a guest's successor finds the function as new.
 pub(super) fn reset(system: &System<'_>, function: &Function) -> Answer {
@@ -211,8 +213,7 @@ pub(super) fn link(system: &System<'_>, function: &Function) -> Answer {
 /// What it has to do with virtual functions.
 pub(super) fn sriov(system: &System<'_>, function: &Function) -> Answer {
     let address = function.address;
-    if let Ok(target) = std::fs::read_link(system.place(attribute(address, "physfn").as_str())) {
-        let physical = crate::storage::block::name(&target);
+    if let Some(physical) = Sysfs::of(system.root).physical(address) {
         return Ok(
             Said::pass(format!("it is a virtual function of {physical}"))
                 .from(attribute(address, "physfn").as_str()),
@@ -220,10 +221,7 @@ pub(super) fn sriov(system: &System<'_>, function: &Function) -> Answer {
     }
     let sriov = Sriov::read(&system.tree, address);
     let place = attribute(address, "sriov_totalvfs");
-    let is_chosen = function
-        .driver
-        .as_deref()
-        .is_some_and(|name| name.contains("vfio"));
+    let is_chosen = is_lent(function.driver.as_deref());
     Ok(match (sriov.total, sriov.count) {
         (0, _) => Said::not_applicable("it makes no virtual functions"),
         (total, 0) => Said::pass(format!("it can make {total} virtual functions, and has none"))

@@ -2,6 +2,7 @@
 //! it themselves.
 
 use super::device::Device;
+use crate::next::access::RULES;
 
 /// A sentence for each thing that a user without root's rights needs.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn notes(devices: &[Device], iommufd: bool) -> Vec<String> {
         rules.sort();
         rules.dedup();
         notes.push(format!(
-            "{first} is root's; for a user write into /etc/udev/rules.d/70-vfio-user.rules: {}",
+            "{first} is root's; for a user write into {RULES}: {}",
             rules.join(" and ")
         ));
     }

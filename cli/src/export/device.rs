@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use vfio_bind_agent::machine::sysfs::attribute;
+use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 use vfio_bind_agent::policy::VFIO_PCI;
 
 use crate::device::chosen::Found;
-use crate::device::is_lent;
+use crate::device::{is_lent, maker};
 use crate::names::Names;
 
 /// A function that is exported.
@@ -65,7 +66,7 @@ pub struct Maker {
 impl Device {
     /// Reads what sysfs at `root` says of a function.
     #[must_use]
-    pub fn read(root: &Path, names: &Names, found: &Found) -> Self {
+    pub fn read(root: &Path, tree: &Tree, names: &Names, found: &Found) -> Self {
         let address = found.address;
         let directory = root.join(attribute(address, "").as_str());
         let hex = |file: &str| {
@@ -80,7 +81,7 @@ impl Device {
             driver: found.driver.clone(),
             name: names.name(&found.id),
             zpci: uid.map(|(uid, fid)| Zpci { uid, fid }),
-            maker: maker(root, &directory, address),
+            maker: maker(root, tree, address),
             node: entries(&directory.join("vfio-dev")).into_iter().next(),
         }
     }
@@ -118,20 +119,13 @@ impl Device {
     }
 }
 
-fn maker(root: &Path, directory: &Path, address: Address) -> Option<Maker> {
-    let target = fs::read_link(directory.join("physfn")).ok()?;
-    let maker = Address::parse(target.file_name()?.as_encoded_bytes())?;
-    let place = root.join(attribute(maker, "").as_str());
-    let index = entries(&place).into_iter().find_map(|entry| {
-        let index = entry.strip_prefix("virtfn")?.parse().ok()?;
-        let target = fs::read_link(place.join(&entry)).ok()?;
-        let this = Address::parse(target.file_name()?.as_encoded_bytes())?;
-        (this == address).then_some(index)
-    })?;
+fn maker(root: &Path, tree: &Tree, address: Address) -> Option<Maker> {
+    let (maker, index) = maker::of(root, tree, address)?;
+    let interfaces = root.join(attribute(maker, "net").as_str());
     Some(Maker {
         address: maker,
         index,
-        interfaces: entries(&place.join("net")),
+        interfaces: entries(&interfaces),
     })
 }
 

@@ -17,7 +17,6 @@ use crate::device::is_lent;
 use crate::names::Names;
 use crate::storage::block::Sysfs;
 use crate::terminal::one_line;
-use crate::usage::devices::linked;
 
 /// One function and all that is known of it.
 #[derive(Clone, Debug, Serialize)]
@@ -115,7 +114,6 @@ impl Function {
         };
         let subsystem = (id.subvendor != 0 || id.subdevice != 0)
             .then(|| pair(id.subvendor, id.subdevice).to_string());
-        let physical = linked(&sysfs.place(file("physfn").as_str()));
         Self {
             address,
             ids: *id,
@@ -134,7 +132,7 @@ impl Function {
                 last: function.buses.1,
             }),
             of_the_machine: function.bridge || id.is_system(),
-            physical_function: Address::parse(physical.as_bytes()),
+            physical_function: sysfs.physical(address),
             virtual_functions: (sriov.total > 0).then_some(VirtualFunctions {
                 made: sriov.count,
                 most: sriov.total,

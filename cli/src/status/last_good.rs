@@ -12,6 +12,7 @@ use vfio_bind_agent::machine::sysfs::attribute;
 use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::machine::{Root, way};
 
+use crate::device::is_lent;
 use crate::preview::known;
 use crate::whole;
 
@@ -80,7 +81,7 @@ impl Snapshot {
                 let device = address.split('.').next().unwrap_or_default();
                 let slot = slots.iter().find(|(place, _)| place == device);
                 let driver = function.driver.as_deref();
-                let driver = driver.filter(|name| name.contains("vfio"));
+                let driver = driver.filter(|name| is_lent(Some(name)));
                 let id = function.id;
                 Known {
                     path: way::of(tree, function.address).map(|way| way.to_string()),

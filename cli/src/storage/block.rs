@@ -134,6 +134,14 @@ impl Sysfs {
             .collect()
     }
 
+    /// The physical function that makes a virtual one.
+    #[must_use]
+    pub fn physical(&self, function: Address) -> Option<Address> {
+        let link = self.place(attribute(function, "physfn").as_str());
+        let target = fs::read_link(link).ok()?;
+        Address::parse(target.file_name()?.as_bytes())
+    }
+
     /// The PCI functions on the way to these directories, each once, by address.
     #[must_use]
     pub fn functions(&self, directories: &[PathBuf]) -> Vec<Address> {
@@ -142,12 +150,8 @@ impl Sysfs {
             .flat_map(|directory| functions(self.below(directory)))
             .collect();
         // A virtual function is nothing without the one that made it.
-        let physical = |function: &Address| {
-            let link = self.place(attribute(*function, "physfn").as_str());
-            let target = fs::read_link(link).ok()?;
-            Address::parse(target.file_name()?.as_bytes())
-        };
-        let makers: Vec<_> = found.iter().filter_map(physical).collect();
+        let makers = found.iter().filter_map(|one| self.physical(*one));
+        let makers: Vec<_> = makers.collect();
         found.extend(makers);
         found.sort();
         found.dedup();

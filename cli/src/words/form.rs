@@ -1,18 +1,17 @@
 //! How a function is best written on a kernel command line.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 use vfio_bind_agent::machine::inventory::Function;
 use vfio_bind_agent::machine::iommu::Kind;
-use vfio_bind_agent::machine::sriov::Sriov;
-use vfio_bind_agent::machine::sysfs::{attribute, directory};
+use vfio_bind_agent::machine::sysfs::attribute;
 use vfio_bind_agent::machine::tree::Tree;
 use vfio_bind_agent::machine::{Root, way};
 use vfio_bind_agent::pci::address::Address;
 use vfio_bind_agent::pci::id::DeviceId;
 
+use crate::device::maker;
 use crate::preview::known::{Informed, Known};
 use crate::words::rehearsal::Rehearsal;
 
@@ -53,7 +52,7 @@ pub fn selectors(root: &Path, tree: &Tree, functions: &[&Function]) -> Vec<Selec
     let mut all: Vec<Selector> = Vec::new();
     let mut makers: Vec<(Address, Vec<(u16, Address)>)> = Vec::new();
     for function in functions {
-        match maker(root, tree, function.address) {
+        match maker::of(root, tree, function.address) {
             Some((pf, index)) => match makers.iter_mut().find(|(known, _)| *known == pf) {
                 Some((_, made)) => made.push((index, function.address)),
                 None => makers.push((pf, vec![(index, function.address)])),
@@ -201,28 +200,6 @@ fn means_only(tree: &Tree, selector: &str, address: Address) -> bool {
     };
     let rehearsal = Rehearsal::of(&informed, format!("vfio.bind={selector}").as_bytes());
     rehearsal.named().eq([address])
-}
-
-/// The physical function that makes a virtual one, and its index there.
-fn maker(root: &Path, tree: &Tree, address: Address) -> Option<(Address, u16)> {
-    let link = fs::read_link(root.join(attribute(address, "physfn").as_str())).ok()?;
-    let pf = Address::parse(link.file_name()?.as_encoded_bytes())?;
-    let by_link = || {
-        let entries = fs::read_dir(root.join(directory(pf).as_str())).ok()?;
-        entries.flatten().find_map(|entry| {
-            let target = fs::read_link(entry.path()).ok()?;
-            let is_it = Address::parse(target.file_name()?.as_encoded_bytes()) == Some(address);
-            let index = entry
-                .file_name()
-                .to_str()?
-                .strip_prefix("virtfn")?
-                .parse()
-                .ok()?;
-            is_it.then_some(index)
-        })
-    };
-    let index = Sriov::read(tree, pf).index(pf, address).or_else(by_link)?;
-    Some((pf, index))
 }
 
 #[cfg(test)]
