@@ -8,6 +8,7 @@ pub mod installed;
 pub mod lent;
 mod mkinitcpio;
 mod mkosi;
+mod ours;
 mod plug;
 mod repack;
 pub mod storage;

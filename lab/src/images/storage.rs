@@ -126,10 +126,16 @@ struct System<'a> {
     disks: [PathBuf; 2],
 }
 
-/// Unpacks the system into `root`, with its kernel and these of its modules; `listed` is what its images load
+/// Unpacks a system into `root`, with its kernel and these of its modules; `listed` is what its images load
 /// whatever the machine has.
-pub(super) fn lay_out(rig: &Rig<'_>, root: &Path, modules: &[&str], listed: &str) -> Result<()> {
-    link_tree(&rig.system(recipe())?, root)?;
+pub(super) fn lay_out(
+    rig: &Rig<'_>,
+    recipe: Recipe,
+    root: &Path,
+    modules: &[&str],
+    listed: &str,
+) -> Result<()> {
+    link_tree(&rig.system(recipe)?, root)?;
     let kernel = rig.kernel(None, ARCHITECTURE)?;
     let choice = Choice {
         natives: modules,
@@ -154,7 +160,7 @@ impl System<'_> {
     fn lay_out(&self) -> Result<()> {
         // Those that nothing asks for by an alias of a device.
         let listed = "ext4\ncrc32c_generic\ndm_mod\ndm_snapshot\n";
-        lay_out(self.rig, &self.root, &MODULES, listed)
+        lay_out(self.rig, recipe(), &self.root, &MODULES, listed)
     }
 
     /// The image of the first boot: without us, and with the script that makes the volumes.
