@@ -214,10 +214,6 @@ fn routes(taker: &mut Taker<'_>) {
     });
 }
 
-/// What stands in place of a kernel and its image. It is no archive: an empty one would be taken for an image without
-/// the agent and its list.
-const LEFT_OUT: &str = "left out of the capture\n";
-
 /// The kernel that runs: how it was built, and its modules of VFIO.
 fn kernel(taker: &mut Taker<'_>) {
     let release = taker
@@ -276,18 +272,10 @@ fn kernel(taker: &mut Taker<'_>) {
             taker.put(&config, of_concern(&text));
         }
     }
-    for name in taker.names("boot") {
-        let is_kernel = ["vmlinuz", "initrd", "initramfs"]
-            .iter()
-            .any(|front| name.starts_with(front));
-        if is_kernel && taker.root.join("boot").join(&name).is_file() {
-            taker.put_instead(format!("boot/{name}"), LEFT_OUT);
-        }
-    }
     for mark in [
-        "usr/bin/lsinitramfs",
-        "usr/bin/lsinitrd",
-        "usr/bin/lsinitcpio",
+        "usr/sbin/update-initramfs",
+        "usr/bin/mkinitcpio",
+        "usr/bin/dracut",
         "usr/bin/vfio-bind-agent",
         "run/ostree-booted",
         "etc/NIXOS",
@@ -354,15 +342,10 @@ fn settings(taker: &mut Taker<'_>) {
         );
     }
     for path in modprobe {
-        let Some(text) = taker.read_text(&path) else {
-            continue;
-        };
-        let text = without_comments(&text);
-        let new: Vec<_> = text
-            .lines()
-            .map(|line| modprobe_line(taker, line))
-            .collect();
-        taker.put_text(&path, new.join("\n") + "\n");
+        if let Some(text) = taker.read_text(&path) {
+            let text = modprobe_text(taker, &text);
+            taker.put_text(&path, text);
+        }
     }
     for name in taker.names("etc/driverctl.d") {
         let path = format!("etc/driverctl.d/{name}");
@@ -384,12 +367,16 @@ fn settings(taker: &mut Taker<'_>) {
 
 /// A policy without its owner's comments. Those of a list of what is protected are the program's, and are shown.
 pub(super) fn policy(taker: &mut Taker<'_>, path: &str) {
-    let Some(text) = taker.read_text(path) else {
-        return;
-    };
+    if let Some(text) = taker.read_text(path) {
+        let text = policy_text(taker, path, &text);
+        taker.put_text(path, text);
+    }
+}
+
+fn policy_text(taker: &mut Taker<'_>, path: &str, text: &str) -> String {
     let is_list = path.ends_with("protected.conf");
     let mut new = String::new();
-    for (line, plain) in text.lines().zip(without_comments(&text).lines()) {
+    for (line, plain) in text.lines().zip(without_comments(text).lines()) {
         // What could not be found names mount points.
         match plain.split_once("vfio.unprotected=") {
             Some((front, open)) => {
@@ -402,7 +389,22 @@ pub(super) fn policy(taker: &mut Taker<'_>, path: &str) {
         }
         new.push('\n');
     }
-    taker.put_text(path, new);
+    new
+}
+
+/// Lists of modules and of their options, without comments.
+fn modprobe_text(taker: &mut Taker<'_>, text: &str) -> String {
+    let text = without_comments(text);
+    let lines = text.lines().map(|line| modprobe_line(taker, line));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// A file of an image.
+pub(super) fn in_image(taker: &mut Taker<'_>, path: &str, text: &str) -> String {
+    match path.starts_with("etc/vfio-bind/") {
+        true => policy_text(taker, path, text),
+        false => modprobe_text(taker, text),
+    }
 }
 
 /// Of a line for modprobe what it says of VFIO; of other modules only that it is one.

@@ -1,11 +1,12 @@
 //! A system as `--root` reads it, with nothing personal in it, for a report of a fault.
 //!
-//! [`taker`] takes, [`sysfs`], [`files`], [`loaders`] and [`records`] know what; [`disguise`] has what stands for serial numbers, addresses and
+//! [`taker`] takes, [`sysfs`], [`files`], [`image`], [`loaders`] and [`records`] know what; [`disguise`] has what stands for serial numbers, addresses and
 //! names, [`words`] and [`hardware`] find these in texts and in bytes; [`tree`] writes it all down.
 
 pub mod disguise;
 mod files;
 mod hardware;
+mod image;
 mod loaders;
 mod records;
 mod sysfs;
@@ -32,6 +33,7 @@ pub fn take(root: &Path) -> Result<(Tree, Disguise)> {
     files::plant(&mut taker);
     sysfs::take(&mut taker);
     files::take(&mut taker);
+    image::take(&mut taker);
     loaders::take(&mut taker);
     records::take(&mut taker);
     Ok(taker.finish())

@@ -46,13 +46,15 @@ impl<'r> Taker<'r> {
     /// Adds a text with the time that its file has.
     pub fn put_text(&mut self, path: impl AsRef<Path>, text: String) {
         let path = path.as_ref();
-        let place = self.place(path);
-        let time = self.time(path);
-        self.tree.add(
-            &place,
-            Entry::File(text.into_bytes()),
-            Meta { time, mode: None },
-        );
+        self.put_dated(path, path, text.into_bytes());
+    }
+
+    /// Adds a file with the time that the one at `from` has.
+    pub fn put_dated(&mut self, path: impl AsRef<Path>, from: &Path, content: Vec<u8>) {
+        let place = self.place(path.as_ref());
+        let time = self.time(from);
+        self.tree
+            .add(&place, Entry::File(content), Meta { time, mode: None });
     }
 
     /// Ends it: no word that was replaced anywhere stands anywhere else.

@@ -10,14 +10,14 @@ use super::plan;
 use crate::choice;
 use crate::loader::line;
 use crate::loader::table;
-use crate::preview::{known, policy_file};
+use crate::preview::policy_file;
 use crate::setup::engine;
 use crate::setup::manifest;
+use crate::setup::plan::Expected;
 use crate::setup::request::{Action, Request};
 use crate::setup::told::Told;
 use crate::setup::tools::Tools;
-use crate::storage::protected::Scope;
-use crate::terminal;
+use crate::terminal::{self, Screen};
 use crate::words;
 
 /// What is wrong with what was given.
@@ -140,7 +140,7 @@ pub fn setup(options: Options) -> Result<u8> {
     };
     // A tree that is none would look like a machine without a boot loader.
     plan::open(&request.root)?;
-    let preview = |line: &str| preview(&request.root, line);
+    let preview = |boot: &Expected| preview(&request.root, boot);
     let ran = engine::run(&request, Told::new(name, options.json), &preview);
     match live && !root {
         true => ran.context("an ordinary user cannot read all of /boot: run it as root"),
@@ -210,12 +210,15 @@ fn of_devices(options: &Options, action: Action) -> Result<Vec<String>, Vec<Stri
 }
 
 /// The plan of a boot, where the machine is there to be planned for.
-fn preview(root: &Path, line: &str) -> Result<()> {
+fn preview(root: &Path, boot: &Expected) -> Result<()> {
     if !root.join("sys/bus/pci/devices").exists() {
         return Ok(());
     }
+    let line = Some(boot.line.as_str());
+    let view = match boot.new_image {
+        true => plan::of_new_image(root, line, &[])?,
+        false => plan::of_next_boot(root, line, &[])?,
+    };
     terminal::write("\nthe next boot with this:\n")?;
-    let tree = plan::open(root)?;
-    let known = known::gather_or_less(root, Scope::Boot)?;
-    plan::show(&tree, root, Some(line), &known).map(drop)
+    terminal::write(&plan::text(&view, Screen::of_output()))
 }

@@ -2,7 +2,7 @@
 //! compression (microcode), the last one mostly with (Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::collections::BTreeMap;
-use std::io::{self, Cursor, ErrorKind, Read};
+use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -59,6 +59,32 @@ pub fn read(image: impl Read + Send) -> Result<Contents> {
     let mut contents = Contents::default();
     read_archives(Box::new(io::BufReader::new(image)), &mut contents, true)?;
     Ok(contents)
+}
+
+impl Contents {
+    /// An archive that has this and nothing else.
+    ///
+    /// # Errors
+    /// Where a file is longer than an archive can say, 4 GiB.
+    pub fn to_archive(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let agent = self.agent.then_some(("usr/bin/vfio-bind-agent", &[][..]));
+        let module = self
+            .vfio_pci
+            .then_some(("usr/lib/modules/vfio-pci.ko", &[][..]));
+        let files = self.files.iter();
+        let files = files.map(|(path, text)| (path.as_str(), text.as_slice()));
+        for (path, text) in files.chain(agent).chain(module) {
+            let length = u32::try_from(text.len()).with_context(|| path.to_owned())?;
+            let mut entry = newc::Builder::new(path)
+                .mode(0o100_644)
+                .write(&mut bytes, length);
+            entry.write_all(text)?;
+            entry.finish()?;
+        }
+        newc::trailer(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 type Input<'i> = Box<dyn Read + Send + 'i>;
@@ -213,6 +239,23 @@ mod tests {
             }
         }
         assert!(tried >= 2);
+    }
+
+    #[test]
+    fn what_was_read_is_written_as_it_was() {
+        let contents = Contents {
+            agent: true,
+            vfio_pci: true,
+            files: [
+                ("etc/vfio-bind/policy.conf", "vfio.bind=off\n"),
+                ("conf/modules", ""),
+            ]
+            .map(|(path, text)| (path.to_owned(), text.into()))
+            .into(),
+        };
+        for contents in [contents, Contents::default()] {
+            assert_eq!(read(&contents.to_archive().unwrap()[..]).unwrap(), contents);
+        }
     }
 
     #[test]

@@ -29,8 +29,15 @@ pub struct Image {
 pub enum Look {
     /// It was read.
     Read(Image),
-    /// It was not, or not found: why.
-    Unread(String),
+    /// None was found: why.
+    Absent(String),
+    /// It is there and was not read.
+    Unread {
+        /// Where it is, below the root.
+        path: PathBuf,
+        /// Why.
+        error: anyhow::Error,
+    },
 }
 
 /// Where the EFI system partition or the boot partition may be mounted.
@@ -39,26 +46,40 @@ const PLACES: [&str; 3] = ["boot", "efi", "boot/efi"];
 /// Looks into the image that the system at `root` will boot with its kernel of now.
 #[must_use]
 pub fn look(root: &Path) -> Look {
+    let path = match find(root) {
+        Ok(path) => path,
+        Err(why) => return Look::Absent(why),
+    };
+    match read(&root.join(&path)) {
+        Ok(contents) => Look::Read(Image {
+            path: Path::new("/").join(path),
+            contents,
+        }),
+        Err(error) => Look::Unread {
+            path: Path::new("/").join(path),
+            error,
+        },
+    }
+}
+
+/// The image that the system at `root` will boot with its kernel of now, relative to the root.
+///
+/// # Errors
+/// Why none is found, as a sentence.
+pub fn find(root: &Path) -> Result<PathBuf, String> {
     let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
     let release = release.trim();
     if release.is_empty() || release.contains('/') {
-        return Look::Unread("which kernel runs is not known".to_owned());
+        return Err("which kernel runs is not known".to_owned());
     }
-    let all = candidates(root, release);
-    let below = |path: &Path| Path::new("/").join(path.strip_prefix(root).unwrap_or(path));
-    let Some(path) = all.first() else {
-        return Look::Unread(format!(
+    let path = candidates(root, release).into_iter().next();
+    let below = path.and_then(|path| path.strip_prefix(root).ok().map(Path::to_owned));
+    below.ok_or_else(|| {
+        format!(
             "no image of Linux {release} was found in /boot or on the EFI system partition, or none that \
              you may see"
-        ));
-    };
-    match read(path) {
-        Ok(contents) => Look::Read(Image {
-            path: below(path),
-            contents,
-        }),
-        Err(error) => Look::Unread(format!("{}: {error:#}", below(path).display())),
-    }
+        )
+    })
 }
 
 /// The images of a kernel, the one that is booted first where several are there.
@@ -140,20 +161,82 @@ fn read(path: &Path) -> Result<Contents> {
     archive::read(file.take(length))
 }
 
+/// What builds the images of a system.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Builder {
+    /// What says that it is the one.
+    program: &'static str,
+    /// What says so where no program does, as in a captured tree.
+    folder: &'static str,
+    /// What is typed.
+    pub told: &'static str,
+    /// What builds those of all kernels; nothing where that is the owner's to decide.
+    pub all: &'static [&'static str],
+    /// Where its hook of ours may be.
+    hooks: &'static [&'static str],
+}
+
+/// All of them, the first that is there counts.
+const BUILDERS: [Builder; 4] = [
+    Builder {
+        program: "run/ostree-booted",
+        folder: "run/ostree-booted",
+        told: "rpm-ostree initramfs --enable",
+        all: &[],
+        hooks: &[],
+    },
+    Builder {
+        program: "usr/sbin/update-initramfs",
+        folder: "etc/initramfs-tools",
+        told: "update-initramfs -u",
+        all: &["update-initramfs", "-u", "-k", "all"],
+        // Debian's dracut brings an update-initramfs.
+        hooks: &[
+            "usr/share/initramfs-tools/hooks/vfio-bind",
+            "etc/initramfs-tools/hooks/vfio-bind",
+            "usr/lib/dracut/modules.d/50vfio-bind",
+        ],
+    },
+    Builder {
+        program: "usr/bin/mkinitcpio",
+        folder: "etc/mkinitcpio.conf",
+        told: "mkinitcpio -P",
+        all: &["mkinitcpio", "-P"],
+        hooks: &[
+            "usr/lib/initcpio/install/vfio-bind",
+            "etc/initcpio/install/vfio-bind",
+        ],
+    },
+    Builder {
+        program: "usr/bin/dracut",
+        folder: "etc/dracut.conf.d",
+        told: "dracut --force",
+        all: &["dracut", "--force", "--regenerate-all"],
+        hooks: &["usr/lib/dracut/modules.d/50vfio-bind"],
+    },
+];
+
+impl Builder {
+    /// That of a system, where it is known.
+    #[must_use]
+    pub fn of(root: &Path) -> Option<&'static Self> {
+        let find = |mark: fn(&Self) -> &str| {
+            let mut all = BUILDERS.iter();
+            all.find(|builder| root.join(mark(builder)).exists())
+        };
+        find(|builder| builder.program).or_else(|| find(|builder| builder.folder))
+    }
+
+    /// Whether an image that it builds has the agent.
+    #[must_use]
+    pub fn knows_us(&self, root: &Path) -> bool {
+        self.hooks.iter().any(|hook| root.join(hook).exists())
+    }
+}
+
 /// What builds the images of a system, as a command behind a sentence: ` (`update-initramfs -u`)`; empty where that is
 /// not known.
 #[must_use]
-pub fn rebuild(root: &Path) -> &'static str {
-    let there = |path: &str| root.join(path).exists();
-    if there("run/ostree-booted") {
-        " (`rpm-ostree initramfs --enable`)"
-    } else if there("usr/sbin/update-initramfs") || there("etc/initramfs-tools") {
-        " (`update-initramfs -u`)"
-    } else if there("usr/bin/mkinitcpio") || there("etc/mkinitcpio.conf") {
-        " (`mkinitcpio -P`)"
-    } else if there("usr/bin/dracut") || there("etc/dracut.conf.d") {
-        " (`dracut --force`)"
-    } else {
-        ""
-    }
+pub fn rebuild(root: &Path) -> String {
+    Builder::of(root).map_or_else(String::new, |builder| format!(" (`{}`)", builder.told))
 }

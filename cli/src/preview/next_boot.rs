@@ -33,11 +33,15 @@ impl Basis {
     /// # Errors
     /// Where a file of the system is there and cannot be read.
     pub fn of_image(root: &Path) -> Result<Self> {
-        match image::look(root) {
-            Look::Unread(why) => Ok(Self {
+        let unread = |why| {
+            Ok(Self {
                 unread: Some(why),
                 ..Self::of_system(root)?
-            }),
+            })
+        };
+        match image::look(root) {
+            Look::Absent(why) => unread(why),
+            Look::Unread { path, error } => unread(format!("{}: {error:#}", path.display())),
             Look::Read(image) => {
                 let text = |file: &str| image.contents.files.get(file);
                 let list = text(PROTECTED).map_or(&[][..], Vec::as_slice);

@@ -6,7 +6,7 @@ use super::ask::{self, Answered};
 use super::base;
 use super::lock;
 use super::manifest::Manifest;
-use super::plan::Plan;
+use super::plan::{Expected, Plan};
 use super::request::{Action, Request};
 use super::told::{Ending, Told, stopped};
 use super::undo;
@@ -17,12 +17,12 @@ use crate::loader::table::{self, Row};
 use crate::loader::view::View;
 use crate::preview::known;
 
-/// Does what is asked for. `preview` shows, for people, what a boot with a kernel command line would do. Gives
-/// the exit status: 0 as asked, 1 not.
+/// Does what is asked for. `preview` shows, for people, what a boot would do. Gives the
+/// exit status: 0 as asked, 1 not.
 ///
 /// # Errors
 /// Where the machine cannot be read, or nothing be said.
-pub fn run(request: &Request, told: Told, preview: &dyn Fn(&str) -> Result<()>) -> Result<u8> {
+pub fn run(request: &Request, told: Told, preview: &dyn Fn(&Expected) -> Result<()>) -> Result<u8> {
     let _lock = lock::take(request)?;
     let manifest = Manifest::read(&request.root)?;
     match (request.action, manifest) {
@@ -57,7 +57,7 @@ fn keep(
     request: &Request,
     told: Told,
     manifest: Option<Manifest>,
-    preview: &dyn Fn(&str) -> Result<()>,
+    preview: &dyn Fn(&Expected) -> Result<()>,
 ) -> Result<u8> {
     let Some(manifest) = manifest.filter(|manifest| manifest.once) else {
         return refuse(
@@ -159,7 +159,7 @@ fn set(
     request: &Request,
     mut told: Told,
     old: Option<&Manifest>,
-    preview: &dyn Fn(&str) -> Result<()>,
+    preview: &dyn Fn(&Expected) -> Result<()>,
 ) -> Result<u8> {
     let root = &request.root;
     let view = match base::view(root, old) {
@@ -186,7 +186,7 @@ fn set(
         told.note(note)?;
     }
     if !told.json() {
-        preview(&plan.next_line()?)?;
+        preview(&plan.next_boot()?)?;
     }
     if request.dry_run {
         return told.end(Ending::DryRun);
@@ -203,6 +203,9 @@ fn set(
         Ok(without) => {
             for entry in without {
                 told.note(&format!("the entry `{entry}` is without the words"))?;
+            }
+            if let Some(fault) = plan.image_fault() {
+                told.note(&fault)?;
             }
             afterwards(&mut told, request, &plan)?;
             told.end(Ending::Done)

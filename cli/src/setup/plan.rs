@@ -9,12 +9,22 @@ use super::manifest::{self, Kept, Manifest, State, Written};
 use super::read_back;
 use super::request::{Action, Request};
 use super::transaction::{Done, Steps};
+use crate::image::{self, Builder, Look};
 use crate::loader::change::{BootLine, Change, Invocation};
 use crate::loader::entry;
 use crate::loader::line;
 use crate::loader::table::Row;
 use crate::loader::view::View;
 use crate::preview::known;
+
+/// A boot that is to be expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Its kernel command line.
+    pub line: String,
+    /// Whether its image is built by then.
+    pub new_image: bool,
+}
 
 /// All that is to be done, and the machine before it.
 pub struct Plan<'p> {
@@ -31,6 +41,8 @@ pub struct Plan<'p> {
     pub was: Vec<Content>,
     /// What is run behind that.
     pub run: Vec<Invocation>,
+    /// Whether that builds the image anew, which is without the agent.
+    builds: bool,
     back: Vec<Invocation>,
     /// Every file that a program may write, as it is.
     kept: Vec<Content>,
@@ -76,6 +88,10 @@ impl<'p> Plan<'p> {
             kept.dedup();
         }
         run.extend(change.set.clone());
+        let build = build(request).filter(|build| !run.contains(build));
+        let builds = build.is_some();
+        // What a boot loader's tool copies has the agent by then.
+        run.splice(0..0, build);
         let now = base::contents(root, targets.iter().map(|(path, _)| path.as_str()))?;
         let pairs = targets.into_iter().zip(now);
         let (writes, was) = pairs.filter(|(target, now)| target != now).unzip();
@@ -89,6 +105,7 @@ impl<'p> Plan<'p> {
             writes,
             was,
             run,
+            builds,
             back,
             kept: base::contents(root, kept.iter().map(String::as_str))?,
         })
@@ -105,7 +122,7 @@ impl<'p> Plan<'p> {
     pub fn is_done(&self) -> Result<bool> {
         // What is to be started once is forgotten when it was: it is asked for anew.
         let is_kept = |old: &&Manifest| old.state == State::Set && !old.once;
-        let Some(old) = self.old.filter(is_kept) else {
+        let Some(old) = self.old.filter(is_kept).filter(|_| !self.builds) else {
             return Ok(false);
         };
         let words = &self.request.words;
@@ -119,11 +136,29 @@ impl<'p> Plan<'p> {
         Ok(same && files && (there || !self.change.files.is_empty()))
     }
 
-    /// The kernel command line that is to be expected.
+    /// What of the image that was built anew keeps the words from having an effect.
+    #[must_use]
+    pub fn image_fault(&self) -> Option<String> {
+        if !self.builds || !self.request.tools.run_all(&self.run) {
+            return None;
+        }
+        match image::look(&self.request.root) {
+            Look::Read(image) if image.contents.agent => None,
+            Look::Read(image) => Some(format!(
+                "{} was built anew and is without the agent all the same: nothing will be bound; docs/install.md says \
+                 what its tool wants set",
+                image.path.display()
+            )),
+            Look::Absent(why) => Some(why),
+            Look::Unread { path, error } => Some(format!("{}: {error:#}", path.display())),
+        }
+    }
+
+    /// The boot that is to be expected.
     ///
     /// # Errors
-    /// Where that of this boot cannot be read.
-    pub fn next_line(&self) -> Result<String> {
+    /// Where the kernel command line of this one cannot be read.
+    pub fn next_boot(&self) -> Result<Expected> {
         let running = View::new(&self.request.root)
             .text("proc/cmdline")?
             .unwrap_or_default();
@@ -133,11 +168,16 @@ impl<'p> Plan<'p> {
             .unwrap_or(running.trim());
         let mut gone = self.request.words.clone();
         gone.extend(self.old.iter().flat_map(|old| old.words.clone()));
-        Ok(format!(
-            "{} {}",
-            line::without(before, &gone),
-            self.request.words.join(" ")
-        ))
+        let builder = Builder::of(&self.request.root).and_then(|builder| builder.all.first());
+        let is_builder = |run: &Invocation| builder.is_some_and(|name| *name == run.program());
+        Ok(Expected {
+            line: format!(
+                "{} {}",
+                line::without(before, &gone),
+                self.request.words.join(" ")
+            ),
+            new_image: self.run.iter().any(is_builder),
+        })
     }
 
     fn steps(&self) -> Steps<'_> {
@@ -251,6 +291,17 @@ impl<'p> Plan<'p> {
         }
         Ok(without)
     }
+}
+
+/// What builds the images anew, where that of the next boot was read and has no agent, and would get one.
+fn build(request: &Request) -> Option<Invocation> {
+    let Look::Read(image) = image::look(&request.root) else {
+        return None;
+    };
+    let builder = Builder::of(&request.root).filter(|builder| builder.knows_us(&request.root))?;
+    let words = builder.all.iter().map(|&word| word.to_owned()).collect();
+    let build = Invocation(words);
+    (!image.contents.agent && !builder.all.is_empty() && request.tools.has(&build)).then_some(build)
 }
 
 /// Keeps what undoing needs.

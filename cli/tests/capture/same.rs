@@ -102,7 +102,7 @@ fn names_that_are_words_of_a_grammar_break_nothing() {
             "etc/vfio-bind/policy.conf",
             "vfio.group=strict\nvfio.bind=42:00.0\n",
         );
-        // Times of archives have whole seconds: the image is the newest.
+        // Times of archives have whole seconds: the image is the newest. It is none: messages show how it begins.
         system.write("boot/initrd.img-6.1.0-18-amd64", "left out");
         let (target, exit, _, err) = system.capture("capture/", &[]);
         assert_eq!(exit, 0, "{err}");

@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::initramfs::image;
+
 pub const GPU: &str = "0000:42:00.0";
 
 /// What must not be found in a capture.
@@ -288,11 +290,18 @@ impl System {
             "{{\"version\":1,\"once\":false,\"words\":[\"vfio.bind=43:00.0\"],\"files\":[{{\"path\":\"home/{user}\"}}]}}"
         ));
         self.write("boot/vmlinuz-6.1.0-18-amd64", serial);
-        // An image that begins as what stands in its place does: messages show how it begins.
-        self.write(
-            "boot/initrd.img-6.1.0-18-amd64",
-            format!("left out {serial}"),
-        );
+        let policy = format!("# {user}'s\nvfio.bind=42:00.0  # {host}\n");
+        let list = format!("vfio.protect=0000:00:1d.0@144d:a808  # /, /home/{user}: dm-0\n");
+        let options = format!("# {user}\noptions wifi psk={password}\n");
+        let files = [
+            ("usr/bin/vfio-bind-agent", serial.as_str()),
+            ("usr/lib/modules/6.1.0-18-amd64/vfio-pci.ko", serial),
+            ("etc/vfio-bind/policy.conf", &policy),
+            ("etc/vfio-bind/protected.conf", &list),
+            ("etc/modprobe.d/vfio.conf", &options),
+            ("etc/shadow", password),
+        ];
+        self.write("boot/initrd.img-6.1.0-18-amd64", image(&files));
         self.write(&format!("home/{user}/diary"), password);
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
+use super::initramfs::image as packed;
 use super::machine::{GPU, Machine};
 
 #[test]
@@ -36,23 +37,37 @@ fn image() {
     machine.expect(
         "agent-in-image",
         "NOT APPLICABLE",
-        "no image of the running kernel",
+        "which kernel runs is not known",
     );
     machine.expect(
         "image-age",
         "NOT APPLICABLE",
-        "no image of the running kernel",
+        "which kernel runs is not known",
     );
     machine
         .write("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n")
-        .write("boot/initrd.img-6.1.0-18-amd64", "")
+        .write("boot/initrd.img-6.1.0-18-amd64", "what is no archive")
         .write("etc/vfio-bind/policy.conf", "")
-        .write("usr/bin/lsinitramfs", "");
+        .write("usr/sbin/update-initramfs", "");
     machine.expect(
         "agent-in-image",
-        "NOT APPLICABLE",
-        "not looked up in a captured tree",
+        "UNKNOWN",
+        "/boot/initrd.img-6.1.0-18-amd64 could not be read: an archive begins with",
     );
+    const AGENT: (&str, &str) = ("usr/bin/vfio-bind-agent", "x");
+    const MODULE: (&str, &str) = ("usr/lib/modules/6.1.0-18-amd64/vfio-pci.ko.xz", "x");
+    for (files, verdict, fact) in [
+        (
+            &[MODULE][..],
+            "FAIL",
+            "the agent is not in /boot/initrd.img",
+        ),
+        (&[AGENT], "WARN", "and vfio-pci is not"),
+        (&[AGENT, MODULE], "PASS", "the agent and vfio-pci are in"),
+    ] {
+        machine.write("boot/initrd.img-6.1.0-18-amd64", packed(files));
+        machine.expect("agent-in-image", verdict, fact);
+    }
     let set = |path: &str, age: u64| {
         let file = File::options()
             .append(true)

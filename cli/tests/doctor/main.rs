@@ -2,6 +2,8 @@
 
 mod command;
 mod devices;
+#[path = "../initramfs/mod.rs"]
+mod initramfs;
 mod machine;
 mod machines;
 #[path = "../program/mod.rs"]

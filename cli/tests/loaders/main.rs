@@ -4,6 +4,9 @@ mod cases;
 mod engine;
 mod grub;
 mod grubby;
+mod image;
+#[path = "../initramfs/mod.rs"]
+mod initramfs;
 mod json;
 mod kernel_line;
 mod menus;

@@ -3,6 +3,8 @@
 mod choice;
 mod command;
 mod imports;
+#[path = "../initramfs/mod.rs"]
+mod initramfs;
 mod machine;
 mod named;
 mod next_boot;

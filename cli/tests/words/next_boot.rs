@@ -1,35 +1,8 @@
 //! Plans by the image that will boot.
 
-use std::fs;
-use std::io::Write as _;
-use std::process::Command;
-
-use cpio::newc;
-
+use crate::initramfs::image;
 use crate::machine::{Machine, desktop};
 use crate::plan::plan;
-
-/// An image of these files, packed by a program that each system has.
-fn image(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, text) in files {
-        let length = u32::try_from(text.len()).unwrap();
-        let mut entry = newc::Builder::new(name)
-            .mode(0o100_644)
-            .write(&mut bytes, length);
-        entry.write_all(text.as_bytes()).unwrap();
-        entry.finish().unwrap();
-    }
-    newc::trailer(&mut bytes).unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), bytes).unwrap();
-    Command::new("gzip")
-        .arg("-c")
-        .arg(file.path())
-        .output()
-        .unwrap()
-        .stdout
-}
 
 const AGENT: (&str, &str) = ("usr/bin/vfio-bind-agent", "x");
 const MODULE: (&str, &str) = ("usr/lib/modules/6.12.1/kernel/vfio-pci.ko.xz", "x");

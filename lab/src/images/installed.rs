@@ -176,7 +176,8 @@ impl Installed<'_> {
         self.write("etc/initramfs-tools/modules", "ext4\ncrc32c_generic\n")?;
         self.write(
             "etc/fstab",
-            "LABEL=root / ext4 defaults 0 0\nLABEL=ESP /boot/efi vfat umask=0077 0 0\n",
+            "LABEL=root / ext4 defaults 0 0\n\
+             LABEL=ESP /boot/efi vfat umask=0077,x-systemd.device-timeout=300 0 0\n",
         )?;
         let mount = root.join("boot/efi");
         fs::create_dir_all(&mount).with_context(|| format!("mkdir({})", mount.display()))?;
