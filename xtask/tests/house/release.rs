@@ -1,4 +1,5 @@
-//! One version: that of the workspace, of the newest release in CHANGELOG.md and at the foot of every manual page.
+//! One version: that of the workspace, of the newest release in CHANGELOG.md, at the foot of every manual page and in
+//! the name of the package that README.md installs.
 
 use std::fs;
 
@@ -50,6 +51,13 @@ fn manual_pages_have_the_version_and_the_date_of_the_newest_release() {
         pages += 1;
     }
     assert!(pages > 1, "only {pages} pages");
+}
+
+#[test]
+fn the_first_page_installs_the_package_of_that_version() {
+    let page = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let package = concat!("vfio-bind_", env!("CARGO_PKG_VERSION"), "-1_amd64.deb");
+    assert!(page.contains(package), "README.md does not name {package}");
 }
 
 #[test]
