@@ -228,8 +228,8 @@ fn every_kind_of_ending_is_told() {
             ordinary(),
             "vfio.bnid=42:00.0",
             &[
-                "ERROR: vfio.bnid is no parameter of vfio-bind and is ignored; see the README for \
-                 the list",
+                "ERROR: vfio.bnid is no parameter of vfio-bind and is ignored; see vfio-bind-agent(8) \
+                 for the list",
                 "ERROR: nothing is bound: what is asked for was not understood",
             ],
         ),

@@ -379,7 +379,7 @@ fn what_is_wrong_with_a_policy() {
             "vfio-bind is no parameter of vfio-bind and is ignored; write vfio.bind=; what it excludes is \
              unknown, so nothing is bound",
         Problem::UnknownName(..) = Problem::UnknownName(b"vfio.bnid", false) =>
-            "vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list",
+            "vfio.bnid is no parameter of vfio-bind and is ignored; see vfio-bind-agent(8) for the list",
         Problem::SlotOff(_) = Problem::SlotOff(b"8") =>
             "slot 8 is off, so nothing is in it; echo 1 > /sys/bus/pci/slots/8/power, and run \
              `vfio-bind bind`",

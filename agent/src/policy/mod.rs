@@ -409,7 +409,9 @@ pub(crate) mod tests {
         ),
         (
             "vfio.bnid=42:00.0",
-            &["vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list"],
+            &[
+                "vfio.bnid is no parameter of vfio-bind and is ignored; see vfio-bind-agent(8) for the list",
+            ],
             false,
         ),
         (

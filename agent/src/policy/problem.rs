@@ -361,7 +361,7 @@ impl fmt::Display for Problem<'_> {
                 )?;
                 match lookalike::meant(name) {
                     Some(meant) => write!(f, "write {}=", Plain(meant))?,
-                    None => f.write_str("see the README for the list")?,
+                    None => f.write_str("see vfio-bind-agent(8) for the list")?,
                 }
                 self.excuse(f)
             }

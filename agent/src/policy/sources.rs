@@ -268,7 +268,9 @@ mod tests {
         let policy = Policy::read(&sources);
         assert_eq!(
             problems(&policy),
-            ["bind is no parameter of vfio-bind and is ignored; see the README for the list"]
+            [
+                "bind is no parameter of vfio-bind and is ignored; see vfio-bind-agent(8) for the list"
+            ]
         );
     }
 
@@ -308,7 +310,7 @@ mod tests {
             &[
                 "vfio_protect is no parameter of vfio-bind and is ignored; write vfio.protect=; what \
                  it excludes is unknown, so nothing is bound",
-                "vfio.bnid is no parameter of vfio-bind and is ignored; see the README for the list; \
+                "vfio.bnid is no parameter of vfio-bind and is ignored; see vfio-bind-agent(8) for the list; \
                  what it excludes is unknown, so nothing is bound",
             ],
             true,
@@ -394,7 +396,7 @@ mod tests {
             &[
                 "`!43:00.0` stands alone and is ignored; write vfio.bind= as one list without spaces; \
                  what it excludes is unknown, so nothing is bound",
-                "banana is no parameter of vfio-bind and is ignored; see the README for the list",
+                "banana is no parameter of vfio-bind and is ignored; see vfio-bind-agent(8) for the list",
             ],
             true,
         ),

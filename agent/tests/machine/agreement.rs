@@ -1,7 +1,7 @@
 //! The planner against [`oracle`], by random policies on the captured machines.
 //!
 //! `VFIO_BIND_CASES=100000 cargo test -p vfio-bind-agent --test machine agreement` tries more of them. Where
-//! the two differ, README.md says which is right, and a table test of the planner gets one more row.
+//! the two differ, docs/policy.md says which is right, and a table test of the planner gets one more row.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -319,7 +319,7 @@ fn compare(image: &Image<'_>, policy: &Policy) -> Result<usize, String> {
     match planned == expected {
         true => Ok(expected.0.len()),
         false => Err(format!(
-            "`{}` with {:?}\nthe agent would take {:?}\nREADME says {:?}",
+            "`{}` with {:?}\nthe agent would take {:?}\ndocs/policy.md says {:?}",
             policy.line(),
             image.files,
             planned,

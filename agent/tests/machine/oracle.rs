@@ -1,4 +1,4 @@
-//! What README.md and the man page say of a policy on a machine: which functions are taken, and the exit
+//! What docs/policy.md and the man page say of a policy on a machine: which functions are taken, and the exit
 //! status of the plan.
 //!
 //! It was written from those two pages alone, and knows no file of the library. It reads the tree of a
@@ -160,7 +160,7 @@ impl Node {
     }
 }
 
-/// The one question: the rules of README.md, for one machine and one policy.
+/// The one question: the rules of docs/policy.md, for one machine and one policy.
 struct Oracle<'a> {
     nodes: &'a [Node],
     /// The display that the machine boots on.

@@ -178,7 +178,7 @@ fn picks(excludes: f64) -> impl Strategy<Value = Vec<Pick>> {
     prop::collection::vec(pick(excludes), 1..4)
 }
 
-/// Mistakes, and what README says that follows.
+/// Mistakes, and what docs/policy.md says that follows.
 const MISTAKES: [(&str, Effect); 13] = [
     ("vfio.bind=junk", Effect::Told),
     ("vfio.bind=vf:0000:01:00.0#x", Effect::Told),

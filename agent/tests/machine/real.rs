@@ -1,7 +1,7 @@
 //! Plans for the captured machines against a second, simple computation, and under any order.
 //!
 //! The computation reads the tree itself, not the inventory: groups from the `iommu_group` links,
-//! bridges by `secondary_bus_number`, classes from `modalias`, as README's "What it refuses" says.
+//! bridges by `secondary_bus_number`, classes from `modalias`, as docs/policy.md says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

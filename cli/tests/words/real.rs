@@ -1,6 +1,6 @@
 //! Every function of every captured machine: words that take exactly it and its group, or why not.
 //!
-//! What is expected is computed from the rows of the machine, as README says it.
+//! What is expected is computed from the rows of the machine, as docs/policy.md says it.
 
 use std::collections::BTreeSet;
 

@@ -12,7 +12,7 @@ use crate::options::{MachineOptions, RunOptions};
 
 /// Have libvirt's validator, QEMU, promtool and parsers read what `vfio-bind export` prints.
 ///
-/// They are Debian's, unpacked into the cache: 200 MB to download, once.
+/// They are Debian's, unpacked into the cache: 163 MB to download, once.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExportTest {
     #[command(flatten)]

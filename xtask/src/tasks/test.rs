@@ -17,7 +17,8 @@ use crate::{checks, exports};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Test {
     /// Everything: every scenario, kernel, architecture and version of an initramfs tool. It
-    /// downloads 4 GB and builds a kernel, once.
+    /// downloads 4 GB and builds a kernel, once; and where root runs it, it installs chromium, node and
+    /// npm on this machine, for `page-test`.
     #[arg(long)]
     all: bool,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 
 mod circles;
 mod modules;
+mod release;
 
 use std::fs;
 use std::path::{Path, PathBuf};
