@@ -127,12 +127,12 @@ fn base(facts: &Facts<'_>) -> Result<String> {
     Ok(own.cloned().collect::<Vec<_>>().join(" "))
 }
 
-/// All kernels, or where it cannot do that (before systemd 255) each kernel that has an entry.
+/// All kernels, or where it cannot do that (before systemd 255) or would pass over one, each that has an entry: it
+/// looks for them in /usr/lib/modules, and Debian has them in /boot.
 fn run(facts: &Facts<'_>) -> Result<Vec<Invocation>, Stop> {
     let program = facts.view.script("kernel-install")?.unwrap_or_default();
-    if program.windows(7).any(|piece| piece == b"add-all") {
-        return Ok(vec![Invocation::new(["kernel-install", "add-all"])]);
-    }
+    let knows_all = program.windows(7).any(|piece| piece == b"add-all");
+    let mut passes_over = false;
     let mut run = Vec::new();
     let ids: Vec<_> = entries(facts)?
         .iter()
@@ -151,18 +151,16 @@ fn run(facts: &Facts<'_>) -> Result<Vec<Invocation>, Stop> {
         {
             continue;
         }
-        let places = [
-            format!("usr/lib/modules/{version}/vmlinuz"),
-            format!("boot/vmlinuz-{version}"),
-        ];
-        if let Some(image) = places.iter().find(|image| facts.view.exists(image)) {
-            run.push(Invocation::new([
-                "kernel-install",
-                "add",
-                &version,
-                &format!("/{image}"),
-            ]));
+        let own = format!("usr/lib/modules/{version}/vmlinuz");
+        let places = [own, format!("boot/vmlinuz-{version}")];
+        if let Some(at) = places.iter().position(|image| facts.view.exists(image)) {
+            passes_over |= at > 0;
+            let image = format!("/{}", places[at]);
+            run.push(Invocation::new(["kernel-install", "add", &version, &image]));
         }
+    }
+    if knows_all && !passes_over {
+        return Ok(vec![Invocation::new(["kernel-install", "add-all"])]);
     }
     if run.is_empty() {
         return Err(Stop::by_hand(

@@ -98,6 +98,19 @@ fn kernel_install_reads_all_lines_but_a_comment_is_no_place_for_words() {
 }
 
 #[test]
+fn kernel_install_that_would_pass_over_a_kernel_in_boot_is_told_of_it() {
+    let tree = kernel_install(Some("root=UUID=1 ro"), "root=UUID=1 ro");
+    tree.write("usr/bin/kernel-install", "\0ELF add-all\0");
+    tree.remove("usr/lib/modules/6.1.0/vmlinuz");
+    tree.write("usr/lib/modules/6.1.0/modules.dep", "");
+    tree.write("boot/vmlinuz-6.1.0", "");
+    assert_eq!(
+        tree.told(&SET).good().run(),
+        ["kernel-install add 6.1.0 /boot/vmlinuz-6.1.0"]
+    );
+}
+
+#[test]
 fn kernel_install_without_a_file_gets_one_that_stays_without_the_words() {
     let tree = kernel_install(None, "root=UUID=1 ro quiet");
     let entry = "boot/loader/entries/m-6.1.0.conf";
