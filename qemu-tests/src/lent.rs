@@ -23,15 +23,19 @@ pub fn cmdline() -> String {
     )
 }
 
-/// Prints `WHAT: VALUE` of each step. The machine in the machine has 16 MiB, and its processor never starts: its
-/// devices are opened before that, and `info pci` does not look behind a port that no firmware has set up.
-#[must_use]
-pub fn script() -> String {
-    let text = "\
+/// What the scripts have in common.
+pub const FUNCTIONS: &str = "\
 said() { what=$1; shift; status=0; \"$@\" || status=$?; echo \"$what: status $status\"; }
 driver() { basename \"$(readlink /sys/bus/pci/devices/$1/driver)\"; }
-for one in GPU AUDIO; do echo \"bound: $one $(driver $one)\"; done
-line=$(vfio-bind export GPU AUDIO --to qemu 2>/dev/null)
+";
+
+/// Lends to a machine that takes the line exported with `options`, and prints `WHAT: VALUE` of each step. That
+/// machine has 16 MiB, and its processor never starts: its devices are opened before that, and `info pci` does not
+/// look behind a port that no firmware has set up.
+#[must_use]
+pub fn lend(options: &str) -> String {
+    let text = "\
+line=$(vfio-bind export GPU AUDIO --to qemuOPTIONS 2>/dev/null)
 echo \"line: $line\"
 mkfifo /run/monitor
 qemu-system-x86_64 -machine q35 -accel tcg -m 16 -nodefaults -display none -S -monitor stdio $line \\
@@ -44,19 +48,87 @@ for _ in $(seq 600); do
     kill -0 $qemu 2>/dev/null || break
     sleep 0.2
 done
-grep -E 'host = |pci id 1234:1111' /run/shown | sed 's/^/shown: /'
+grep -E 'host = |iommufd = |pci id 1234:1111' /run/shown | sed 's/^/shown: /'
 said meanwhile vfio-bind release GPU
 for one in GPU AUDIO; do echo \"kept: $one $(driver $one)\"; done
 echo quit >&3
+exec 3>&-
 said ended wait $qemu
+rm /run/monitor
+";
+    named(text).replace("OPTIONS", options)
+}
+
+/// Gives back what was lent, and says whose it is then.
+#[must_use]
+pub fn give_back() -> String {
+    named(
+        "\
 said afterwards vfio-bind release GPU
 for one in GPU AUDIO; do echo \"given: $one $(driver $one)\"; done
+",
+    )
+}
+
+/// What the row's script does.
+#[must_use]
+pub fn script() -> String {
+    let bound = "for one in GPU AUDIO; do echo \"bound: $one $(driver $one)\"; done\n";
+    let again = "\
 said again vfio-bind bind AUDIO
 for one in GPU AUDIO; do echo \"taken: $one $(driver $one)\"; done
 said \"at last\" vfio-bind release GPU
 ls /run/vfio-bind
 ";
+    [
+        FUNCTIONS,
+        &named(bound),
+        &lend(""),
+        &give_back(),
+        &named(again),
+    ]
+    .concat()
+}
+
+fn named(text: &str) -> String {
     text.replace("GPU", GPU).replace("AUDIO", GPU_AUDIO)
+}
+
+/// What there must be in what [`lend`] prints.
+#[must_use]
+pub fn lends() -> Vec<String> {
+    let of = |(address, _): (&str, &str)| {
+        [
+            // QEMU's monitor shows what it has opened.
+            format!("host = \"{address}\""),
+            format!("{address} is in use, and left alone: qemu-system-x86 (pid "),
+            format!("kept: {address} vfio-pci"),
+        ]
+    };
+    let mut all = LENT.map(of).concat();
+    let others = [
+        // The display, as the machine in the machine has it.
+        "pci id 1234:1111",
+        "has /dev/vfio/",
+        "meanwhile: status 1",
+        "ended: status 0",
+    ];
+    all.extend(others.map(str::to_owned));
+    all
+}
+
+/// What there must be in what [`give_back`] prints.
+#[must_use]
+pub fn gives_back() -> Vec<String> {
+    let of = |(address, driver): (&str, &str)| {
+        [
+            format!("{address}: vfio-pci -> {driver}"),
+            format!("given: {address} {driver}"),
+        ]
+    };
+    let mut all = LENT.map(of).concat();
+    all.push("afterwards: status 0".to_owned());
+    all
 }
 
 /// What is looked at.
