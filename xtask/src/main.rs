@@ -2,6 +2,7 @@
 
 mod build;
 mod checks;
+mod dependencies;
 mod exports;
 mod install;
 mod options;
@@ -38,6 +39,7 @@ enum Task {
     Bench(tasks::bench::Bench),
     QemuTest(tasks::qemu_test::QemuTest),
     ExportTest(tasks::export_test::ExportTest),
+    Dependencies(tasks::dependencies::Dependencies),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,7 @@ fn run(task: Task) -> Result<bool> {
         Task::UnitTests(options) => tasks::unit_tests::run(&options, &debian),
         Task::Bench(options) => tasks::bench::run(&options, &debian),
         Task::ExportTest(options) => tasks::export_test::run(&options, &debian),
+        Task::Dependencies(options) => tasks::dependencies::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }

@@ -5,6 +5,7 @@ pub mod build;
 mod conclusion;
 pub mod cpio;
 pub mod demo;
+pub mod dependencies;
 pub mod export_test;
 pub mod install;
 pub mod page_test;
