@@ -4,6 +4,7 @@ mod build;
 mod checks;
 mod dependencies;
 mod exports;
+mod fleets;
 mod install;
 mod options;
 mod tasks;
@@ -39,6 +40,7 @@ enum Task {
     Bench(tasks::bench::Bench),
     QemuTest(tasks::qemu_test::QemuTest),
     ExportTest(tasks::export_test::ExportTest),
+    FleetTest(tasks::fleet_test::FleetTest),
     Dependencies(tasks::dependencies::Dependencies),
 }
 
@@ -69,6 +71,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Bench(options) => tasks::bench::run(&options, &debian),
         Task::ExportTest(options) => tasks::export_test::run(&options, &debian),
         Task::Dependencies(options) => tasks::dependencies::run(&options, &debian),
+        Task::FleetTest(options) => tasks::fleet_test::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }

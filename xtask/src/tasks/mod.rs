@@ -7,6 +7,7 @@ pub mod cpio;
 pub mod demo;
 pub mod dependencies;
 pub mod export_test;
+pub mod fleet_test;
 pub mod install;
 pub mod page_test;
 pub mod qemu_test;
