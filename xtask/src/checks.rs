@@ -20,7 +20,7 @@ use qemu_tests::architecture::Architecture;
 use crate::build::cargo;
 use crate::build::executable::Executable;
 use crate::build::toolchain;
-use crate::workspace;
+use crate::{dependencies, workspace};
 
 /// The targets of the agent besides those with the GNU C library: the same freestanding executable.
 const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
@@ -66,6 +66,7 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, debian: &'a Debian, all: bool) -> Vec<Task<'a
             ));
         }
         tasks.push(cargo_task("faults of an archive", Vec::new(), faults));
+        tasks.push(dependencies::task(debian));
     }
     tasks.push(cargo_task(
         "the command tells of this machine",

@@ -103,6 +103,26 @@ const FILES: &[Entry] = &[
         0o644,
     ),
     (
+        "systemd/vfio-bind-metrics.service",
+        "usr/lib/systemd/system/vfio-bind-metrics.service",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-metrics.timer",
+        "usr/lib/systemd/system/vfio-bind-metrics.timer",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-features.service",
+        "usr/lib/systemd/system/vfio-bind-features.service",
+        0o644,
+    ),
+    (
+        "systemd/vfio-bind-features.timer",
+        "usr/lib/systemd/system/vfio-bind-features.timer",
+        0o644,
+    ),
+    (
         "systemd/vfio-bind-root.target",
         "usr/lib/systemd/system/vfio-bind-root.target",
         0o644,
@@ -201,11 +221,15 @@ mod tests {
             let runs = ["scripts/init-top", "hooks/", "vfio-bind.sh", ".service"];
             if runs.iter().any(|piece| to.contains(piece)) {
                 // In the real root the command is what runs.
-                let real_root = ["vfio-bind-verify.service", "vfio-bind-finish.service"];
-                let own = if real_root.iter().any(|unit| to.ends_with(unit)) {
-                    format!("=/{COMMAND} verify\n")
-                } else {
-                    format!("/{AGENT}")
+                let real_root = [
+                    ("vfio-bind-verify.service", "verify\n"),
+                    ("vfio-bind-finish.service", "verify\n"),
+                    ("vfio-bind-metrics.service", "export --to prometheus "),
+                    ("vfio-bind-features.service", "export --to nfd "),
+                ];
+                let own = match real_root.iter().find(|(unit, _)| to.ends_with(unit)) {
+                    Some((_, word)) => format!("=/{COMMAND} {word}"),
+                    None => format!("/{AGENT}"),
                 };
                 assert!(text.contains(&own), "{to}");
             }

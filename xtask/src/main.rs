@@ -2,7 +2,9 @@
 
 mod build;
 mod checks;
+mod dependencies;
 mod exports;
+mod fleets;
 mod install;
 mod options;
 mod tasks;
@@ -38,6 +40,8 @@ enum Task {
     Bench(tasks::bench::Bench),
     QemuTest(tasks::qemu_test::QemuTest),
     ExportTest(tasks::export_test::ExportTest),
+    FleetTest(tasks::fleet_test::FleetTest),
+    Dependencies(tasks::dependencies::Dependencies),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +70,8 @@ fn run(task: Task) -> Result<bool> {
         Task::UnitTests(options) => tasks::unit_tests::run(&options, &debian),
         Task::Bench(options) => tasks::bench::run(&options, &debian),
         Task::ExportTest(options) => tasks::export_test::run(&options, &debian),
+        Task::Dependencies(options) => tasks::dependencies::run(&options, &debian),
+        Task::FleetTest(options) => tasks::fleet_test::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }

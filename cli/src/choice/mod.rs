@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use vfio_bind_agent::pci::address::Address;
 
 use crate::facts::Machine;
+use crate::terminal;
 use offer::{Offer, Offers};
 
 /// Asks which devices of the system at `root` are to be lent. Gives their functions, by address; `None` where nothing
@@ -98,7 +99,7 @@ impl<I: BufRead, O: Write> Conversation<I, O> {
 
     fn say(&mut self, text: &str) -> Result<()> {
         self.output
-            .write_all(text.as_bytes())
+            .write_all(terminal::harmless(text, false).as_bytes())
             .context("write(terminal)")
     }
 

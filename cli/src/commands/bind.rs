@@ -10,7 +10,7 @@ use crate::preview::known::{self, Informed, Known};
 use crate::preview::taken::{self, Keep, Meant};
 use crate::records;
 use crate::storage::protected::Scope;
-use crate::terminal::json;
+use crate::terminal::{self, json};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
@@ -114,9 +114,12 @@ pub fn bind(root: &Path, agent: &Path, extent: Extent<'_>, dry_run: bool) -> Res
     }
     let ran = run_agent(root, agent, extent)?;
     match &ran.record {
-        Some(record) => eprintln!("vfio-bind: the record of this run is {}", record.display()),
+        Some(record) => terminal::tell(format_args!(
+            "vfio-bind: the record of this run is {}",
+            record.display()
+        )),
         None if ran.exit == EXIT_DONE && extent == Extent::All => {
-            eprintln!("vfio-bind: nothing is asked for");
+            terminal::tell(format_args!("vfio-bind: nothing is asked for"));
         }
         None => {}
     }
@@ -209,7 +212,7 @@ pub(super) fn run_agent(root: &Path, agent: &Path, extent: Extent<'_>) -> Result
         }
     };
     for told in &known.told {
-        eprintln!("vfio-bind: {told}");
+        terminal::tell(format_args!("vfio-bind: {told}"));
     }
     let directory = hand_over(root, &known)?;
     let mut command = Command::new(agent);
@@ -251,7 +254,9 @@ fn known_now(root: &Path, extent: Extent<'_>, dry_run: bool) -> Result<Now> {
         Extent::Unfinished => {
             those = unfinished(root)?;
             if those.is_empty() {
-                eprintln!("vfio-bind: no run since the boot left anything unfinished");
+                terminal::tell(format_args!(
+                    "vfio-bind: no run since the boot left anything unfinished"
+                ));
                 return Ok(Now::Nothing(EXIT_DONE));
             }
             (Meant::These(&those), Keep::Excluded)
@@ -261,7 +266,7 @@ fn known_now(root: &Path, extent: Extent<'_>, dry_run: bool) -> Result<Now> {
                 Choice::Made(machine) => those = with_groups(&machine),
                 Choice::Wrong(problems) => {
                     for problem in problems {
-                        eprintln!("vfio-bind: {problem}");
+                        terminal::tell(format_args!("vfio-bind: {problem}"));
                     }
                     return Ok(Now::Nothing(EXIT_POLICY));
                 }

@@ -57,7 +57,7 @@ impl Options {
         let report = match report {
             Ok(report) => report,
             Err(error) => {
-                eprintln!("vfio-bind: {error:#}");
+                terminal::tell(format_args!("vfio-bind: {error:#}"));
                 return Ok(EXIT_UNKNOWN);
             }
         };

@@ -214,7 +214,7 @@ impl Options {
             );
         }
         for note in &exported.notes {
-            eprintln!("vfio-bind: {note}");
+            terminal::tell(format_args!("vfio-bind: {note}"));
         }
         match self.output {
             Some(_) => Ok(()),
@@ -234,7 +234,7 @@ fn devices(root: &Path, tree: &Tree, machine: &[Found]) -> Vec<Device> {
 /// Says what is wrong.
 fn refuse(problems: &[String], exit: u8) -> u8 {
     for problem in problems {
-        eprintln!("vfio-bind: {problem}");
+        terminal::tell(format_args!("vfio-bind: {problem}"));
     }
     exit
 }

@@ -57,7 +57,7 @@ impl Options {
                 Choice::Made(found) => found.into_iter(),
                 Choice::Wrong(wrong) => {
                     for text in wrong {
-                        eprintln!("vfio-bind: {text}");
+                        terminal::tell(format_args!("vfio-bind: {text}"));
                     }
                     return Ok(2);
                 }

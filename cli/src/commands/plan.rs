@@ -57,7 +57,7 @@ impl Options {
         let words = match line::of_arguments(&self.root, &self.words) {
             Ok(words) => words,
             Err(error) => {
-                eprintln!("vfio-bind: {error:#}");
+                terminal::tell(format_args!("vfio-bind: {error:#}"));
                 return Ok(EXIT_POLICY);
             }
         };

@@ -48,16 +48,16 @@ impl Options {
 pub fn print(root: &Path, scope: Scope, json: bool) -> Result<()> {
     let protected = protected::find(root, ask::of(root), scope)?;
     for open in &protected.unresolved {
-        eprintln!(
+        terminal::tell(format_args!(
             "vfio-bind: not protected: {open}; name its function with vfio.protect= in \
              /etc/vfio-bind/policy.conf"
-        );
+        ));
     }
     if !protected.unresolved.is_empty() {
-        eprintln!(
+        terminal::tell(format_args!(
             "vfio-bind: the list is not whole and says so (vfio.unprotected=): what stores (PCI class 01) \
              will be taken only where vfio.bind= names it by address, path, slot or serial number"
-        );
+        ));
     }
     if !json {
         return terminal::write(&protected.conf());

@@ -60,7 +60,7 @@ impl Options {
             Outcome::Done(released) => released,
             Outcome::Unknown(problems) => {
                 for problem in problems {
-                    eprintln!("vfio-bind: {problem}");
+                    terminal::tell(format_args!("vfio-bind: {problem}"));
                 }
                 return Ok(EXIT_POLICY);
             }
@@ -188,10 +188,12 @@ impl Released {
         }
         terminal::write(&text)?;
         for note in &self.notes {
-            eprintln!("vfio-bind: {note}");
+            terminal::tell(format_args!("vfio-bind: {note}"));
         }
         if let Some(record) = &self.record {
-            eprintln!("vfio-bind: the record of this run is {record}");
+            terminal::tell(format_args!(
+                "vfio-bind: the record of this run is {record}"
+            ));
         }
         Ok(())
     }

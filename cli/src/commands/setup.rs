@@ -91,7 +91,7 @@ pub fn setup(options: Options) -> Result<u8> {
         Ok(words) => words,
         Err(faults) => {
             for fault in faults {
-                eprintln!("vfio-bind: {fault}");
+                terminal::tell(format_args!("vfio-bind: {fault}"));
             }
             return Ok(EXIT_WRONG);
         }
@@ -104,18 +104,18 @@ pub fn setup(options: Options) -> Result<u8> {
         .filter(|name| table::named(name).is_none())
     {
         let names: Vec<_> = table::rows().map(|row| row.name).collect();
-        eprintln!(
+        terminal::tell(format_args!(
             "vfio-bind: `{name}` is no boot loader that is known here: name one of {}",
             names.join(", ")
-        );
+        ));
         return Ok(EXIT_WRONG);
     }
     let root = rustix::process::geteuid().is_root();
     if live && writes && !options.dry_run && !root {
-        eprintln!(
+        terminal::tell(format_args!(
             "vfio-bind: setup writes what the boot loader reads: run it as root, or see what it would do with \
                  --dry-run"
-        );
+        ));
         return Ok(EXIT_WRONG);
     }
     let tools = match options.tools {

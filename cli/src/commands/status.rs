@@ -45,7 +45,7 @@ impl Options {
         let (status, tree) = match found {
             Ok(found) => found,
             Err(error) => {
-                eprintln!("vfio-bind: {error:#}");
+                terminal::tell(format_args!("vfio-bind: {error:#}"));
                 return Ok(EXIT_UNKNOWN);
             }
         };
@@ -60,7 +60,9 @@ impl Options {
             && status.asked
             && let Err(error) = verify::remember(root, &tree)
         {
-            eprintln!("vfio-bind: this good boot is not remembered: {error:#}");
+            terminal::tell(format_args!(
+                "vfio-bind: this good boot is not remembered: {error:#}"
+            ));
         }
         Ok(status.exit())
     }

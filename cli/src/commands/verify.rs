@@ -83,7 +83,9 @@ pub fn verify(root: &Path, json: bool) -> Result<u8> {
     if !findings.told.is_empty()
         && let Err(error) = remember(root, &tree)
     {
-        eprintln!("vfio-bind: this good boot is not remembered: {error:#}");
+        terminal::tell(format_args!(
+            "vfio-bind: this good boot is not remembered: {error:#}"
+        ));
     }
     Ok(EXIT_DONE)
 }

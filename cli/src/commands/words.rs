@@ -64,7 +64,7 @@ impl Options {
             Ok(found) => found,
             Err(error) => {
                 for line in format!("{error:#}").lines() {
-                    eprintln!("vfio-bind: {line}");
+                    terminal::tell(format_args!("vfio-bind: {line}"));
                 }
                 return Ok(EXIT_NO_WORDS);
             }

@@ -28,9 +28,9 @@ pub fn whether(question: &str, request: &Request, told: &Told) -> Result<Answere
         return Ok(Answered::Yes);
     }
     if told.json() || !io::stdin().is_terminal() {
-        eprintln!(
+        terminal::tell(format_args!(
             "vfio-bind: there is nobody to ask: say --yes, or see what it would do with --dry-run"
-        );
+        ));
         return Ok(Answered::Nobody);
     }
     terminal::write(&format!("{question} [y/N] "))?;

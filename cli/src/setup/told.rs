@@ -160,10 +160,10 @@ impl Told {
         self.object.by_hand.clone_from(&by_hand.steps);
         if !self.json {
             let reason = format!("vfio-bind: nothing is written: {}", by_hand.reason);
-            eprintln!("{}", self.screen.wrap(&reason, 2));
+            terminal::tell(format_args!("{}", self.screen.wrap(&reason, 2)));
             // What is to be copied stays in one line.
             for step in &by_hand.steps {
-                eprintln!("  {step}");
+                terminal::tell(format_args!("  {step}"));
             }
         }
     }
@@ -172,7 +172,10 @@ impl Told {
     pub fn failed(&mut self, reason: &str) {
         self.object.reason = Some(reason.to_owned());
         if !self.json {
-            eprintln!("{}", self.screen.wrap(&format!("vfio-bind: {reason}"), 2));
+            terminal::tell(format_args!(
+                "{}",
+                self.screen.wrap(&format!("vfio-bind: {reason}"), 2)
+            ));
         }
     }
 

@@ -6,6 +6,8 @@
 pub mod json;
 pub mod table;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
@@ -104,18 +106,63 @@ impl Tone {
             Self::Strong => Style::new().bold(),
         }
     }
+
+    /// What begins and ends them on a terminal, none behind one that it begins with.
+    fn marks() -> Vec<String> {
+        let all = [
+            Self::Good,
+            Self::Warning,
+            Self::Bad,
+            Self::Faint,
+            Self::Strong,
+        ];
+        let end = format!("{:#}", Self::Strong.style());
+        let begins = all.map(|tone| tone.style().to_string());
+        begins.into_iter().chain([end]).collect()
+    }
 }
 
-/// Writes a text to standard output. A reader that has seen enough, as `head`, is no error.
+/// Writes a text to standard output, without what would drive a terminal. A reader that has seen enough, as `head`, is
+/// no error.
 ///
 /// # Errors
 /// What the write answered.
 pub fn write(text: &str) -> Result<()> {
+    let text = harmless(text, is_coloured());
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("write(standard output)"),
     }
+}
+
+/// Tells something in a line on standard error, without what would drive a terminal.
+pub fn tell(line: fmt::Arguments<'_>) {
+    eprintln!("{}", harmless(&line.to_string(), false));
+}
+
+/// A text that may hold anything of the system, without what would move a cursor or hide a word: what a device, a disk
+/// or a captured tree says of itself. Ends of lines and tabs stay, and the tones of [`Screen::paint`] where there is
+/// `colour`.
+#[must_use]
+pub fn harmless(text: &str, colour: bool) -> Cow<'_, str> {
+    let drives = |letter: char| !matches!(letter, '\n' | '\t') && is_hidden(letter);
+    if !text.contains(drives) {
+        return Cow::Borrowed(text);
+    }
+    let marks = if colour { Tone::marks() } else { Vec::new() };
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let mark = marks.iter().find(|mark| rest.starts_with(mark.as_str()));
+        let length = mark.map_or(letter.len_utf8(), String::len);
+        match drives(letter) && mark.is_none() {
+            true => shown.push(' '),
+            false => shown.push_str(&rest[..length]),
+        }
+        rest = &rest[length..];
+    }
+    Cow::Owned(shown)
 }
 
 /// A text of the system without what would move a cursor or end a line.
@@ -127,8 +174,11 @@ pub fn one_line(text: &str) -> String {
 /// The same with the blanks at its ends.
 #[must_use]
 pub fn visible(text: &str) -> String {
-    let hidden = |letter: char| letter.is_control() || is_format(letter);
-    text.replace(hidden, " ")
+    text.replace(is_hidden, " ")
+}
+
+fn is_hidden(letter: char) -> bool {
+    letter.is_control() || is_format(letter)
 }
 
 /// Letters without a shape of their own that order or join others (Unicode's category Cf, in what names have of it).
@@ -175,5 +225,39 @@ mod tests {
     #[test]
     fn what_a_device_calls_itself_moves_no_cursor() {
         assert_eq!(one_line("a\u{1b}[2Jb\n\u{202e}c "), "a [2Jb  c");
+    }
+
+    #[test]
+    fn what_is_written_drives_no_terminal_but_for_the_tones() {
+        let colour = Screen {
+            width: None,
+            colour: true,
+        };
+        for tone in [
+            Tone::Good,
+            Tone::Warning,
+            Tone::Bad,
+            Tone::Faint,
+            Tone::Strong,
+        ] {
+            let painted = colour.paint(tone, "word");
+            assert_eq!(harmless(&painted, true), painted, "{tone:?}");
+            assert!(!harmless(&painted, false).contains('\u{1b}'), "{tone:?}");
+        }
+        // Hidden, a cursor that moves, a title, the same in one letter, a line over another.
+        for bad in [
+            "\u{1b}[8m",
+            "\u{1b}[2J",
+            "\u{1b}]0;x\u{7}",
+            "\u{9b}2J",
+            "\r",
+            "\u{8}",
+            "\u{202e}",
+        ] {
+            for shown in [harmless(bad, true), harmless(bad, false)] {
+                assert!(!shown.contains(is_hidden), "{bad:?}: {shown:?}");
+            }
+        }
+        assert_eq!(harmless("a\tb\n", false), "a\tb\n");
     }
 }

@@ -2,6 +2,7 @@
 
 mod command;
 mod facts;
+mod hostile;
 mod machine;
 mod page;
 #[path = "../snapshot/mod.rs"]

