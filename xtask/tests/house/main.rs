@@ -2,6 +2,7 @@
 //! one another in circles.
 
 mod circles;
+mod links;
 mod modules;
 mod release;
 
