@@ -47,9 +47,6 @@ fn run(rig: &Rig<'_>, recipe: Recipe, packages: &Packages) -> Result<String> {
         "etc/pacman.conf",
         "[options]\nArchitecture = auto\nSigLevel = Never\nLocalFileSigLevel = Never\n",
     )?;
-    for folder in ["var/lib/pacman/local/.x", "var/cache/pacman/pkg/.x"] {
-        root.write(folder, "")?;
-    }
     let before = root.names()?;
     let first = root.put(&packages.arch.first)?;
     let newer = root.put(&packages.arch.newer)?;

@@ -26,6 +26,8 @@ pub struct Packages {
     pub rpm: Pair,
     /// pacman's.
     pub arch: Pair,
+    /// What rpmlint is not to judge.
+    pub rpmlint: PathBuf,
     /// What builds pacman's on Arch.
     pub pkgbuild: PathBuf,
 }

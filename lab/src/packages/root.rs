@@ -16,7 +16,7 @@ use crate::rig::Rig;
 use crate::system::{self, ARCHITECTURE, Recipe};
 
 /// Where package managers and builds keep what changes with each run, and what is mounted over.
-const UNLIKE: [&str; 11] = [
+const UNLIKE: [&str; 13] = [
     "boot",
     "dev",
     "etc/ld.so.cache",
@@ -27,7 +27,18 @@ const UNLIKE: [&str; 11] = [
     "tmp",
     "var/cache",
     "var/lib/dpkg",
+    "var/lib/pacman",
+    "var/lib/rpm",
     "var/log",
+];
+
+/// Has images built quickly, where the tool is there.
+const QUICK: [(&str, &str); 2] = [
+    ("etc/dracut.conf.d/test.conf", "compress=cat\ndo_strip=no\n"),
+    (
+        "etc/initramfs-tools/conf.d/test",
+        "COMPRESS=gzip\nCOMPRESSLEVEL=1\nRESUME=none\n",
+    ),
 ];
 
 /// What package managers are given.
@@ -56,6 +67,12 @@ impl Root {
         let staged = initrd::stage_modules(&kernel, &Choice::default())?;
         let modules = staged.path().join("lib/modules");
         files::link_tree(&modules, &root.place("usr/lib/modules"))?;
+        for (place, text) in QUICK {
+            let folder = Path::new(place).parent().unwrap_or(Path::new(""));
+            if root.place("").join(folder).is_dir() {
+                root.write(place, text)?;
+            }
+        }
         let boot = |name: &str, from: &Path| -> Result<()> {
             let to = root.place(&format!("boot/{name}-{}", kernel.release));
             fs::copy(from, &to).with_context(|| format!("copy({})", to.display()))?;

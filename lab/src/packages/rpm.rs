@@ -25,8 +25,8 @@ pub(super) fn course() -> Course {
     }
 }
 
-/// Debian's rpm knows nothing of what dpkg installed, and wants to be told that this is meant.
-const RPM: [&str; 3] = ["rpm", "--force-debian", "--nodeps"];
+/// rpm knows nothing of what dpkg installed.
+const RPM: [&str; 2] = ["rpm", "--nodeps"];
 const OURS: &str = "vfio-bind";
 
 fn run(rig: &Rig<'_>, _: Recipe, packages: &Packages) -> Result<String> {
@@ -54,13 +54,13 @@ fn run(rig: &Rig<'_>, _: Recipe, packages: &Packages) -> Result<String> {
     step("installing", &["--install", &first], true)?;
     let verified = rpm(&["--verify", OURS])?;
     ensure!(verified.is_empty(), "rpm --verify says {verified}");
-    let needs = rpm(&["--query", "--requires", OURS])?;
+    let needs = root.run(&["rpm", "--query", "--requires", OURS])?;
     for need in ["kmod", "libc.so.6(GLIBC_", "libgcc_s.so.1"] {
         ensure!(needs.contains(need), "it does not require {need}: {needs}");
     }
     step("installing again", &["--reinstall", &first], true)?;
     step("upgrading", &["--upgrade", &newer], true)?;
-    let version = rpm(&["--query", OURS])?;
+    let version = root.run(&["rpm", "--query", OURS])?;
     let wanted = name(&packages.rpm.newer);
     ensure!(wanted.starts_with(version.trim()), "{version} is installed");
     root.write("var/lib/vfio-bind/setup.json", "{}\n")?;
@@ -85,6 +85,7 @@ fn run(rig: &Rig<'_>, _: Recipe, packages: &Packages) -> Result<String> {
     ensure!(built.is_err(), "on ostree the image is built");
     tools::ensure_all(&[RPMLINT])?;
     let mut rpmlint = RPMLINT.command()?;
+    rpmlint.arg("--config").arg(&packages.rpmlint);
     let said = program::output(rpmlint.arg(&packages.rpm.first))?;
     let last = said.lines().rev().find(|line| line.contains("errors"));
     let last = last.with_context(|| format!("rpmlint says {said}"))?;

@@ -35,6 +35,10 @@ pub fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
     let own = vec![
         (format!("{LICENCES}/LICENSE-MIT"), source("LICENSE-MIT")?),
         (
+            format!("{LICENCES}/LICENSE-APACHE"),
+            source("LICENSE-APACHE")?,
+        ),
+        (
             format!("{LICENCES}/linked-licences.txt"),
             package.licences.into(),
         ),
@@ -102,8 +106,7 @@ fn text(package: &Package<'_>, size: u64) -> Result<String> {
          packager = {MAINTAINER}\n\
          size = {size}\n\
          arch = {architecture}\n\
-         license = MIT\n\
-         license = Apache\n\
+         license = MIT OR Apache-2.0\n\
          backup = etc/mkinitcpio.conf.d/zz-vfio-bind.conf\n\
          depend = glibc>={libc}\n\
          depend = gcc-libs\n\

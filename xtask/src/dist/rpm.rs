@@ -44,6 +44,7 @@ pub fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
         ("vfio_bind_version", package.version.to_owned()),
         ("vfio_bind_revision", package.revision.to_string()),
         ("vfio_bind_maintainer", MAINTAINER.to_owned()),
+        ("vfio_bind_day", package.time.format("+%a %b %d %Y")?),
         ("vfio_bind_stage", root.display().to_string()),
         ("vfio_bind_files", list.display().to_string()),
         // No trace of when, where and on what it was made.

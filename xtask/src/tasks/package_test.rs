@@ -106,6 +106,7 @@ impl Packer for Maker<'_> {
                 deb: pair(deb::build)?,
                 rpm: pair(rpm::build)?,
                 arch: pair(arch::build)?,
+                rpmlint: workspace::folder().join("packaging/rpm/rpmlint.toml"),
                 pkgbuild: arch::pkgbuild(&archive, &folder)?,
             })
         })
