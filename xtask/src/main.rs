@@ -3,6 +3,7 @@
 mod build;
 mod checks;
 mod dependencies;
+mod dist;
 mod exports;
 mod fleets;
 mod install;
@@ -32,6 +33,7 @@ struct Arguments {
 enum Task {
     Build(tasks::build::Build),
     Install(tasks::install::Install),
+    Dist(tasks::dist::Dist),
     Cpio(tasks::cpio::Cpio),
     Demo(tasks::demo::Demo),
     Test(tasks::test::Test),
@@ -42,6 +44,7 @@ enum Task {
     ExportTest(tasks::export_test::ExportTest),
     FleetTest(tasks::fleet_test::FleetTest),
     Dependencies(tasks::dependencies::Dependencies),
+    PackageTest(tasks::package_test::PackageTest),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn run(task: Task) -> Result<bool> {
     match task {
         Task::Build(options) => tasks::build::run(&options, &debian),
         Task::Install(options) => tasks::install::run(&options, &debian),
+        Task::Dist(options) => tasks::dist::run(&options, &debian),
         Task::Cpio(options) => tasks::cpio::run(&options, &debian),
         Task::Demo(options) => tasks::demo::run(&options, &debian),
         Task::Test(options) => tasks::test::run(&options, &debian),
@@ -72,6 +76,7 @@ fn run(task: Task) -> Result<bool> {
         Task::ExportTest(options) => tasks::export_test::run(&options, &debian),
         Task::Dependencies(options) => tasks::dependencies::run(&options, &debian),
         Task::FleetTest(options) => tasks::fleet_test::run(&options, &debian),
+        Task::PackageTest(options) => tasks::package_test::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }
