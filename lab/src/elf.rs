@@ -153,6 +153,33 @@ fn find_needs(bytes: &[u8]) -> Result<Needs> {
     Ok(needs)
 }
 
+/// The versions of libraries' symbols that the file at `path` needs, as `GLIBC_2.34`.
+///
+/// # Errors
+/// Where it is no ELF file.
+pub fn versions(path: &Path) -> Result<Vec<String>> {
+    let bytes = read(path)?;
+    find_versions(&bytes).with_context(|| format!("{} is no ELF file", path.display()))
+}
+
+fn find_versions(bytes: &[u8]) -> Result<Vec<String>> {
+    let file = parse(bytes)?;
+    let (endian, data) = (file.endian(), file.data());
+    let sections = file.elf_section_table();
+    let mut versions = Vec::new();
+    let Some((libraries, names)) = sections.gnu_verneed(endian, data)? else {
+        return Ok(versions);
+    };
+    let names = sections.strings(endian, data, names)?;
+    for library in libraries {
+        for version in library?.1 {
+            let name = version?.name(endian, names)?;
+            versions.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    Ok(versions)
+}
+
 fn parse(bytes: &[u8]) -> Result<ElfFile64<'_, Endianness>> {
     Ok(ElfFile64::parse(bytes)?)
 }
@@ -190,6 +217,8 @@ mod tests {
         );
         let host = Architecture::host().unwrap();
         assert!(check_agent(&path, host).is_err());
+        let versions = versions(&path).unwrap();
+        assert!(versions.iter().any(|name| name.starts_with("GLIBC_2.")));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod lack;
 pub mod logs;
 pub mod matrix;
 pub mod monitor;
+pub mod packages;
 pub mod part;
 pub mod program;
 pub mod progress;

@@ -29,6 +29,8 @@ pub enum Part {
     DiskTools,
     /// A Debian system with a tool that builds images.
     System(Recipe),
+    /// A Debian system that dpkg can change.
+    Installed(Recipe),
     /// A program of this machine by its name, for a check.
     Checker(&'static str),
 }
@@ -56,7 +58,9 @@ impl fmt::Display for Part {
             Self::Firmware(architecture) => write!(f, "EFI firmware for {architecture}"),
             Self::ImageTools => f.write_str("mke2fs, tar, unshare, lz4, zstd and xz"),
             Self::DiskTools => f.write_str("sfdisk, mkfs.fat and mtools"),
-            Self::System(recipe) => write!(f, "the system of {}", recipe.name),
+            Self::System(recipe) | Self::Installed(recipe) => {
+                write!(f, "the system of {}", recipe.name)
+            }
             Self::Checker(program) => f.write_str(program),
         }
     }

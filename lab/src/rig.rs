@@ -119,6 +119,7 @@ pub struct Rig<'a> {
     kmods: Memo<Architecture, Files>,
     firmware: Memo<Architecture, PathBuf>,
     systems: Memo<Recipe, PathBuf>,
+    installed: Memo<Recipe, PathBuf>,
     images: Memo<ImageKey, PathBuf>,
 }
 
@@ -148,6 +149,7 @@ impl<'a> Rig<'a> {
             kmods: Memo::default(),
             firmware: Memo::default(),
             systems: Memo::default(),
+            installed: Memo::default(),
             images: Memo::default(),
         })
     }
@@ -230,6 +232,7 @@ impl<'a> Rig<'a> {
             Part::ImageTools => tools::ensure_all(&IMAGE_TOOLS),
             Part::DiskTools => tools::ensure_all(&DISK_TOOLS),
             Part::System(recipe) => self.system(*recipe).map(drop),
+            Part::Installed(recipe) => self.installed(*recipe).map(drop),
             Part::Checker(program) => {
                 let all = CHECKERS.iter().filter(|tool| tool.program == *program);
                 tools::ensure_all(&all.copied().collect::<Vec<_>>())
@@ -336,6 +339,14 @@ impl<'a> Rig<'a> {
     /// Where it cannot be had.
     pub fn system(&self, recipe: Recipe) -> Result<PathBuf> {
         self.systems.get(recipe, || recipe.get(self.debian))
+    }
+
+    /// A system that dpkg can change a copy of.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn installed(&self, recipe: Recipe) -> Result<PathBuf> {
+        self.installed.get(recipe, || recipe.install(self.debian))
     }
 
     /// What images for machines of `architecture` hold.

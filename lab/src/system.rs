@@ -44,6 +44,37 @@ impl Recipe {
     /// # Errors
     /// Where it cannot be had.
     pub fn get(&self, debian: &Debian) -> Result<PathBuf> {
+        self.make(debian, |lists, all, root| {
+            lists.unpack_system(all, root)?;
+            if !self.pool.is_empty() {
+                lists.collect(&[&["?essential"], self.pool].concat(), &root.join(POOL))?;
+            }
+            configure(root)
+        })
+    }
+
+    /// Takes the system from the cache, or has its packages installed: dpkg can change a copy of it.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn install(&self, debian: &Debian) -> Result<PathBuf> {
+        self.make(debian, |lists, all, root| {
+            // The essential ones come by themselves.
+            let named: Vec<_> = all
+                .iter()
+                .copied()
+                .filter(|name| !name.starts_with('?'))
+                .collect();
+            lists.install_system(&named, root)
+        })
+    }
+
+    /// The system as `fill` makes it of packages.
+    fn make(
+        &self,
+        debian: &Debian,
+        fill: impl Fn(&Lists, &[&str], &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
         let packages = |release: Release| {
             let mut all = self.releases.iter();
             let (_, own) = all.find(|(one, _)| *one == release)?;
@@ -69,11 +100,7 @@ impl Recipe {
                 let release = lists.release();
                 self.check_version(lists)?;
                 let all = packages(release).context("a release that is named")?;
-                lists.unpack_system(&all, root)?;
-                if !self.pool.is_empty() {
-                    lists.collect(&[&["?essential"], self.pool].concat(), &root.join(POOL))?;
-                }
-                configure(root)?;
+                fill(lists, &all, root)?;
                 let label = label(release).unwrap_or_default();
                 fs::write(root.join(LABEL), label).with_context(|| format!("write({LABEL})"))
             })?;

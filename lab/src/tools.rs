@@ -92,6 +92,31 @@ pub const TAR: Tool = Tool {
     program: "tar",
     package: "tar",
 };
+/// Makes packages of its kind, and installs them.
+pub const RPMBUILD: Tool = Tool {
+    program: "rpmbuild",
+    package: "rpm",
+};
+/// Packs what pacman installs: its list of files is one of tar's formats here.
+pub const BSDTAR: Tool = Tool {
+    program: "bsdtar",
+    package: "libarchive-tools",
+};
+/// Installs Debian systems into folders.
+pub const MMDEBSTRAP: Tool = Tool {
+    program: "mmdebstrap",
+    package: "mmdebstrap",
+};
+/// Judges packages of Debian.
+pub const LINTIAN: Tool = Tool {
+    program: "lintian",
+    package: "lintian",
+};
+/// Judges packages of rpm's.
+pub const RPMLINT: Tool = Tool {
+    program: "rpmlint",
+    package: "rpmlint",
+};
 /// Gives a build of an image a root of its own.
 pub const UNSHARE: Tool = Tool {
     program: "unshare",

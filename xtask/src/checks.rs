@@ -4,12 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use lab::debian::Debian;
 use lab::elf;
 use lab::part::Part;
 use lab::program;
-use lab::progress::say;
 use lab::rig::Rig;
 use lab::row::Row;
 use lab::schedule::Task;
@@ -217,34 +216,12 @@ fn shell_scripts() -> Result<String> {
 
 /// Every file of the repository that is a shell script by its name or its first line.
 fn find_scripts(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut git = Command::new("git");
-    git.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
-    let files = match program::output(git.current_dir(root)) {
-        Ok(names) => names.split_terminator('\0').map(PathBuf::from).collect(),
-        Err(error) => {
-            say(format_args!(
-                "no git here, looking through all folders: {error:#}"
-            ));
-            let mut files = Vec::new();
-            walk(root, Path::new(""), &mut files)?;
-            files
-        }
-    };
     let is_script = |file: &PathBuf| {
         file.extension().is_some_and(|name| name == "sh")
             || fs::read(root.join(file)).is_ok_and(|bytes| names_a_shell(&bytes))
     };
-    Ok(files
-        .into_iter()
-        .filter(|file| root.join(file).is_file())
-        .filter(is_script)
-        .collect())
+    let files = workspace::sources(root)?.into_iter();
+    Ok(files.filter(is_script).collect())
 }
 
 /// Whether a file's first line is `#!` and a shell.
@@ -267,23 +244,6 @@ fn names_a_shell(bytes: &[u8]) -> bool {
         program
     };
     shell.is_some_and(|shell| ["sh", "bash", "dash", "ash", "ksh"].contains(&shell))
-}
-
-/// All files under `root/folder`, but neither hidden ones' folders of git nor what was built.
-fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let path = root.join(folder);
-    for entry in fs::read_dir(&path).with_context(|| format!("list({})", path.display()))? {
-        let entry = entry?;
-        let place = folder.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true if [".git", "target"]
-                .iter()
-                .any(|name| entry.file_name() == *name) => {}
-            true => walk(root, &place, files)?,
-            false => files.push(place),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Every file in its place, under any root: what a package does.
+//! Every file in its place, under any root: what a package does, each kind with what its systems read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -135,6 +135,39 @@ const FILES: &[Entry] = &[
     page!("vfio-bind-words"),
 ];
 
+/// A kind of package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Packaging {
+    /// Debian and its kin.
+    Deb,
+    /// Fedora, openSUSE and their kin.
+    Rpm,
+    /// Arch and its kin.
+    Arch,
+}
+
+/// What only one tool reads lies below these places, and which packages it is in: those of systems that have
+/// the tool. All else is in each package.
+const READERS: [(&str, &[Packaging]); 4] = [
+    (
+        "usr/lib/dracut/",
+        &[Packaging::Deb, Packaging::Rpm, Packaging::Arch],
+    ),
+    ("usr/share/initramfs-tools/", &[Packaging::Deb]),
+    ("usr/lib/initcpio/", &[Packaging::Arch]),
+    // A file of /etc would stay behind where dpkg removes the rest, and ask for what is gone.
+    ("etc/mkinitcpio.conf.d/", &[Packaging::Arch]),
+];
+
+impl Packaging {
+    /// Whether it has the file at `place`.
+    #[must_use]
+    pub fn has(self, place: &str) -> bool {
+        let reader = READERS.iter().find(|(start, _)| place.starts_with(start));
+        reader.is_none_or(|(_, packagings)| packagings.contains(&self))
+    }
+}
+
 /// The files of an installation: from where, to where under the root, and the mode.
 #[must_use]
 pub fn files(executables: Executables<'_>) -> Vec<(PathBuf, &'static str, u32)> {
@@ -147,12 +180,18 @@ pub fn files(executables: Executables<'_>) -> Vec<(PathBuf, &'static str, u32)> 
     built.into_iter().chain(rest).collect()
 }
 
-/// Lays every file in its place under `root`.
+/// Lays every file in its place under `root`; those of a kind of package, where one is named.
 ///
 /// # Errors
 /// Where one cannot be read or written.
-pub fn install(executables: Executables<'_>, root: &Path) -> Result<()> {
-    for (from, to, mode) in files(executables) {
+pub fn install(
+    executables: Executables<'_>,
+    packaging: Option<Packaging>,
+    root: &Path,
+) -> Result<()> {
+    let mut all = files(executables);
+    all.retain(|(_, to, _)| packaging.is_none_or(|one| one.has(to)));
+    for (from, to, mode) in all {
         let content = fs::read(&from).with_context(|| format!("read({})", from.display()))?;
         write(&root.join(to), &content, mode)?;
     }
@@ -176,9 +215,9 @@ mod tests {
             agent: &agent,
             command: &command,
         };
-        install(executables, root.path()).unwrap();
+        install(executables, None, root.path()).unwrap();
         // A second time over the first.
-        install(executables, root.path()).unwrap();
+        install(executables, None, root.path()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         for (place, content) in [(AGENT, b"agent".as_slice()), (COMMAND, b"command")] {
             let installed = root.path().join(place);
@@ -192,6 +231,26 @@ mod tests {
         }
         let left: Vec<_> = fs::read_dir(root.path().join("usr/bin")).unwrap().collect();
         assert_eq!(left.len(), 2);
+    }
+
+    #[test]
+    fn a_package_has_what_its_systems_read_and_only_arch_a_file_of_etc() {
+        let places = |packaging: Packaging| FILES.iter().filter(move |one| packaging.has(one.1));
+        for (packaging, has, has_not) in [
+            (Packaging::Deb, "initramfs-tools/hooks", "initcpio"),
+            (Packaging::Rpm, "dracut/modules.d", "initramfs-tools"),
+            (Packaging::Arch, "initcpio/hooks", "initramfs-tools"),
+        ] {
+            let all: Vec<_> = places(packaging).map(|one| one.1).collect();
+            assert!(all.iter().any(|place| place.contains(has)), "{packaging:?}");
+            assert!(!all.iter().any(|place| place.contains(has_not)));
+            assert!(all.contains(&"usr/lib/systemd/system/vfio-bind.service"));
+            let etc = all.iter().any(|place| place.starts_with("etc/"));
+            assert_eq!(etc, packaging == Packaging::Arch);
+        }
+        for (start, _) in READERS {
+            assert!(FILES.iter().any(|one| one.1.starts_with(start)), "{start}");
+        }
     }
 
     #[test]

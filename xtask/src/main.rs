@@ -2,6 +2,7 @@
 
 mod build;
 mod checks;
+mod dist;
 mod exports;
 mod install;
 mod options;
@@ -30,6 +31,7 @@ struct Arguments {
 enum Task {
     Build(tasks::build::Build),
     Install(tasks::install::Install),
+    Dist(tasks::dist::Dist),
     Cpio(tasks::cpio::Cpio),
     Demo(tasks::demo::Demo),
     Test(tasks::test::Test),
@@ -38,6 +40,7 @@ enum Task {
     Bench(tasks::bench::Bench),
     QemuTest(tasks::qemu_test::QemuTest),
     ExportTest(tasks::export_test::ExportTest),
+    PackageTest(tasks::package_test::PackageTest),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn run(task: Task) -> Result<bool> {
     match task {
         Task::Build(options) => tasks::build::run(&options, &debian),
         Task::Install(options) => tasks::install::run(&options, &debian),
+        Task::Dist(options) => tasks::dist::run(&options, &debian),
         Task::Cpio(options) => tasks::cpio::run(&options, &debian),
         Task::Demo(options) => tasks::demo::run(&options, &debian),
         Task::Test(options) => tasks::test::run(&options, &debian),
@@ -66,6 +70,7 @@ fn run(task: Task) -> Result<bool> {
         Task::UnitTests(options) => tasks::unit_tests::run(&options, &debian),
         Task::Bench(options) => tasks::bench::run(&options, &debian),
         Task::ExportTest(options) => tasks::export_test::run(&options, &debian),
+        Task::PackageTest(options) => tasks::package_test::run(&options, &debian),
         Task::QemuTest(options) => tasks::qemu_test::run(&options, &debian),
     }
 }

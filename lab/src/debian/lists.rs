@@ -237,6 +237,11 @@ impl Lists {
         }
     }
 
+    /// The file that names the archives.
+    pub(super) fn sources(&self) -> &Path {
+        &self.sources
+    }
+
     /// The release.
     #[must_use]
     pub fn release(&self) -> Release {

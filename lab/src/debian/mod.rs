@@ -10,6 +10,7 @@
 
 mod apt;
 mod archives;
+mod bootstrap;
 mod lists;
 mod packages;
 

@@ -45,6 +45,6 @@ impl Supply for Workshop<'_> {
     }
 
     fn install(&self, executables: Executables<'_>, root: &Path) -> Result<()> {
-        install::install(executables, root)
+        install::install(executables, None, root)
     }
 }

@@ -73,7 +73,7 @@ pub fn settings(target: Option<&str>, libc: Libc, archive: &Debian) -> Result<Se
     let get = |name: &str| env::var_os(name);
     let mut settings = Settings::default();
     let Some(target) = target else {
-        if libc == Libc::None {
+        if libc != Libc::Static {
             let architecture = architecture(None)?;
             settings.variables = flags(architecture.triple(), architecture, libc, &get);
         }
@@ -111,7 +111,7 @@ pub fn settings(target: Option<&str>, libc: Libc, archive: &Debian) -> Result<Se
         }
     }
     if Architecture::host() != Some(architecture) {
-        if libc == Libc::Static && APT_GET.find().is_some() {
+        if libc != Libc::None && APT_GET.find().is_some() {
             tools::ensure_all(&[tools::cross_libc(architecture)])?;
         }
         if !has_linker(target) {
@@ -201,8 +201,8 @@ fn has_linker(target: &str) -> bool {
     program::output(cargo.env("RUSTC_BOOTSTRAP", "1")).is_ok()
 }
 
-/// The flags that leave the folders of cargo's packages out of an executable. It has a few paths of theirs,
-/// and its size would depend on where its builder is at home.
+/// The flags that leave the folders of cargo's packages out of an executable that is installed. It has a few
+/// paths of theirs, and would be another one where its builder is at home elsewhere.
 fn without_folders(get: &dyn Fn(&str) -> Option<OsString>) -> Vec<String> {
     let own = || get("HOME").map(|home| Path::new(&home).join(".cargo"));
     let Some(home) = get("CARGO_HOME").map(PathBuf::from).or_else(own) else {
@@ -224,7 +224,7 @@ fn flags(
     get: &dyn Fn(&str) -> Option<OsString>,
 ) -> Vec<(String, OsString)> {
     let mut ours = Vec::new();
-    if libc == Libc::None {
+    if libc != Libc::Static {
         ours = without_folders(get);
     }
     if architecture == Architecture::S390x {

@@ -7,7 +7,7 @@ use lab::debian::Debian;
 use lab::supply::Executables;
 
 use crate::build::executable::Executable;
-use crate::install;
+use crate::install::{self, Packaging};
 
 /// Lay every file in its place, as a package does.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,6 +15,9 @@ pub struct Install {
     /// What the places are under.
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// Only the files that this kind of package has.
+    #[arg(long, value_enum)]
+    packaging: Option<Packaging>,
     /// Only list the files.
     #[arg(long)]
     dry_run: bool,
@@ -38,9 +41,11 @@ pub fn run(options: &Install, debian: &Debian) -> Result<bool> {
         command: &command,
     };
     if !options.dry_run {
-        install::install(executables, &options.root)?;
+        install::install(executables, options.packaging, &options.root)?;
     }
-    for (_, place, mode) in install::files(executables) {
+    let has = |place: &str| options.packaging.is_none_or(|one| one.has(place));
+    let all = install::files(executables).into_iter();
+    for (_, place, mode) in all.filter(|(_, place, _)| has(place)) {
         println!("{mode:o} {}", options.root.join(place).display());
     }
     Ok(true)
