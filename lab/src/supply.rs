@@ -54,4 +54,10 @@ pub trait Supply: Sync {
     /// # Errors
     /// Where one cannot be read or written.
     fn install(&self, executables: Executables<'_>, root: &Path) -> Result<()>;
+
+    /// Makes Debian's package for `architecture` in `folder`; gives its path.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    fn package(&self, architecture: Architecture, folder: &Path) -> Result<PathBuf>;
 }

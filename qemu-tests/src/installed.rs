@@ -3,14 +3,20 @@
 //! A [`System`] is a loader and a [`Course`] of boots. Each [`Boot`] says what is to be found in it, and what is
 //! done at its end, which the next one shows.
 
+mod commands;
+
+use crate::lent;
 use crate::machine::{GPU, GPU_AUDIO, Iommu, Machine, with_twin_disk};
 use crate::protocol::{Orders, Step};
 use crate::scenario::NATIVES;
+use commands::*;
 
 /// The functions that are taken: what `vfio.bind=` of the documents names, and what shares its group.
 pub const TAKEN: [&str; 2] = [GPU, GPU_AUDIO];
 /// How the list of what the system boots from starts: the controller of its disk.
 pub const PROTECTED: &str = "vfio.protect=0000:00:06.0/00.0@1b36:0010 ";
+/// Where the archive lies that `cargo xtask cpio` makes, and the list that is in it, below [`SOURCE`].
+pub const ARCHIVE_AND_LIST: [&str; 2] = ["vfio-bind.img", "protected.conf"];
 /// Where a boot's orders lie until it is their turn, by the boot's name.
 pub const NEXT: &str = "/root/orders";
 /// Where an installation lies as `cargo xtask install` leaves it, below this.
@@ -23,6 +29,8 @@ pub enum Loader {
     Grub,
     /// systemd-boot, with entries by kernel-install.
     SystemdBoot,
+    /// systemd-boot, with unified kernel images by kernel-install and ukify.
+    Unified,
 }
 
 /// What its owner does, from an untouched system to an untouched system.
@@ -30,8 +38,14 @@ pub enum Loader {
 pub enum Course {
     /// By hand, as docs/install.md says.
     ByHand,
+    /// By hand, with an archive beside an image that knows nothing of us.
+    Archive,
     /// By `vfio-bind setup`: tried and not confirmed, tried and kept, and undone.
     SetUp,
+    /// By `vfio-bind setup`, without a try, and undone.
+    SetUpAtOnce,
+    /// A package installed, a card set up, lent, given back and undone, and the package purged.
+    Journey,
 }
 
 /// A row.
@@ -64,67 +78,22 @@ pub struct Boot {
     /// What is found in it.
     pub state: State,
     /// What is done in it then, as root, where an installation was laid under target/install.
-    commands: Vec<&'static str>,
+    commands: Vec<String>,
+    /// What there must be in what that prints.
+    pub prints: Vec<String>,
 }
-
-/// Files in their places.
-const LAY: &str = "cp -r --no-preserve=ownership target/install/. /";
-/// The words for GRUB.
-const GRUB_WORDS: &str = "\
-echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT vfio.bind=0000:42:00.0\"' |
-    tee /etc/default/grub.d/vfio-bind.cfg
-update-grub";
-/// The words for systemd-boot.
-const ENTRY_WORDS: [&str; 2] = [
-    "tr ' ' '\\n' </proc/cmdline | grep -v '^initrd=' | paste -sd ' ' | tee /etc/kernel/cmdline",
-    "sed -i 's/$/ vfio.bind=0000:42:00.0/' /etc/kernel/cmdline",
-];
-/// The image; with systemd-boot its entry, too.
-const REBUILD: &str = "update-initramfs -u";
-/// And back.
-const NO_GRUB_WORDS: &str = "rm /etc/default/grub.d/vfio-bind.cfg\nupdate-grub";
-const NO_ENTRY_WORDS: &str = "sed -i 's/ vfio\\.bind=[^ ]*//g' /etc/kernel/cmdline";
-const NO_FILES: [&str; 2] = [
-    "(cd target/install && find . ! -type d) | (cd / && xargs rm -f)",
-    "rm -rf /etc/vfio-bind /var/lib/vfio-bind /usr/lib/dracut/modules.d/50vfio-bind",
-];
-/// Prints what is left, in the system and in the image.
-const LEFT: [&str; 3] = [
-    "find / -xdev -name '*vfio-bind*' ! -path '/root/*' ! -path '/proc/*'",
-    "lsinitramfs /boot/initrd.img-$(uname -r) | grep vfio-bind || :",
-    "grep -o 'vfio[^ ]*' /proc/cmdline || :",
-];
-
-/// GRUB as its installation leaves it: the menu of the first boot is a few lines of the laboratory.
-const MENU: &str = "grub-editenv /boot/grub/grubenv create\nupdate-grub";
-/// Asks for the next boot only.
-const TRY: &str = "vfio-bind setup --try --yes 42:00.0";
-/// What was tried becomes what is.
-const KEEP: &str = "vfio-bind setup --keep --yes";
-/// Whether this boot did as asked.
-const STATUS: &str = "vfio-bind status";
-/// Takes it out.
-const UNDO: &str = "vfio-bind setup --undo --yes";
-/// The owner writes something of his own behind ours.
-const GRUB_NOTE: &str = "echo '# a note of the owner' >>/etc/default/grub";
-const ENTRY_NOTE: &str = "sed -i 's/ mitigations=off/ mitigations=off quiet/' /etc/kernel/cmdline";
-/// Which is there still, and nothing else of it.
-const GRUB_NOTE_STAYS: [&str; 2] = [
-    "grep -qx '# a note of the owner' /etc/default/grub",
-    "! grep -r vfio /etc/default /boot/grub/grub.cfg /boot/grub/custom.cfg",
-];
-const ENTRY_NOTE_STAYS: [&str; 2] = [
-    "grep -q ' quiet' /etc/kernel/cmdline",
-    "! grep -r vfio /etc/kernel /boot/efi/loader",
-];
 
 impl System {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 8] = [
         Self::new(Loader::Grub, Course::ByHand),
         Self::new(Loader::SystemdBoot, Course::ByHand),
+        Self::new(Loader::Grub, Course::Archive),
+        Self::new(Loader::SystemdBoot, Course::Archive),
         Self::new(Loader::Grub, Course::SetUp),
         Self::new(Loader::SystemdBoot, Course::SetUp),
+        Self::new(Loader::Unified, Course::SetUpAtOnce),
+        Self::new(Loader::Grub, Course::Journey),
     ];
 
     const fn new(loader: Loader, course: Course) -> Self {
@@ -136,9 +105,13 @@ impl System {
     pub fn name(self) -> &'static str {
         match (self.course, self.loader) {
             (Course::ByHand, Loader::Grub) => "disk-grub",
-            (Course::ByHand, Loader::SystemdBoot) => "disk-systemd-boot",
+            (Course::ByHand, _) => "disk-systemd-boot",
+            (Course::Archive, Loader::Grub) => "archive-grub",
+            (Course::Archive, _) => "archive-systemd-boot",
             (Course::SetUp, Loader::Grub) => "setup-grub",
-            (Course::SetUp, Loader::SystemdBoot) => "setup-systemd-boot",
+            (Course::SetUp, _) => "setup-systemd-boot",
+            (Course::SetUpAtOnce, _) => "uki-systemd-boot",
+            (Course::Journey, _) => "journey",
         }
     }
 
@@ -149,47 +122,76 @@ impl System {
             (Course::ByHand, Loader::Grub) => {
                 "what the documents say installs it and removes it, where GRUB boots"
             }
+            (Course::Archive, Loader::Grub) => {
+                "an archive that GRUB is given binds, behind the image and in front of it"
+            }
             (Course::SetUp, Loader::Grub) => {
                 "`setup` tries it once, keeps it and takes it out again, where GRUB boots"
             }
-            (_, Loader::SystemdBoot) => "the same where systemd-boot does",
+            (Course::SetUpAtOnce, _) => {
+                "`setup` has its words in a unified kernel image, and takes them out again"
+            }
+            (Course::Journey, _) => {
+                "a system is as on its first day after a package, `setup`, a card lent and given back, and a purge"
+            }
+            (_, Loader::SystemdBoot | Loader::Unified) => "the same where systemd-boot does",
         }
     }
 
     /// Its boots, in order.
     #[must_use]
     pub fn boots(self) -> Vec<Boot> {
-        let boot = |name, state, commands: &[&[&'static str]]| Boot {
-            name,
-            state,
-            commands: commands.concat(),
+        let is_grub = self.loader == Loader::Grub;
+        let (note, note_stays) = match is_grub {
+            true => (GRUB_NOTE, &GRUB_NOTE_STAYS),
+            false => (ENTRY_NOTE, &ENTRY_NOTE_STAYS),
         };
-        let menu: &[_] = match self.loader {
-            Loader::Grub => &[MENU],
-            Loader::SystemdBoot => &[],
-        };
-        let (words, no_words, note, note_stays): (&[_], _, _, &[_]) = match self.loader {
-            Loader::Grub => (&[GRUB_WORDS], NO_GRUB_WORDS, GRUB_NOTE, &GRUB_NOTE_STAYS),
-            Loader::SystemdBoot => (&ENTRY_WORDS, NO_ENTRY_WORDS, ENTRY_NOTE, &ENTRY_NOTE_STAYS),
-        };
+        let undo: &[_] = &[STATUS, note, UNDO];
         match self.course {
-            Course::ByHand => vec![
-                boot("before", State::Untouched, &[&[LAY], words, &[REBUILD]]),
-                boot("bound", State::Bound, &[&[no_words], &NO_FILES, &[REBUILD]]),
-                boot("after", State::Clean, &[&LEFT]),
-            ],
-            Course::SetUp => vec![
-                boot("before", State::Untouched, &[menu, &[LAY, REBUILD, TRY]]),
-                boot("tried", State::Bound, &[&[STATUS]]),
-                boot("back", State::Unasked, &[&[TRY]]),
-                boot("again", State::Bound, &[&[STATUS, KEEP]]),
-                boot(
-                    "kept",
-                    State::Bound,
-                    &[&[STATUS, note, UNDO], &NO_FILES, &[REBUILD]],
-                ),
+            Course::ByHand => {
+                let (words, no_words): (&[_], _) = match is_grub {
+                    true => (&[GRUB_WORDS], NO_GRUB_WORDS),
+                    false => (&[ENTRY_LINE, ENTRY_WORDS], NO_ENTRY_WORDS),
+                };
+                vec![
+                    boot("before", State::Untouched, &[&[LAY], words, &[REBUILD]]),
+                    boot("bound", State::Bound, &[&[no_words], &NO_FILES, &[REBUILD]]),
+                    boot("after", State::Clean, &[&LEFT]),
+                ]
+            }
+            Course::Archive => {
+                let (first, then, back): (&[_], &[_], &[_]) = match is_grub {
+                    true => (&[ARCHIVE, TYPED], &[GRUB_ARCHIVE], &[NO_GRUB_WORDS]),
+                    false => (
+                        &[ENTRY_ARCHIVE],
+                        &[ARCHIVE, PLUGIN, ENTRY_LINE, REBUILD],
+                        &[NO_ENTRY_WORDS, NO_ENTRY_ARCHIVE, REBUILD],
+                    ),
+                };
+                vec![
+                    boot("before", State::Untouched, &[&[SAME_LIST], first]),
+                    boot("once", State::Bound, &[then]),
+                    boot("stays", State::Bound, &[back, &[NO_ARCHIVE]]),
+                    boot("after", State::Clean, &[&LEFT]),
+                ]
+            }
+            Course::SetUp => {
+                let menu: &[_] = if is_grub { &[MENU] } else { &[] };
+                vec![
+                    boot("before", State::Untouched, &[menu, &[LAY, REBUILD, TRY]]),
+                    boot("tried", State::Bound, &[&[STATUS]]),
+                    boot("back", State::Unasked, &[&[TRY]]),
+                    boot("again", State::Bound, &[&[STATUS, KEEP]]),
+                    boot("kept", State::Bound, &[undo, &NO_FILES, &[REBUILD]]),
+                    boot("after", State::Clean, &[note_stays, &LEFT]),
+                ]
+            }
+            Course::SetUpAtOnce => vec![
+                boot("before", State::Untouched, &[&[LAY, REBUILD, SET]]),
+                boot("bound", State::Bound, &[undo, &NO_FILES, &[REBUILD]]),
                 boot("after", State::Clean, &[note_stays, &LEFT]),
             ],
+            Course::Journey => journey(),
         }
     }
 
@@ -228,6 +230,37 @@ impl System {
     }
 }
 
+fn boot(name: &'static str, state: State, commands: &[&[&str]]) -> Boot {
+    let commands = commands.concat();
+    Boot {
+        name,
+        state,
+        commands: commands.into_iter().map(str::to_owned).collect(),
+        prints: Vec::new(),
+    }
+}
+
+/// From the first day back to it. Its kernel has no /dev/iommu (Debian's 6.12 is without `CONFIG_IOMMUFD`), and so
+/// no machine that opens the card by that.
+fn journey() -> Vec<Boot> {
+    // What the shell itself would say of them looks like what they print.
+    let lend = ["set +x\n", lent::FUNCTIONS, &lent::lend()].concat();
+    let back = lent::give_back();
+    let before = boot(
+        "before",
+        State::Untouched,
+        &[&[MENU, REBUILD, SUMS, INSTALL, SET]],
+    );
+    let mut bound = boot(
+        "bound",
+        State::Bound,
+        &[&[STATUS, &lend, &back, UNDO, PURGE]],
+    );
+    bound.prints = [lent::lends(), lent::gives_back()].concat();
+    let after = boot("after", State::Clean, &[&LEFT, &[DIFFERENCE]]);
+    vec![before, bound, after]
+}
+
 impl Boot {
     /// The place of its script.
     #[must_use]
@@ -254,12 +287,16 @@ mod tests {
             .collect();
         let by_hand = System::ALL
             .into_iter()
-            .filter(|one| one.course == Course::ByHand);
+            .filter(|one| matches!(one.course, Course::ByHand | Course::Archive));
         for boot in by_hand
             .flat_map(System::boots)
             .filter(|boot| boot.state != State::Clean)
         {
-            for line in boot.commands.iter().flat_map(|text| text.lines()) {
+            let told_commands = boot
+                .commands
+                .iter()
+                .filter(|text| ![SAME_LIST, TYPED].contains(&text.as_str()));
+            for line in told_commands.flat_map(|text| text.lines()) {
                 let line = line.trim_start();
                 assert!(
                     told.contains(&format!("{line}\n")),

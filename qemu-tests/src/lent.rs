@@ -29,13 +29,13 @@ said() { what=$1; shift; status=0; \"$@\" || status=$?; echo \"$what: status $st
 driver() { basename \"$(readlink /sys/bus/pci/devices/$1/driver)\"; }
 ";
 
-/// Lends to a machine that takes the line exported with `options`, and prints `WHAT: VALUE` of each step. That
-/// machine has 16 MiB, and its processor never starts: its devices are opened before that, and `info pci` does not
-/// look behind a port that no firmware has set up.
+/// Lends to a machine that takes the exported line, and prints `WHAT: VALUE` of each step. That machine has 16 MiB,
+/// and its processor never starts: its devices are opened before that, and `info pci` does not look behind a port
+/// that no firmware has set up.
 #[must_use]
-pub fn lend(options: &str) -> String {
+pub fn lend() -> String {
     let text = "\
-line=$(vfio-bind export GPU AUDIO --to qemuOPTIONS 2>/dev/null)
+line=$(vfio-bind export GPU AUDIO --to qemu 2>/dev/null)
 echo \"line: $line\"
 mkfifo /run/monitor
 qemu-system-x86_64 -machine q35 -accel tcg -m 16 -nodefaults -display none -S -monitor stdio $line \\
@@ -48,7 +48,7 @@ for _ in $(seq 600); do
     kill -0 $qemu 2>/dev/null || break
     sleep 0.2
 done
-grep -E 'host = |iommufd = |pci id 1234:1111' /run/shown | sed 's/^/shown: /'
+grep -E 'host = |pci id 1234:1111' /run/shown | sed 's/^/shown: /'
 said meanwhile vfio-bind release GPU
 for one in GPU AUDIO; do echo \"kept: $one $(driver $one)\"; done
 echo quit >&3
@@ -56,7 +56,7 @@ exec 3>&-
 said ended wait $qemu
 rm /run/monitor
 ";
-    named(text).replace("OPTIONS", options)
+    named(text)
 }
 
 /// Gives back what was lent, and says whose it is then.
@@ -83,7 +83,7 @@ ls /run/vfio-bind
     [
         FUNCTIONS,
         &named(bound),
-        &lend(""),
+        &lend(),
         &give_back(),
         &named(again),
     ]

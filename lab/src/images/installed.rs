@@ -1,19 +1,23 @@
 //! Debian 13 on a disk of its own, booted by firmware and a real boot loader.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use qemu_tests::installed::{self, Boot, Loader, NEXT, SOURCE, State, System};
+use qemu_tests::installed::{
+    self, ARCHIVE_AND_LIST, Boot, Course, Loader, NEXT, PROTECTED, SOURCE, State, System,
+};
 use qemu_tests::judge;
 use qemu_tests::machine::TWIN_DISK;
 
-use super::disk;
-use super::guest::{self, MACHINE_ID};
+use super::esp::Esp;
+use super::gpt;
+use super::guest;
 use super::systems;
 use super::tool::Tool;
+use crate::appended;
 use crate::files::{self, link_tree};
 use crate::initrd::{self, Choice};
 use crate::kernel::Kernel;
@@ -25,7 +29,6 @@ use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::supply::{Executables, Program};
 use crate::system::{self, ARCHITECTURE, Recipe};
-use crate::tools::{MCOPY, MKFS_FAT, MMD, SFDISK};
 use crate::vm;
 
 /// Debian 13's.
@@ -47,18 +50,13 @@ const MODULES: [&str; 9] = [
 const TOOL: Tool = Tool::HOOKS;
 
 const MIB: u64 = 1 << 20;
-/// Where EFI's partition begins, and how large it is.
-const ESP: (u64, u64) = (MIB, 160 * MIB);
-/// Where that of the root begins, and how large it is.
-const ROOT: (u64, u64) = (161 * MIB, 640 * MIB);
-/// The disk: behind the last partition the table comes again.
-const DISK_SIZE: u64 = 802 * MIB;
-
 /// A boot takes a minute, and a script that builds an image in an emulated machine as long again.
 const PATIENCE: u32 = 3;
+/// Where it builds two, and looks at every file twice.
+const MORE_PATIENCE: u32 = 6;
 
-/// The system.
-fn recipe() -> Recipe {
+/// Debian 13, as a system wants it.
+fn recipe(system: System) -> Recipe {
     const PACKAGES: &[&str] = &[
         "initramfs-tools",
         "grub-efi-amd64",
@@ -67,11 +65,33 @@ fn recipe() -> Recipe {
         "e2fsprogs",
         "zstd",
     ];
+    const UNIFIED: &[&str] = &[
+        "initramfs-tools",
+        "systemd-sysv",
+        "systemd-boot",
+        "systemd-boot-efi",
+        "systemd-ukify",
+        "e2fsprogs",
+        "zstd",
+    ];
+    const LENDS: &[&str] = &[
+        "initramfs-tools",
+        "grub-efi-amd64",
+        "systemd-sysv",
+        "e2fsprogs",
+        "zstd",
+        "qemu-system-x86",
+    ];
+    let (name, releases): (_, &[_]) = match (system.course, system.loader) {
+        (Course::Journey, _) => ("journey", &[("trixie", LENDS)]),
+        (_, Loader::Unified) => ("installed-unified", &[("trixie", UNIFIED)]),
+        _ => ("installed", &[("trixie", PACKAGES)]),
+    };
     Recipe {
-        name: "installed",
+        name,
         version: None,
         pool: &[],
-        releases: &[("trixie", PACKAGES)],
+        releases,
     }
 }
 
@@ -83,9 +103,17 @@ pub fn tasks<'a>(rig: &'a Rig<'a>, chosen: &[System]) -> Vec<Task<'a>> {
         Part::Firmware(ARCHITECTURE),
         Part::ImageTools,
         Part::DiskTools,
-        Part::System(recipe()),
     ]);
-    systems::tasks(rig, chosen, &wants, System::name, boots)
+    let tasks = |system: &System| {
+        let recipe = recipe(*system);
+        let own = match system.course {
+            Course::Journey => [Part::Installed(recipe)],
+            _ => [Part::System(recipe)],
+        };
+        let wants = [&wants[..], &own].concat();
+        systems::tasks(rig, &[*system], &wants, System::name, boots)
+    };
+    chosen.iter().flat_map(tasks).collect()
 }
 
 /// The systems among `names`, and the other names.
@@ -156,7 +184,17 @@ impl Installed<'_> {
     /// Debian as its installer leaves it, with kernel, image and configuration.
     fn lay_out(&self) -> Result<()> {
         let (root, release) = (&self.root, &*self.kernel.release);
-        link_tree(&self.rig.system(recipe())?, root)?;
+        let recipe = recipe(self.system);
+        if self.system.course == Course::Journey {
+            // Scripts of packages change files in place: no links to those of the other one.
+            let mut cp = Command::new("cp");
+            cp.args(["--archive", "--no-target-directory"]);
+            let folder = &self.folder;
+            fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
+            program::output(cp.arg(self.rig.installed(recipe)?).arg(root))?;
+        } else {
+            link_tree(&self.rig.system(recipe)?, root)?;
+        }
         let choice = Choice {
             natives: &MODULES,
             ..Choice::default()
@@ -173,7 +211,12 @@ impl Installed<'_> {
             "etc/initramfs-tools/conf.d/test",
             "COMPRESS=gzip\nCOMPRESSLEVEL=1\nRESUME=none\n",
         )?;
-        self.write("etc/initramfs-tools/modules", "ext4\ncrc32c_generic\n")?;
+        let listed = match self.system.course {
+            // As docs/install.md says.
+            Course::Archive => "ext4\ncrc32c_generic\nvfio_pci\nvfio_iommu_type1\n",
+            _ => "ext4\ncrc32c_generic\n",
+        };
+        self.write("etc/initramfs-tools/modules", listed)?;
         self.write(
             "etc/fstab",
             "LABEL=root / ext4 defaults 0 0\n\
@@ -184,21 +227,24 @@ impl Installed<'_> {
         let image = format!("/boot/initrd.img-{release}");
         let build = ["mkinitramfs", "-o", &image, release];
         program::output(&mut system::command(root, &build)?).context("the first image")?;
-        if self.system.loader == Loader::Grub {
-            let words = self.words();
-            self.write(
-                "etc/default/grub",
-                &format!(
-                    "GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_TERMINAL=console\n\
-                     GRUB_CMDLINE_LINUX_DEFAULT=\"\"\nGRUB_CMDLINE_LINUX=\"{words}\"\n"
-                ),
-            )?;
-            self.write(
-                "boot/grub/grub.cfg",
-                &format!("linux /boot/vmlinuz-{release} root=LABEL=root ro {words}\ninitrd {image}\nboot\n"),
-            )?;
+        let words = self.words();
+        match self.system.loader {
+            Loader::Grub => {
+                self.write(
+                    "etc/default/grub",
+                    &format!(
+                        "GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_TERMINAL=console\n\
+                         GRUB_CMDLINE_LINUX_DEFAULT=\"\"\nGRUB_CMDLINE_LINUX=\"{words}\"\n"
+                    ),
+                )?;
+                let menu = format!(
+                    "linux /boot/vmlinuz-{release} root=LABEL=root ro {words}\ninitrd {image}\nboot\n"
+                );
+                self.write("boot/grub/grub.cfg", &menu)
+            }
+            Loader::SystemdBoot => Ok(()),
+            Loader::Unified => self.write("etc/kernel/install.conf", "layout=uki\n"),
         }
-        Ok(())
     }
 
     /// What is done in it, and the files that it is done with.
@@ -210,6 +256,21 @@ impl Installed<'_> {
         };
         let target = source.join("target/install");
         self.rig.supply().install(executables, &target)?;
+        if self.system.course == Course::Journey {
+            let package = self.rig.supply().package(ARCHITECTURE, &self.folder)?;
+            let content = read(&package)?;
+            files::write(&source.join("vfio-bind.deb"), &content, 0o644)?;
+        }
+        if self.system.course == Course::Archive {
+            let [archive, list] = ARCHIVE_AND_LIST.map(|name| source.join(name));
+            files::write(&list, format!("{PROTECTED}\n").as_bytes(), 0o644)?;
+            let content = appended::Content {
+                agent: executables.agent,
+                policy: None,
+                protected: Some(&list),
+            };
+            appended::write(&archive, content)?;
+        }
         let boots = self.system.boots();
         for boot in &boots {
             let place = boot.script();
@@ -224,114 +285,23 @@ impl Installed<'_> {
 
     /// The disk, with EFI's partition and that of the root.
     fn make_disk(&self) -> Result<()> {
-        let file =
-            File::create(&self.disk).with_context(|| format!("create({})", self.disk.display()))?;
-        file.set_len(DISK_SIZE).context("set_len")?;
-        let partition = |(start, size): (u64, u64), kind: &str| {
-            format!(
-                "start={}KiB, size={}KiB, type={kind}\n",
-                start / 1024,
-                size / 1024
-            )
+        let esp = Esp {
+            loader: self.system.loader,
+            root: &self.root,
+            release: &self.kernel.release,
+            words: &self.words(),
+            folder: &self.folder,
         };
-        let table = format!(
-            "label: gpt\n{}{}",
-            partition(ESP, "uefi"),
-            partition(ROOT, "linux")
-        );
-        let input = self.folder.join("table");
-        files::write(&input, table.as_bytes(), 0o644)?;
-        let input = File::open(&input).with_context(|| format!("open({})", input.display()))?;
-        let mut sfdisk = SFDISK.command()?;
-        sfdisk.args(["--quiet", "--no-tell-kernel", "--no-reread"]);
-        program::output_from(sfdisk.arg(&self.disk), input.into())?;
-        disk::mke2fs(&disk::FileSystem {
+        gpt::make(&gpt::Disk {
             path: &self.disk,
-            label: "root",
-            content: Some(&self.root),
-            offset: ROOT.0,
-            size: ROOT.1,
-            journal: true,
-        })?;
-        let mut mkfs = MKFS_FAT.command()?;
-        // By itself it counts with larger clusters and the size of the whole file.
-        mkfs.args(["-F", "32", "-s", "1", "-n", "ESP"]);
-        mkfs.args(["--offset", &(ESP.0 / 512).to_string()]);
-        program::output(mkfs.arg(&self.disk).arg((ESP.1 / 1024).to_string()))?;
-        let at = format!("{}@@{}", self.disk.display(), ESP.0);
-        let files = self.esp()?;
-        let folders = files.iter().flat_map(|(place, _)| {
-            let ends = place.match_indices('/');
-            ends.map(|(end, _)| &place[..end])
-        });
-        // Each after the one that it is in.
-        for folder in folders.collect::<BTreeSet<_>>() {
-            let mut mmd = MMD.command()?;
-            program::output(mmd.args(["-i", &at]).arg(format!("::{folder}")))?;
-        }
-        for (place, file) in &files {
-            let mut mcopy = MCOPY.command()?;
-            mcopy.args(["-i", &at]).arg(file).arg(format!("::{place}"));
-            program::output(&mut mcopy)?;
-        }
-        Ok(())
-    }
-
-    /// What is in EFI's partition, by its place there: the loader where firmware looks for one, and what
-    /// leads it on, as the packages of Debian leave it.
-    fn esp(&self) -> Result<Vec<(String, PathBuf)>> {
-        const REMOVABLE: &str = "EFI/BOOT/BOOTX64.EFI";
-        let root = &self.root;
-        let text = |name: &str, text: &str| -> Result<PathBuf> {
-            let path = self.folder.join(name);
-            files::write(&path, text.as_bytes(), 0o644)?;
-            Ok(path)
-        };
-        let release = &*self.kernel.release;
-        let all = match self.system.loader {
-            Loader::Grub => vec![
-                (
-                    REMOVABLE.to_owned(),
-                    root.join("usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"),
-                ),
-                (
-                    "EFI/debian/grub.cfg".to_owned(),
-                    text(
-                        "grub.cfg",
-                        "search.fs_label root root\nset prefix=($root)'/boot/grub'\n\
-                         configfile $prefix/grub.cfg\n",
-                    )?,
-                ),
-            ],
-            Loader::SystemdBoot => {
-                let loader = root.join("usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed");
-                let folder = format!("{MACHINE_ID}/{release}");
-                let image = format!("initrd.img-{release}");
-                let entry = format!(
-                    "title Debian\nversion {release}\nlinux /{folder}/linux\n\
-                     initrd /{folder}/{image}\noptions root=LABEL=root ro {}\n",
-                    self.words()
-                );
-                vec![
-                    (REMOVABLE.to_owned(), loader.clone()),
-                    ("EFI/systemd/systemd-bootx64.efi".to_owned(), loader),
-                    (
-                        "loader/loader.conf".to_owned(),
-                        text("loader.conf", "timeout 0\n")?,
-                    ),
-                    (
-                        format!("loader/entries/{MACHINE_ID}-{release}.conf"),
-                        text("entry.conf", &entry)?,
-                    ),
-                    (
-                        format!("{folder}/linux"),
-                        root.join(format!("boot/vmlinuz-{release}")),
-                    ),
-                    (format!("{folder}/{image}"), root.join("boot").join(image)),
-                ]
-            }
-        };
-        Ok(all)
+            esp: &esp.files()?,
+            root: &self.root,
+            root_size: match self.system.course {
+                Course::Journey => 1280 * MIB,
+                _ => 640 * MIB,
+            },
+            folder: &self.folder,
+        })
     }
 
     /// Boots it, judges, and adds to the row.
@@ -349,7 +319,11 @@ impl Installed<'_> {
             nodes: &[(TWIN_DISK, &self.disk)],
             cmdline: "",
             accelerator: &self.rig.settings.accelerator,
-            limit: self.rig.settings.limit * PATIENCE,
+            limit: self.rig.settings.limit
+                * match self.system.course {
+                    Course::Journey => MORE_PATIENCE,
+                    _ => PATIENCE,
+                },
             log: &log,
         };
         let started = Instant::now();

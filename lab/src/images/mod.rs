@@ -2,6 +2,8 @@
 
 mod build;
 mod disk;
+mod esp;
+mod gpt;
 mod guest;
 mod hotplug;
 pub mod installed;

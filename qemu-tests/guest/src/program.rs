@@ -25,8 +25,8 @@ const OUTPUT: &str = "/run/output";
 
 /// A hook or a command that takes longer than this has hung the boot.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-/// A script builds an image of a whole system.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
+/// A script builds images of a whole system, and looks at every file of it.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(1200);
 
 /// Runs a program with the arguments behind its name.
 pub(crate) fn run(command: &str) -> Result<Ran> {

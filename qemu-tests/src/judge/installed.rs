@@ -38,6 +38,11 @@ pub(super) fn judge(boot: &Boot, records: &Records, failures: &mut Failures) {
         let actual = format!("{:?}, with `{}`", ran.ending, ran.output.join("\n"));
         failures.add(&ran.command, "exit status 0", actual);
     }
+    for wanted in &boot.prints {
+        if !ran.output.iter().any(|line| line.contains(wanted)) {
+            failures.add("what its commands print", wanted, list(&ran.output));
+        }
+    }
     if boot.state == State::Clean {
         failures.equal("what is left", list::<&str>(&[]), list(&ran.output));
     }
@@ -153,7 +158,7 @@ mod tests {
             ran: vec![Ran {
                 command: boot.script(),
                 ending: Ending::Exited(0),
-                output: Vec::new(),
+                output: boot.prints.clone(),
                 writes: Vec::new(),
                 records: BTreeMap::new(),
                 disk: String::new(),
@@ -191,6 +196,19 @@ mod tests {
         assert!(failures(&bound, &records(&untouched)).len() >= 4);
         assert!(failures(&clean, &records(&bound)).len() >= 3);
         assert!(failures(&unasked, &records(&bound)).len() >= 3);
+    }
+
+    #[test]
+    fn each_thing_that_is_not_printed_is_a_failure() {
+        let boot = boots().into_iter().find(|boot| !boot.prints.is_empty());
+        let boot = boot.unwrap();
+        for text in &boot.prints {
+            let mut records = records(&boot);
+            records.ran[0].output.retain(|line| line != text);
+            let mut others = boot.prints.iter().filter(|other| *other != text);
+            let held = others.any(|other| other.contains(text));
+            assert!(!failures(&boot, &records).is_empty() || held, "{text}");
+        }
     }
 
     #[test]

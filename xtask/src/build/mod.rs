@@ -12,7 +12,10 @@ use lab::debian::Debian;
 use lab::supply::{Executables, Program, Supply};
 use qemu_tests::architecture::Architecture;
 
+use crate::dist::built::Built;
+use crate::dist::{Time, deb};
 use crate::install;
+use crate::workspace;
 use executable::Executable;
 use toolchain::other;
 
@@ -46,5 +49,11 @@ impl Supply for Workshop<'_> {
 
     fn install(&self, executables: Executables<'_>, root: &Path) -> Result<()> {
         install::install(executables, None, root)
+    }
+
+    fn package(&self, architecture: Architecture, folder: &Path) -> Result<PathBuf> {
+        let built = Built::new(architecture, self.0)?;
+        let package = built.package(1, Time::of(workspace::folder())?);
+        deb::build(&package, folder)
     }
 }
