@@ -107,13 +107,13 @@ pub const GRUB_NOTE: &str = "echo '# a note of the owner' >>/etc/default/grub";
 /// And for kernel-install.
 pub const ENTRY_NOTE: &str =
     "sed -i 's/ mitigations=off/ mitigations=off quiet/' /etc/kernel/cmdline";
-/// Which is there still, and nothing else of it.
+/// Which is there still; and prints what else is.
 pub const GRUB_NOTE_STAYS: [&str; 2] = [
     "grep -qx '# a note of the owner' /etc/default/grub",
-    "! grep -r vfio /etc/default /boot/grub/grub.cfg /boot/grub/custom.cfg",
+    "grep -rs vfio /etc/default /boot/grub/grub.cfg /boot/grub/custom.cfg || :",
 ];
 /// And there.
 pub const ENTRY_NOTE_STAYS: [&str; 2] = [
     "grep -q ' quiet' /etc/kernel/cmdline",
-    "! grep -r vfio /etc/kernel /boot/efi/loader",
+    "grep -rs vfio /etc/kernel /boot/efi/loader || :",
 ];

@@ -21,7 +21,7 @@ pub(super) fn lay(rig: &Rig<'_>, root: &Path) -> Result<()> {
         agent: &rig.agent(ARCHITECTURE)?,
         command: &rig.program(Program::Command, ARCHITECTURE)?,
     };
-    install::install(executables, root)
+    install::install(executables, None, root)
 }
 
 /// Runs a program in the system, among the files; gives what it printed.
