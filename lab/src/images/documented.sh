@@ -182,4 +182,10 @@ for _ in 1 2; do
     . /etc/mkinitcpio.conf.d/zz-vfio-bind.conf
 done
 [[ ${HOOKS[*]} == 'vfio-bind base udev autodetect' ]] || wrong 'the drop-in' 'vfio-bind once, first' "${HOOKS[*]}"
+# Left behind without the hook, it asks for nothing.
+rm "$install"
+HOOKS=(base udev autodetect)
+# shellcheck source=/dev/null
+. /etc/mkinitcpio.conf.d/zz-vfio-bind.conf
+[[ ${HOOKS[*]} == 'base udev autodetect' ]] || wrong 'the drop-in alone' 'no vfio-bind' "${HOOKS[*]}"
 exit "$status"

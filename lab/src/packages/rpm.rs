@@ -32,6 +32,9 @@ const OURS: &str = "vfio-bind";
 fn run(rig: &Rig<'_>, _: Recipe, packages: &Packages) -> Result<String> {
     let root = Root::new(rig, course().recipe)?;
     root.run(&["rpm", "--initdb"])?;
+    // Of the package filesystem, which is on all systems that have rpm.
+    let licences = root.place("usr/share/licenses");
+    fs::create_dir_all(&licences).with_context(|| format!("mkdir({})", licences.display()))?;
     root.run(&["dracut", "--force", "--regenerate-all"])?;
     let image = image(&root)?;
     let inside = |step: &str, expected: bool| -> Result<()> {

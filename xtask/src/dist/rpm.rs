@@ -80,7 +80,7 @@ fn documents(package: &Package<'_>) -> Result<Vec<(String, Vec<u8>)>> {
             package.licences.into(),
         ),
         (
-            "usr/share/doc/packages/vfio-bind/CHANGELOG.md".to_owned(),
+            "usr/share/doc/vfio-bind/CHANGELOG.md".to_owned(),
             source("CHANGELOG.md")?,
         ),
     ])
@@ -107,9 +107,13 @@ fn lines(root: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Folders that no other package has.
-const OWN_FOLDERS: [&str; 3] = [
+/// Folders that no other package needs to have.
+const OWN_FOLDERS: [&str; 7] = [
     LICENCES,
     "usr/lib/dracut/modules.d/50vfio-bind",
-    "usr/share/doc/packages/vfio-bind",
+    "usr/share/doc/vfio-bind",
+    "usr/share/fish",
+    "usr/share/fish/vendor_completions.d",
+    "usr/share/zsh",
+    "usr/share/zsh/site-functions",
 ];

@@ -9,6 +9,7 @@ use lab::{boots, row, schedule};
 use qemu_tests::scenarios;
 
 use super::conclusion::conclude;
+use super::package_test::Maker;
 use crate::build::Workshop;
 use crate::options::{MachineOptions, MkinitcpioOption, RunOptions};
 use crate::{checks, exports, fleets};
@@ -54,6 +55,7 @@ pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
         ..images::Choice::default()
     };
     let limits = super::bench::limits();
+    let maker = Maker::new(debian);
     let mut tasks = checks::tasks(&rig, debian, *all);
     // What other kernels and architectures need is got while the rest runs.
     let own = chosen.partition_point(|one| one.kernel.is_none());
@@ -63,6 +65,7 @@ pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
     if *all {
         tasks.extend(exports::tasks(&rig));
         tasks.extend(fleets::tasks(&rig));
+        tasks.extend(super::package_test::tasks(&rig, &maker));
         tasks.push(lab::bench::task(&rig, &limits));
         tasks.push(super::page_test::task());
     }
