@@ -24,8 +24,8 @@ pub fn folder() -> &'static Path {
     &FOLDER
 }
 
-/// Every file of the repository in `root`, by its path there: what git has or would take; without git all that
-/// was not built.
+/// Every file of the repository in `root`, by its path there: what git has or would take; where git has none of
+/// it, all that was not built.
 ///
 /// # Errors
 /// Where a folder cannot be listed.
@@ -39,18 +39,24 @@ pub fn sources(root: &Path) -> Result<Vec<PathBuf>> {
         "--exclude-standard",
     ]);
     let mut files: Vec<PathBuf> = match program::output(git.current_dir(root)) {
+        // A copy within another repository, which ignores it.
+        Ok(names) if names.is_empty() => all(root)?,
         Ok(names) => names.split_terminator('\0').map(PathBuf::from).collect(),
         Err(error) => {
             say(format_args!(
                 "no git here, looking through all folders: {error:#}"
             ));
-            let mut files = Vec::new();
-            walk(root, Path::new(""), &mut files)?;
-            files
+            all(root)?
         }
     };
     files.retain(|file| root.join(file).is_file());
     files.sort();
+    Ok(files)
+}
+
+fn all(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    walk(root, Path::new(""), &mut files)?;
     Ok(files)
 }
 

@@ -1,7 +1,7 @@
 //! The same source in another folder, with cargo's home elsewhere, as the same packages.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,8 +21,11 @@ pub fn compare(ours: &Path, folder: &Path, options: &[&str]) -> Result<String> {
     // As long as no other one is likely to be.
     let copy = folder.join("the same source in a folder of another name");
     let copy = PathBuf::from(copy.to_string_lossy().replace(' ', "-"));
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("rm({})", folder.display()))?;
+    // What cargo built of it before serves, where nothing changed since.
+    for old in [&copy, &folder.join("dist"), &folder.join("cargo")] {
+        if old.exists() {
+            fs::remove_dir_all(old).with_context(|| format!("rm({})", old.display()))?;
+        }
     }
     let root = workspace::folder();
     for file in workspace::sources(root)? {
@@ -30,6 +33,11 @@ pub fn compare(ours: &Path, folder: &Path, options: &[&str]) -> Result<String> {
         let parent = to.parent().unwrap_or(&copy);
         fs::create_dir_all(parent).with_context(|| format!("mkdir({})", parent.display()))?;
         fs::copy(&from, &to).with_context(|| format!("copy({})", from.display()))?;
+        let time = fs::metadata(&from)?.modified()?;
+        let copied = File::open(&to).with_context(|| format!("open({})", to.display()))?;
+        copied
+            .set_modified(time)
+            .with_context(|| format!("utimes({})", to.display()))?;
     }
     let home = folder.join("cargo");
     link_home(&home)?;
