@@ -20,6 +20,10 @@ pub const ASKED: [&str; 3] = [GPU, GPU_AUDIO, NVME];
 const LOOK: &str = "/root/look.sh";
 /// What tells the state of the functions.
 const STATE: &str = "/root/state.sh";
+/// Where vfio-bind-metrics.service writes. The system's disk is mounted for reading only, and this is not.
+const METRICS: &str = "/var/lib/prometheus/node-exporter";
+/// What makes the folder.
+const METRICS_FOLDER: &str = "var/lib/prometheus/node-exporter/.keep";
 
 /// A boot of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +204,7 @@ pub fn files() -> Vec<(&'static str, String)> {
                 "Type=notify\nNotifyAccess=all\nExecStart=/bin/sh -e /root/hold.sh",
             ),
         ),
+        (METRICS_FOLDER, String::new()),
         (
             "root/hold.sh",
             HOLD.replace("GPU", GPU).replace("NVME", NVME),
@@ -209,6 +214,7 @@ pub fn files() -> Vec<(&'static str, String)> {
             LOOK_TEXT
                 .replace("UNITS", &ENABLED.join(" "))
                 .replace("FINISH", ENABLED[0])
+                .replace("METRICS", METRICS)
                 .replace("STATE", STATE),
         ),
     ]
@@ -258,8 +264,8 @@ systemd-notify --ready
 exec sleep infinity
 ";
 
-/// Prints `UNIT: PROPERTY=VALUE ...` of both units, what failed, what became of the functions, how often the
-/// machine was asleep, and what the first unit said.
+/// Prints `UNIT: PROPERTY=VALUE ...` of both units, what failed, what became of the functions, what Prometheus is told
+/// of them, how often the machine was asleep, and what the first unit said.
 const LOOK_TEXT: &str = "\
 for unit in UNITS; do
     echo \"$unit: $(systemctl show -p ConditionResult -p Result $unit | sort | tr '\\n' ' ')\"
@@ -269,6 +275,9 @@ up=$(systemctl show -p ActiveEnterTimestampMonotonic --value multi-user.target)
 began=$(systemctl show -p InactiveExitTimestampMonotonic --value FINISH)
 [ \"$up\" -gt 0 ] && [ \"$up\" -le \"$began\" ] && echo 'delayed nothing'
 sh -e STATE 'in the end'
+mount -t tmpfs metrics METRICS
+systemctl start vfio-bind-metrics.service
+sed -n 's/^vfio_bind_function_bound{address=\"\\([^\"]*\\)\".* \\([01]\\)$/metric: \\1 \\2/p' METRICS/vfio-bind.prom
 [ ! -e /run/slept ] || cat /run/slept
 echo \"suspended: $(cat /sys/power/suspend_stats/success)\"
 echo \"woken: $(dmesg | grep -c 'Waking up from system sleep state S3')\"

@@ -103,6 +103,10 @@ fn expected(boot: Boot) -> Vec<String> {
     {
         all.push(format!("{time}: {}", boot.state(address)));
     }
+    for address in ASKED {
+        let bound = u8::from(boot.driver(address) == "vfio-pci");
+        all.push(format!("metric: {address} {bound}"));
+    }
     if boot == Boot::Used {
         for (function, node) in [(GPU, "/dev/dri/card"), (NVME, "/dev/nvme")] {
             all.push(format!(
@@ -220,6 +224,7 @@ mod tests {
                 "reset_method flr bus, d3cold_allowed 1",
             ),
             ("woken: 1", "woken: 0"),
+            ("metric: 0000:42:00.0 1", "metric: 0000:42:00.0 0"),
         ] {
             let mut other = records(Boot::Slept);
             for line in &mut other.ran[0].output {
