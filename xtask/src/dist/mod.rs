@@ -4,6 +4,7 @@ pub mod arch;
 pub mod built;
 pub mod deb;
 pub mod linked;
+pub mod notes;
 pub mod rpm;
 pub mod same;
 pub mod sbom;

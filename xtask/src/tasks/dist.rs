@@ -10,14 +10,14 @@ use lab::progress::say;
 use qemu_tests::architecture::Architecture;
 
 use crate::dist::built::Built;
-use crate::dist::{Time, VERSION, arch, deb, rpm, sbom, source, sums};
+use crate::dist::{Time, VERSION, arch, deb, notes, rpm, sbom, source, sums};
 use crate::install::Packaging;
 use crate::workspace;
 
 /// Make packages of the list of installed files: .deb, .rpm and pacman's, the same bytes each time.
 ///
 /// Beside them in the folder: the source, a PKGBUILD that builds it, the licences of what is linked, a bill of
-/// materials (CycloneDX) and SHA256SUMS. The last lines of the output are the paths. Times are those of the last
+/// materials (CycloneDX), what is new in the release, and SHA256SUMS. The last lines of the output are the paths. Times are those of the last
 /// commit, or $SOURCE_DATE_EPOCH.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Dist {
@@ -109,6 +109,12 @@ pub fn make(options: &Dist, folder: &Path, debian: &Debian) -> Result<Vec<PathBu
     let archive = source::write(time, &folder)?;
     made.push(arch::pkgbuild(&archive, &folder)?);
     made.push(archive);
+    let changes = workspace::folder().join("CHANGELOG.md");
+    let changes =
+        fs::read_to_string(&changes).with_context(|| format!("read({})", changes.display()))?;
+    let path = folder.join(format!("vfio-bind-{VERSION}.md"));
+    files::write(&path, notes::of(&changes, VERSION)?.as_bytes(), 0o644)?;
+    made.push(path);
     made.sort();
     let path = folder.join("SHA256SUMS");
     files::write(&path, sums("sha256sum", &folder, &made)?.as_bytes(), 0o644)?;
