@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::lists::Lists;
 use crate::lack::Unavailable;
@@ -16,12 +16,15 @@ impl Lists {
     /// empty: it can be entered and changed by dpkg.
     ///
     /// # Errors
-    /// Where who runs this is not root; [`Unavailable`] where a package is not to be had.
+    /// [`Unavailable`] where a package is not to be had, or who runs this is not root.
     pub fn install_system(&self, packages: &[&str], root: &Path) -> Result<()> {
-        ensure!(
-            nix::unistd::geteuid().is_root(),
-            "dpkg installs as root only: run this as root, or in a container of your own"
-        );
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Unavailable {
+                reason: "dpkg installs as root only".to_owned(),
+                log: None,
+            }
+            .into());
+        }
         tools::ensure_all(&[MMDEBSTRAP])?;
         if let Some(lack) = self.apt.unreachable() {
             return Err(lack.into());
