@@ -8,6 +8,7 @@ use vfio_bind_agent::text::cmdline::parameters;
 
 use super::finding::Unread;
 use super::system::System;
+use crate::loader::entry::without_tries;
 
 /// The words of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,10 +195,9 @@ fn entries(system: &System<'_>) -> Result<Vec<Setting>, Unread> {
         for name in system.names(directory)?.unwrap_or_default() {
             let place = format!("{directory}/{name}");
             let is_other = chosen.as_ref().is_some_and(|chosen| {
-                // The name may have a count of tries: `x+3.conf` is the entry `x`.
+                // `x+3.conf` is the entry `x`.
                 let plain = |name: &str| {
-                    let name = name.trim_end_matches(".conf").to_owned();
-                    name.split('+').next().unwrap_or_default().to_owned()
+                    without_tries(name.strip_suffix(".conf").unwrap_or(name)).to_owned()
                 };
                 plain(chosen) != plain(&name)
             });

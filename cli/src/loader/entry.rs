@@ -26,14 +26,25 @@ pub struct Entry {
     pub line: String,
 }
 
+/// The name of an entry without its count of tries: `+LEFT`, or `+LEFT-DONE`, at its end (Boot Loader
+/// Specification, "Boot counting"). A version may have a `+` of its own: `6.12.118+deb13-amd64`.
+#[must_use]
+pub fn without_tries(stem: &str) -> &str {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_count = |text: &str| text.split('-').count() <= 2 && text.split('-').all(is_number);
+    match stem.rsplit_once('+') {
+        Some((stem, count)) if is_count(count) => stem,
+        _ => stem,
+    }
+}
+
 impl Entry {
-    /// The name of the file, without a count of tries behind `+`.
+    /// The name of the file, without a count of tries.
     #[must_use]
     pub fn id(&self) -> String {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         let stem = name.strip_suffix(".conf").unwrap_or(name);
-        let stem = stem.rsplit_once('+').map_or(stem, |(stem, _)| stem);
-        format!("{stem}.conf")
+        format!("{}.conf", without_tries(stem))
     }
 
     /// Whether its name has a count of tries.
@@ -183,6 +194,22 @@ mod tests {
             (entry.id().as_str(), entry.title.as_str()),
             ("x-6.1.conf", "A b")
         );
+    }
+
+    #[test]
+    fn only_a_count_of_tries_is_taken_off() {
+        for (name, expected) in [
+            ("m-6.1+3", "m-6.1"),
+            ("m-6.1+3-1", "m-6.1"),
+            ("m-6.12.118+deb13-amd64", "m-6.12.118+deb13-amd64"),
+            ("m-6.12.118+deb13-amd64+3-1", "m-6.12.118+deb13-amd64"),
+            ("m-6.1+", "m-6.1+"),
+            ("m-6.1+3-", "m-6.1+3-"),
+            ("m-6.1+3-1-2", "m-6.1+3-1-2"),
+            ("m-6.1", "m-6.1"),
+        ] {
+            assert_eq!(without_tries(name), expected);
+        }
     }
 
     #[test]

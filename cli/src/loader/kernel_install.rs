@@ -136,8 +136,11 @@ fn run(facts: &Facts<'_>) -> Result<Vec<Invocation>, Stop> {
     let mut run = Vec::new();
     let ids: Vec<_> = entries(facts)?
         .iter()
-        .map(|entry| entry.id())
-        .chain(images(facts)?)
+        .map(Entry::id)
+        .chain(images(facts)?.iter().filter_map(|path| {
+            let stem = path.strip_suffix(".efi")?;
+            Some(format!("{}.efi", entry::without_tries(stem)))
+        }))
         .collect();
     let mut versions = facts.view.list("usr/lib/modules")?;
     if versions.is_empty() {

@@ -99,15 +99,31 @@ fn kernel_install_reads_all_lines_but_a_comment_is_no_place_for_words() {
 
 #[test]
 fn kernel_install_that_would_pass_over_a_kernel_in_boot_is_told_of_it() {
-    let tree = kernel_install(Some("root=UUID=1 ro"), "root=UUID=1 ro");
-    tree.write("usr/bin/kernel-install", "\0ELF add-all\0");
-    tree.remove("usr/lib/modules/6.1.0/vmlinuz");
-    tree.write("usr/lib/modules/6.1.0/modules.dep", "");
-    tree.write("boot/vmlinuz-6.1.0", "");
-    assert_eq!(
-        tree.told(&SET).good().run(),
-        ["kernel-install add 6.1.0 /boot/vmlinuz-6.1.0"]
-    );
+    // A version may have a `+` of its own, and a name a count of tries behind it.
+    for version in ["6.1.0", "6.12.118+deb13-amd64"] {
+        for file in ["loader/entries/m-VERSION", "EFI/Linux/m-VERSION"] {
+            for tries in ["", "+3", "+2-1"] {
+                let tree = kernel_install(Some("root=UUID=1 ro"), "root=UUID=1 ro");
+                tree.remove("usr/lib/modules/6.1.0/vmlinuz");
+                tree.remove("usr/lib/modules/6.2.0/vmlinuz");
+                tree.write("usr/bin/kernel-install", "\0ELF add-all\0");
+                tree.write(&format!("usr/lib/modules/{version}/modules.dep"), "");
+                tree.write(&format!("boot/vmlinuz-{version}"), "");
+                let text = tree.read("boot/loader/entries/m-6.1.0.conf");
+                tree.remove("boot/loader/entries/m-6.1.0.conf");
+                let file = format!("boot/{}{tries}", file.replace("VERSION", version));
+                let end = if file.contains("EFI") { "efi" } else { "conf" };
+                tree.write(&format!("{file}.{end}"), text);
+                assert_eq!(
+                    tree.told(&SET).good().run(),
+                    [format!(
+                        "kernel-install add {version} /boot/vmlinuz-{version}"
+                    )],
+                    "{file}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
