@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -35,6 +35,40 @@ pub fn only_entry(folder: &Path) -> Result<String> {
         [entry] => Ok(entry.file_name().to_string_lossy().into_owned()),
         other => bail!("{} has {} entries, not one", folder.display(), other.len()),
     }
+}
+
+/// All that is below a folder, by its place there: sorted, and each folder before what is in it. What `is_left_out`
+/// says of a place or of a folder above it, is not there.
+///
+/// # Errors
+/// Where a folder cannot be listed.
+pub fn walk(root: &Path, is_left_out: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    walk_into(root, Path::new(""), is_left_out, &mut all)?;
+    Ok(all)
+}
+
+fn walk_into(
+    root: &Path,
+    folder: &Path,
+    is_left_out: &dyn Fn(&Path) -> bool,
+    all: &mut Vec<PathBuf>,
+) -> Result<()> {
+    let path = root.join(folder);
+    let listing = fs::read_dir(&path).with_context(|| format!("list({})", path.display()))?;
+    let mut entries: Vec<_> = listing.collect::<std::io::Result<_>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let place = folder.join(entry.file_name());
+        if is_left_out(&place) {
+            continue;
+        }
+        all.push(place.clone());
+        if entry.file_type()?.is_dir() {
+            walk_into(root, &place, is_left_out, all)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies a folder with everything in it: files are hard links where that is possible.
@@ -72,6 +106,18 @@ pub fn link(entry: &fs::DirEntry, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_comes_before_what_is_in_it_and_what_is_left_out_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        for place in ["b/c", "b.d", "a/x/y", "a/z"] {
+            write(&folder.path().join(place), b"", 0o644).unwrap();
+        }
+        std::os::unix::fs::symlink("b", folder.path().join("link")).unwrap();
+        let all = walk(folder.path(), &|place| place == Path::new("a/x")).unwrap();
+        let expected = ["a", "a/z", "b", "b/c", "b.d", "link"].map(PathBuf::from);
+        assert_eq!(all, expected);
+    }
 
     #[test]
     fn a_copy_is_its_own_where_files_are_replaced() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -18,9 +19,10 @@ use crate::kernel::{Kernel, test_module};
 use crate::lack::{Memo, Trouble, Unavailable};
 use crate::logs;
 use crate::part::Part;
+use crate::program;
 use crate::schedule::Stock;
-use crate::supply::{Program, Supply};
-use crate::system::Recipe;
+use crate::supply::{Executables, Program, Supply};
+use crate::system::{ARCHITECTURE, Recipe};
 use crate::tools::{self, CHECKERS, DEPMOD, DISK_TOOLS, DPKG_DEB, IMAGE_TOOLS, XZ, qemu};
 use crate::userland::{self, Files};
 use crate::vm::Boot;
@@ -347,6 +349,31 @@ impl<'a> Rig<'a> {
     /// Where it cannot be had.
     pub fn installed(&self, recipe: Recipe) -> Result<PathBuf> {
         self.installed.get(recipe, || recipe.install(self.debian))
+    }
+
+    /// Such a copy, which becomes the folder `to`. Scripts of packages change files in place: it has no links to those
+    /// of the other one.
+    ///
+    /// # Errors
+    /// Where it cannot be had or written.
+    pub fn copy_installed(&self, recipe: Recipe, to: &Path) -> Result<()> {
+        let folder = to.parent().unwrap_or(to);
+        fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
+        let mut copy = Command::new("cp");
+        copy.args(["--archive", "--reflink=auto", "--no-target-directory"]);
+        program::output(copy.arg(self.installed(recipe)?).arg(to)).map(drop)
+    }
+
+    /// Lays every file of an installation in its place under `root`.
+    ///
+    /// # Errors
+    /// Where something cannot be built or written.
+    pub fn install(&self, root: &Path) -> Result<()> {
+        let executables = Executables {
+            agent: &self.agent(ARCHITECTURE)?,
+            command: &self.program(Program::Command, ARCHITECTURE)?,
+        };
+        self.supply().install(executables, root)
     }
 
     /// What images for machines of `architecture` hold.

@@ -122,6 +122,12 @@ impl Row {
         }
     }
 
+    /// Notes how long a boot of several took.
+    pub fn note_time(&mut self, boot: &str, time: Duration) {
+        let comma = if self.note.is_empty() { "" } else { ", " };
+        self.note += &format!("{comma}{boot} {:.0} s", time.as_secs_f64());
+    }
+
     /// One that did not run.
     #[must_use]
     pub fn not_run(name: &str, reason: &str) -> Self {

@@ -34,6 +34,39 @@ pub struct Task<'a> {
     pub run: Box<dyn Fn() -> Result<Row> + Send + Sync + 'a>,
 }
 
+impl<'a> Task<'a> {
+    /// A check that says something about what it looked at, and boots nothing.
+    #[must_use]
+    pub fn check(
+        name: &str,
+        wants: Vec<Part>,
+        check: impl Fn() -> Result<String> + Send + Sync + 'a,
+    ) -> Self {
+        let row = Row::passed(name);
+        Self {
+            name: name.to_owned(),
+            is_boot: false,
+            is_cargo: false,
+            wants,
+            run: Box::new(move || {
+                Ok(Row {
+                    note: check()?,
+                    ..row.clone()
+                })
+            }),
+        }
+    }
+
+    /// One that runs cargo, and wants nothing else.
+    #[must_use]
+    pub fn cargo(name: &str, check: impl Fn() -> Result<String> + Send + Sync + 'a) -> Self {
+        Self {
+            is_cargo: true,
+            ..Self::check(name, Vec::new(), check)
+        }
+    }
+}
+
 /// Who has the parts that tasks want.
 pub trait Stock: Sync {
     /// Gets a part, once; others who want it wait.

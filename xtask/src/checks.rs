@@ -10,7 +10,6 @@ use lab::elf;
 use lab::part::Part;
 use lab::program;
 use lab::rig::Rig;
-use lab::row::Row;
 use lab::schedule::Task;
 use lab::supply::Program;
 use lab::tools::SHELLCHECK;
@@ -29,71 +28,41 @@ const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-mus
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>, debian: &'a Debian, all: bool) -> Vec<Task<'a>> {
     let mut tasks = vec![
-        cargo_task("format", Vec::new(), format),
-        Task {
-            is_cargo: false,
-            ..cargo_task(
-                "shell scripts",
-                vec![Part::Checker(SHELLCHECK.program)],
-                shell_scripts,
-            )
-        },
-        cargo_task("clippy", Vec::new(), clippy),
-        cargo_task("clippy, freestanding agent", Vec::new(), clippy_agent),
-        cargo_task("unit and property tests", Vec::new(), unit_tests),
+        Task::cargo("format", format),
+        Task::check(
+            "shell scripts",
+            vec![Part::Checker(SHELLCHECK.program)],
+            shell_scripts,
+        ),
+        Task::cargo("clippy", clippy),
+        Task::cargo("clippy, freestanding agent", clippy_agent),
+        Task::cargo("unit and property tests", unit_tests),
     ];
     let host = Architecture::host();
     for architecture in Architecture::ALL {
         if all || Some(architecture) == host {
             let parts = [Part::Compiler, Part::Programs].map(|part| part(architecture));
-            tasks.push(Task {
-                is_cargo: false,
-                ..cargo_task(
-                    &format!("the agent for {architecture}"),
-                    parts.to_vec(),
-                    move || agent(&rig.program(Program::Agent, architecture)?, architecture),
-                )
-            });
+            tasks.push(Task::check(
+                &format!("the agent for {architecture}"),
+                parts.to_vec(),
+                move || agent(&rig.program(Program::Agent, architecture)?, architecture),
+            ));
         }
     }
     if all {
         for target in MUSL {
-            tasks.push(cargo_task(
-                &format!("the agent for {target}"),
-                Vec::new(),
-                move || musl(target, debian),
-            ));
+            tasks.push(Task::cargo(&format!("the agent for {target}"), move || {
+                musl(target, debian)
+            }));
         }
-        tasks.push(cargo_task("faults of an archive", Vec::new(), faults));
+        tasks.push(Task::cargo("faults of an archive", faults));
         tasks.push(dependencies::task(debian));
     }
-    tasks.push(cargo_task(
+    tasks.push(Task::cargo(
         "the command tells of this machine",
-        Vec::new(),
         move || command(debian),
     ));
     tasks
-}
-
-/// A check that runs cargo, and says something about it.
-fn cargo_task<'a>(
-    name: &str,
-    wants: Vec<Part>,
-    check: impl Fn() -> Result<String> + Send + Sync + 'a,
-) -> Task<'a> {
-    let row = Row::passed(name);
-    Task {
-        name: name.to_owned(),
-        is_boot: false,
-        is_cargo: true,
-        wants,
-        run: Box::new(move || {
-            Ok(Row {
-                note: check()?,
-                ..row.clone()
-            })
-        }),
-    }
 }
 
 fn format() -> Result<String> {

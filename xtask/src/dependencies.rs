@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::debian::Debian;
 use lab::lack::Unavailable;
 use lab::progress::say;
-use lab::row::Row;
 use lab::schedule::Task;
 use lab::tools::{self, PIP};
 use lab::{logs, program};
@@ -23,19 +22,7 @@ const CHECKS: [&str; 3] = ["bans", "licenses", "sources"];
 /// The row.
 #[must_use]
 pub fn task(debian: &Debian) -> Task<'_> {
-    const NAME: &str = "dependencies";
-    Task {
-        name: NAME.to_owned(),
-        is_boot: false,
-        is_cargo: true,
-        wants: Vec::new(),
-        run: Box::new(move || {
-            Ok(Row {
-                note: check(debian)?,
-                ..Row::passed(NAME)
-            })
-        }),
-    }
+    Task::cargo("dependencies", || check(debian))
 }
 
 /// Looks; tells at what.

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::part::Part;
 use lab::program;
 use lab::rig::Rig;
-use lab::row::Row;
 use lab::schedule::Task;
 use lab::system::{self, Recipe};
 
@@ -84,20 +83,14 @@ fn recipe() -> Recipe {
 /// A task for each reader.
 #[must_use]
 pub fn tasks<'a>(rig: &'a Rig<'a>) -> Vec<Task<'a>> {
-    let task = |reader: Reader| Task {
-        name: reader.name.to_owned(),
-        is_boot: false,
-        is_cargo: false,
-        wants: vec![Part::ImageTools, Part::System(recipe())],
-        run: Box::new(move || run(rig, reader)),
-    };
+    let wants = [Part::ImageTools, Part::System(recipe())];
+    let task = |reader: Reader| Task::check(reader.name, wants.to_vec(), move || run(rig, reader));
     READERS.map(task).into_iter().collect()
 }
 
-fn run(rig: &Rig<'_>, reader: Reader) -> Result<Row> {
+fn run(rig: &Rig<'_>, reader: Reader) -> Result<String> {
     let root = rig.system(recipe())?;
     let texts = texts()?;
-    let mut row = Row::passed(reader.name);
     let mut count = 0;
     for text in texts
         .iter()
@@ -107,8 +100,7 @@ fn run(rig: &Rig<'_>, reader: Reader) -> Result<Row> {
         count += 1;
     }
     ensure!(count > 0, "no text is for it");
-    row.note = format!("{count} texts");
-    Ok(row)
+    Ok(format!("{count} texts"))
 }
 
 /// A text that was exported.

@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use lab::files;
 use lab::part::Part;
 use lab::rig::Rig;
-use lab::row::Row;
 use lab::schedule::Task;
 use lab::system::{ARCHITECTURE, Recipe};
 
@@ -19,7 +18,7 @@ mod copied;
 mod machines;
 mod nix;
 
-use copied::{INPUT, lay, output, spoil};
+use copied::{INPUT, output, spoil};
 
 /// Who reads, and how; it tells how much.
 type Read = fn(&Rig<'_>, &Path) -> Result<String>;
@@ -67,19 +66,13 @@ pub fn tasks<'a>(rig: &'a Rig<'a>) -> Vec<Task<'a>> {
         if built {
             wants.extend([Part::Compiler, Part::Programs].map(|part| part(ARCHITECTURE)));
         }
-        Task {
-            name: name.to_owned(),
-            is_boot: false,
-            is_cargo: false,
-            wants,
-            run: Box::new(move || run(rig, name, read)),
-        }
+        Task::check(name, wants, move || run(rig, name, read))
     };
     READERS.map(task).into_iter().collect()
 }
 
 /// Lets one read, in a copy of the system that has all files in it.
-fn run(rig: &Rig<'_>, name: &str, read: Read) -> Result<Row> {
+fn run(rig: &Rig<'_>, name: &str, read: Read) -> Result<String> {
     let system = rig.system(recipe())?;
     let folder = rig.folder().join(name.replace([':', ',', ' '], "-"));
     if folder.exists() {
@@ -90,12 +83,9 @@ fn run(rig: &Rig<'_>, name: &str, read: Read) -> Result<Row> {
         let from = workspace::folder().join(given);
         files::link_tree(&from, &folder.join(INPUT).join(given))?;
     }
-    let row = Row {
-        note: read(rig, &folder)?,
-        ..Row::passed(name)
-    };
+    let told = read(rig, &folder)?;
     fs::remove_dir_all(&folder).with_context(|| format!("rm({})", folder.display()))?;
-    Ok(row)
+    Ok(told)
 }
 
 /// What promtool says of the rules, and what their own tests say.
@@ -138,7 +128,7 @@ const YAMLLINT: &str = "{extends: default, rules: {line-length: {max: 120}, docu
 
 /// What systemd says of every unit that is installed.
 fn units(rig: &Rig<'_>, root: &Path) -> Result<String> {
-    lay(rig, root)?;
+    rig.install(root)?;
     let folder = "usr/lib/systemd/system";
     let mut names: Vec<_> = fs::read_dir(root.join(folder))
         .with_context(|| format!("list({folder})"))?

@@ -188,16 +188,21 @@ impl Packaging {
     }
 }
 
-/// The files of an installation: from where, to where under the root, and the mode.
+/// The files of an installation, or of a kind of package: from where, to where under the root, and the mode.
 #[must_use]
-pub fn files(executables: Executables<'_>) -> Vec<(PathBuf, &'static str, u32)> {
+pub fn files(
+    executables: Executables<'_>,
+    packaging: Option<Packaging>,
+) -> Vec<(PathBuf, &'static str, u32)> {
     let rest = FILES
         .iter()
         .map(|(from, to, mode)| (workspace::folder().join(from), *to, *mode));
     let Executables { agent, command } = executables;
     let built = [(agent, AGENT), (command, COMMAND)];
     let built = built.map(|(from, to)| (from.to_owned(), to, 0o755));
-    built.into_iter().chain(rest).collect()
+    let has = |place: &str| packaging.is_none_or(|one| one.has(place));
+    let all = built.into_iter().chain(rest);
+    all.filter(|(_, to, _)| has(to)).collect()
 }
 
 /// Lays every file in its place under `root`; those of a kind of package, where one is named.
@@ -209,9 +214,7 @@ pub fn install(
     packaging: Option<Packaging>,
     root: &Path,
 ) -> Result<()> {
-    let mut all = files(executables);
-    all.retain(|(_, to, _)| packaging.is_none_or(|one| one.has(to)));
-    for (from, to, mode) in all {
+    for (from, to, mode) in files(executables, packaging) {
         let content = fs::read(&from).with_context(|| format!("read({})", from.display()))?;
         write(&root.join(to), &content, mode)?;
     }
@@ -244,7 +247,7 @@ mod tests {
             assert_eq!(fs::read(&installed).unwrap(), content);
             assert_eq!(mode(&installed), 0o755);
         }
-        for (from, to, expected) in files(executables) {
+        for (from, to, expected) in files(executables, None) {
             let path = root.path().join(to);
             assert_eq!(mode(&path), expected, "{to}");
             assert_eq!(fs::read(from).unwrap(), fs::read(path).unwrap(), "{to}");

@@ -1,14 +1,13 @@
 //! Where the repository is, and what it has.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use anyhow::{Context, Result};
-use lab::program;
+use anyhow::Result;
 use lab::progress::say;
+use lab::{files, program};
 
 /// The variable that names another folder with the same source, which is to be built by this xtask.
 pub const ELSEWHERE: &str = "VFIO_BIND_SOURCE";
@@ -54,25 +53,14 @@ pub fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// All that is neither git's nor was built.
 fn all(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    walk(root, Path::new(""), &mut files)?;
-    Ok(files)
-}
-
-/// All files under `root/folder`, but neither hidden ones' folders of git nor what was built.
-fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let path = root.join(folder);
-    for entry in fs::read_dir(&path).with_context(|| format!("list({})", path.display()))? {
-        let entry = entry?;
-        let place = folder.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true if [".git", "target"]
-                .iter()
-                .any(|name| entry.file_name() == *name) => {}
-            true => walk(root, &place, files)?,
-            false => files.push(place),
-        }
-    }
-    Ok(())
+    let is_left_out = |place: &Path| {
+        let name = place.file_name();
+        let is_one = [".git", "target"]
+            .iter()
+            .any(|one| name == Some(one.as_ref()));
+        is_one && root.join(place).is_dir()
+    };
+    files::walk(root, &is_left_out)
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -27,7 +26,6 @@ use crate::program;
 use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
-use crate::supply::{Executables, Program};
 use crate::system::{self, ARCHITECTURE, Recipe};
 use crate::vm;
 
@@ -186,12 +184,7 @@ impl Installed<'_> {
         let (root, release) = (&self.root, &*self.kernel.release);
         let recipe = recipe(self.system);
         if self.system.course == Course::Journey {
-            // Scripts of packages change files in place: no links to those of the other one.
-            let mut cp = Command::new("cp");
-            cp.args(["--archive", "--no-target-directory"]);
-            let folder = &self.folder;
-            fs::create_dir_all(folder).with_context(|| format!("mkdir({})", folder.display()))?;
-            program::output(cp.arg(self.rig.installed(recipe)?).arg(root))?;
+            self.rig.copy_installed(recipe, root)?;
         } else {
             link_tree(&self.rig.system(recipe)?, root)?;
         }
@@ -250,12 +243,7 @@ impl Installed<'_> {
     /// What is done in it, and the files that it is done with.
     fn add_ours(&self) -> Result<()> {
         let source = self.root.join(SOURCE.trim_start_matches('/'));
-        let executables = Executables {
-            agent: &self.rig.agent(ARCHITECTURE)?,
-            command: &self.rig.program(Program::Command, ARCHITECTURE)?,
-        };
-        let target = source.join("target/install");
-        self.rig.supply().install(executables, &target)?;
+        self.rig.install(&source.join("target/install"))?;
         if self.system.course == Course::Journey {
             let package = self.rig.supply().package(ARCHITECTURE, &self.folder)?;
             let content = read(&package)?;
@@ -265,7 +253,7 @@ impl Installed<'_> {
             let [archive, list] = ARCHIVE_AND_LIST.map(|name| source.join(name));
             files::write(&list, format!("{PROTECTED}\n").as_bytes(), 0o644)?;
             let content = appended::Content {
-                agent: executables.agent,
+                agent: &self.rig.agent(ARCHITECTURE)?,
                 policy: None,
                 protected: Some(&list),
             };
@@ -336,8 +324,7 @@ impl Installed<'_> {
             false => Verdict::Failed,
         };
         row.add_boot(Some(&name), time, judgement, otherwise, &log);
-        let comma = if row.note.is_empty() { "" } else { ", " };
-        row.note += &format!("{comma}{} {:.0} s", boot.name, time.as_secs_f64());
+        row.note_time(boot.name, time);
         Ok(())
     }
 

@@ -1,14 +1,12 @@
 //! A Debian with systemd and QEMU on a disk, which lends a card to a machine of its own.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Result;
 use qemu_tests::judge;
 use qemu_tests::lent::{self, NAME, PROVES};
-use qemu_tests::machine::TWIN_DISK;
 
-use super::ours::Ours;
+use super::ours::{Ours, Start};
 use super::systems;
 use crate::logs;
 use crate::part::Part;
@@ -16,7 +14,6 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::system::{ARCHITECTURE, Recipe};
-use crate::vm;
 
 const MIB: u64 = 1 << 20;
 const DISK_SIZE: u64 = 1024 * MIB;
@@ -81,22 +78,14 @@ fn boots(rig: &Rig<'_>) -> Result<Row> {
 fn boot(system: &Ours<'_>, image: &Path) -> Result<Row> {
     let log = logs::folder()?.join(format!("{NAME}.log"));
     let machine = lent::machine();
-    let started = Instant::now();
-    let vm = vm::Boot {
+    let (evidence, time) = system.boot(&Start {
         machine: &machine,
         kernel: &system.rig.kernel(None, ARCHITECTURE)?,
-        image: Some(image),
-        firmware: None,
-        variables: None,
-        disk: None,
-        nodes: &[(TWIN_DISK, &system.disk)],
-        cmdline: &lent::cmdline(),
-        accelerator: &system.rig.settings.accelerator,
-        limit: system.rig.settings.limit * PATIENCE,
+        image,
+        cmdline: lent::cmdline(),
+        patience: PATIENCE,
         log: &log,
-    };
-    let evidence = vm.start()?.finish(|_| {})?;
-    let time = started.elapsed();
+    })?;
     let judgement = judge::judge_lent(&evidence);
     let mut row = Row::passed(NAME);
     row.add_boot(None, time, judgement, Verdict::Failed, &log);

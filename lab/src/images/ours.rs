@@ -1,20 +1,25 @@
 //! A Debian on one disk, with us in it: its files, an image that its own tool builds, and the disk.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use qemu_tests::installed::PROTECTED;
+use qemu_tests::judge::Evidence;
+use qemu_tests::machine::{Machine, TWIN_DISK};
 use qemu_tests::protocol::Orders;
 
 use super::build::stand_in;
 use super::tool::{IMAGE, Tool};
 use super::{disk, guest, storage};
 use crate::files;
+use crate::kernel::Kernel;
 use crate::program;
 use crate::rig::Rig;
-use crate::supply::{COMMAND, Executables, Program};
+use crate::supply::COMMAND;
 use crate::system::{self, ARCHITECTURE, Recipe};
+use crate::vm;
 
 /// The modules of the system: its disks' and the card's drivers, and what ext4 asks for by an alias.
 const MODULES: [&str; 5] = ["nvme", "ext4", "crc32c_generic", "bochs", "snd_hda_intel"];
@@ -22,6 +27,22 @@ const MODULES: [&str; 5] = ["nvme", "ext4", "crc32c_generic", "bochs", "snd_hda_
 const LISTED: &str = "ext4\ncrc32c_generic\nnvme\n";
 /// Whose image is built.
 const TOOL: Tool = Tool::HOOKS;
+
+/// What a boot of it starts with.
+pub struct Start<'a> {
+    /// What it runs on.
+    pub machine: &'a Machine,
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// The image.
+    pub image: &'a Path,
+    /// The kernel command line.
+    pub cmdline: String,
+    /// How many times the limit of a boot it may take.
+    pub patience: u32,
+    /// Where the console is kept.
+    pub log: &'a Path,
+}
 
 /// The system.
 pub struct Ours<'a> {
@@ -48,16 +69,8 @@ impl<'a> Ours<'a> {
             folder,
         };
         storage::lay_out(rig, recipe, &system.root, &MODULES, LISTED)?;
-        system.install()?;
+        rig.install(&system.root)?;
         Ok(system)
-    }
-
-    fn install(&self) -> Result<()> {
-        let executables = Executables {
-            agent: &self.rig.agent(ARCHITECTURE)?,
-            command: &self.rig.program(Program::Command, ARCHITECTURE)?,
-        };
-        self.rig.supply().install(executables, &self.root)
     }
 
     /// Builds an image that knows the disk of the system.
@@ -85,7 +98,7 @@ impl<'a> Ours<'a> {
     /// # Errors
     /// Where something cannot be written.
     pub fn order(&self, orders: &Orders) -> Result<()> {
-        self.install()?;
+        self.rig.install(&self.root)?;
         guest::add(self.rig, &self.root, orders)?;
         self.write("etc/fstab", "LABEL=root / ext4 ro 0 0\n", 0o644)
     }
@@ -114,6 +127,30 @@ impl<'a> Ours<'a> {
     /// Where that fails.
     pub fn write(&self, place: &str, text: &str, mode: u32) -> Result<()> {
         files::write(&self.root.join(place), text.as_bytes(), mode)
+    }
+
+    /// Boots it; tells what was seen, and how long that took.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn boot(&self, start: &Start<'_>) -> Result<(Evidence, Duration)> {
+        let settings = &self.rig.settings;
+        let vm = vm::Boot {
+            machine: start.machine,
+            kernel: start.kernel,
+            image: Some(start.image),
+            firmware: None,
+            variables: None,
+            disk: None,
+            nodes: &[(TWIN_DISK, &self.disk)],
+            cmdline: &start.cmdline,
+            accelerator: &settings.accelerator,
+            limit: settings.limit * start.patience,
+            log: start.log,
+        };
+        let started = Instant::now();
+        let evidence = vm.start()?.finish(|_| {})?;
+        Ok((evidence, started.elapsed()))
     }
 
     /// Removes all that was made.

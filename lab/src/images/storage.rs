@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::judge;
@@ -23,7 +23,7 @@ use crate::program;
 use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
-use crate::supply::{COMMAND, Executables, Program};
+use crate::supply::COMMAND;
 use crate::system::{self, ARCHITECTURE, Recipe};
 use crate::vm;
 
@@ -235,11 +235,7 @@ set -ex
 
     /// Installs us and what carries out the orders, and makes the disks.
     fn make_disks(&self) -> Result<()> {
-        let executables = Executables {
-            agent: &self.rig.agent(ARCHITECTURE)?,
-            command: &self.rig.program(Program::Command, ARCHITECTURE)?,
-        };
-        self.rig.supply().install(executables, &self.root)?;
+        self.rig.install(&self.root)?;
         guest::add(self.rig, &self.root, &self.stack.orders())?;
         self.write("etc/fstab", &self.stack.fstab(), 0o644)?;
         let srv = self.root.join("srv");
@@ -302,17 +298,11 @@ set -ex
             false => Verdict::Failed,
         };
         row.add_boot(Some(&name), time, judgement, otherwise, &log);
-        row.note += &note(boot, time, row.note.is_empty());
+        row.note_time(boot.name(), time);
         Ok(judge::told_list(&evidence).unwrap_or_else(|| list.to_owned()))
     }
 
     fn write(&self, place: &str, text: &str, mode: u32) -> Result<()> {
         files::write(&self.root.join(place), text.as_bytes(), mode)
     }
-}
-
-/// How long a boot took.
-fn note(boot: Boot, time: Duration, first: bool) -> String {
-    let comma = if first { "" } else { ", " };
-    format!("{comma}{} {:.0} s", boot.name(), time.as_secs_f64())
 }

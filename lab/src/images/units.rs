@@ -1,14 +1,12 @@
 //! A Debian with systemd on a disk, where the units of the real root are enabled.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use qemu_tests::judge;
-use qemu_tests::machine::TWIN_DISK;
 use qemu_tests::units::{self, Boot, ENABLED, HELPERS, NAME, PROVES};
 
-use super::ours::Ours;
+use super::ours::{Ours, Start};
 use super::{storage, systems};
 use crate::logs;
 use crate::part::Part;
@@ -17,7 +15,6 @@ use crate::rig::Rig;
 use crate::row::{Row, Verdict};
 use crate::schedule::Task;
 use crate::system::{self, ARCHITECTURE};
-use crate::vm;
 
 /// A hook that leaves vfio-pci out of an image, and its file.
 const WITHOUT: (&str, &str) = (
@@ -102,25 +99,16 @@ fn boot(system: &Ours<'_>, boot: Boot, image: &Path, row: &mut Row) -> Result<()
     if machine.sleeps {
         kernel = kernel.as_packaged();
     }
-    let started = Instant::now();
-    let vm = vm::Boot {
+    let (evidence, time) = system.boot(&Start {
         machine: &machine,
         kernel: &kernel,
-        image: Some(image),
-        firmware: None,
-        variables: None,
-        disk: None,
-        nodes: &[(TWIN_DISK, &system.disk)],
-        cmdline: &boot.cmdline(),
-        accelerator: &system.rig.settings.accelerator,
-        limit: system.rig.settings.limit * 2,
+        image,
+        cmdline: boot.cmdline(),
+        patience: 2,
         log: &log,
-    };
-    let evidence = vm.start()?.finish(|_| {})?;
-    let time = started.elapsed();
+    })?;
     let judgement = judge::judge_units(boot, &evidence);
     row.add_boot(Some(&name), time, judgement, Verdict::Failed, &log);
-    let comma = if row.note.is_empty() { "" } else { ", " };
-    row.note += &format!("{comma}{} {:.0} s", boot.name(), time.as_secs_f64());
+    row.note_time(boot.name(), time);
     Ok(())
 }

@@ -10,7 +10,6 @@ use anyhow::Context;
 
 use crate::part::Part;
 use crate::rig::Rig;
-use crate::row::Row;
 use crate::schedule::Task;
 use crate::system::ARCHITECTURE;
 use course::Course;
@@ -21,23 +20,16 @@ pub use course::{Packages, Packer, Pair};
 pub fn tasks<'a>(rig: &'a Rig<'a>, packer: &'a dyn Packer) -> Vec<Task<'a>> {
     let courses = deb::courses().into_iter();
     let courses = courses.chain([rpm::course(), arch::course()]);
-    let task = |course: Course| Task {
-        name: course.name.to_owned(),
-        is_boot: false,
-        is_cargo: false,
-        wants: vec![
+    let task = |course: Course| {
+        let wants = vec![
             Part::ImageTools,
             Part::Kernel(None, ARCHITECTURE),
             Part::Installed(course.recipe),
-        ],
-        run: Box::new(move || {
+        ];
+        Task::check(course.name, wants, move || {
             let packages = packer.packages().context("the packages")?;
-            let note = (course.run)(rig, course.recipe, &packages)?;
-            Ok(Row {
-                note,
-                ..Row::passed(course.name)
-            })
-        }),
+            (course.run)(rig, course.recipe, &packages)
+        })
     };
     courses.map(task).collect()
 }

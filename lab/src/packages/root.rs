@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
@@ -61,9 +60,7 @@ impl Root {
             folder,
             release: kernel.release.clone(),
         };
-        let mut copy = Command::new("cp");
-        copy.args(["--archive", "--reflink=auto"]);
-        program::output(copy.arg(rig.installed(recipe)?).arg(root.place("")))?;
+        rig.copy_installed(recipe, &root.folder.path().join("root"))?;
         let staged = initrd::stage_modules(&kernel, &Choice::default())?;
         let modules = staged.path().join("lib/modules");
         files::link_tree(&modules, &root.place("usr/lib/modules"))?;
@@ -132,26 +129,13 @@ impl Root {
 
     /// All that is in it and is not [`UNLIKE`] from run to run.
     pub(super) fn names(&self) -> Result<BTreeSet<PathBuf>> {
-        let mut all = BTreeSet::new();
-        walk(&self.place(""), Path::new(""), &mut all)?;
-        Ok(all)
+        names(&self.place(""))
     }
 }
 
-fn walk(root: &Path, folder: &Path, all: &mut BTreeSet<PathBuf>) -> Result<()> {
-    let path = root.join(folder);
-    for entry in fs::read_dir(&path).with_context(|| format!("list({})", path.display()))? {
-        let entry = entry?;
-        let place = folder.join(entry.file_name());
-        if UNLIKE.iter().any(|one| Path::new(one) == place) {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            walk(root, &place, all)?;
-        }
-        all.insert(place);
-    }
-    Ok(())
+fn names(root: &Path) -> Result<BTreeSet<PathBuf>> {
+    let is_unlike = |place: &Path| UNLIKE.iter().any(|one| Path::new(one) == place);
+    Ok(files::walk(root, &is_unlike)?.into_iter().collect())
 }
 
 /// What is in one and not in the other.
@@ -189,8 +173,7 @@ mod tests {
         for place in ["var/log/x", "var/lib/x", "etc/ld.so.cache"] {
             files::write(&folder.path().join(place), b"", 0o644).unwrap();
         }
-        let mut all = BTreeSet::new();
-        walk(folder.path(), Path::new(""), &mut all).unwrap();
+        let all = names(folder.path()).unwrap();
         let expected = ["etc", "var", "var/lib", "var/lib/x"].map(PathBuf::from);
         assert_eq!(all, expected.into_iter().collect());
     }

@@ -9,11 +9,9 @@ use lab::tools::{self, BSDTAR, ZSTD};
 use qemu_tests::architecture::Architecture;
 
 use super::stage::{self, gzip, source};
-use super::{MAINTAINER, Package, VERSION, sums};
+use super::{MAINTAINER, Package, VERSION, sha256};
 use crate::install::Packaging;
 
-/// Where the licences of a package are.
-const LICENCES: &str = "usr/share/licenses/vfio-bind";
 /// What `.MTREE` has of each file (makepkg 6.0).
 const MTREE: &str = "!all,use-set,type,uid,gid,mode,time,size,md5,sha256,link";
 
@@ -32,18 +30,7 @@ pub fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder).with_context(|| format!("path({})", folder.display()))?;
     let top = folder.join(format!("stage/arch-{}", package.architecture));
     let root = top.join("root");
-    let own = vec![
-        (format!("{LICENCES}/LICENSE-MIT"), source("LICENSE-MIT")?),
-        (
-            format!("{LICENCES}/LICENSE-APACHE"),
-            source("LICENSE-APACHE")?,
-        ),
-        (
-            format!("{LICENCES}/linked-licences.txt"),
-            package.licences.into(),
-        ),
-    ];
-    stage::fill(package, Packaging::Arch, &own, &root)?;
+    stage::fill(package, Packaging::Arch, &stage::licences(package)?, &root)?;
     let mut size = 0;
     for file in stage::files(&root)? {
         let metadata = fs::metadata(&file).with_context(|| format!("stat({})", file.display()))?;
@@ -73,8 +60,7 @@ pub fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
 /// Packs `root` into `file`, as root's whoever runs this.
 fn pack(root: &Path, options: &[&str], file: &Path) -> Result<()> {
     let mut names = Vec::new();
-    for path in stage::walk(root)?.iter().skip(1) {
-        let place = path.strip_prefix(root).unwrap_or(path);
+    for place in stage::walk(root)? {
         names.extend(place.as_os_str().as_encoded_bytes());
         names.push(0);
     }
@@ -126,10 +112,10 @@ fn text(package: &Package<'_>, size: u64) -> Result<String> {
 /// # Errors
 /// Where the archive cannot be read.
 pub fn pkgbuild(archive: &Path, folder: &Path) -> Result<PathBuf> {
-    let sum = sums("sha256sum", folder, &[archive.to_owned()])?;
-    let sum = sum.split(' ').next().context("a checksum")?;
     let text = String::from_utf8(source("packaging/arch/PKGBUILD")?).context("PKGBUILD")?;
-    let text = text.replace("@VERSION@", VERSION).replace("@SUM@", sum);
+    let text = text
+        .replace("@VERSION@", VERSION)
+        .replace("@SUM@", &sha256(archive)?);
     let path = folder.join("PKGBUILD");
     lab::files::write(&path, text.as_bytes(), 0o644)?;
     Ok(path)

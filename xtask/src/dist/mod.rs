@@ -128,6 +128,16 @@ pub fn sums(tool: &str, folder: &Path, files: &[PathBuf]) -> Result<String> {
     program::output(command.current_dir(folder))
 }
 
+/// The SHA-256 of one file.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn sha256(file: &Path) -> Result<String> {
+    let text = sums("sha256sum", Path::new("."), &[file.to_owned()])?;
+    let sum = text.split_whitespace().next();
+    sum.map(str::to_owned).context("a checksum")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

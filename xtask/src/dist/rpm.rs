@@ -9,13 +9,10 @@ use anyhow::{Context, Result};
 use lab::program;
 use lab::tools::{self, RPMBUILD};
 
-use super::stage::{self, source};
+use super::stage::{self, LICENCES, source};
 use super::{MAINTAINER, Package};
 use crate::install::Packaging;
 use crate::workspace;
-
-/// Where the licences of a package are.
-const LICENCES: &str = "usr/share/licenses/vfio-bind";
 
 /// Writes it into `folder`; gives its path.
 ///
@@ -69,21 +66,12 @@ pub fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
 
 /// What Fedora's and openSUSE's rules want beside the files.
 fn documents(package: &Package<'_>) -> Result<Vec<(String, Vec<u8>)>> {
-    Ok(vec![
-        (format!("{LICENCES}/LICENSE-MIT"), source("LICENSE-MIT")?),
-        (
-            format!("{LICENCES}/LICENSE-APACHE"),
-            source("LICENSE-APACHE")?,
-        ),
-        (
-            format!("{LICENCES}/linked-licences.txt"),
-            package.licences.into(),
-        ),
-        (
-            "usr/share/doc/vfio-bind/CHANGELOG.md".to_owned(),
-            source("CHANGELOG.md")?,
-        ),
-    ])
+    let mut all = stage::licences(package)?;
+    all.push((
+        "usr/share/doc/vfio-bind/CHANGELOG.md".to_owned(),
+        source("CHANGELOG.md")?,
+    ));
+    Ok(all)
 }
 
 /// The files as rpmbuild's `%files` has them, with the folders that are ours alone.

@@ -1,10 +1,10 @@
 //! The bill of materials of the executables, in CycloneDX's JSON.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::linked::{Crate, Linked};
-use super::{Package, sums};
+use super::{Package, sha256};
 
 /// What `package` is made of; `compiler` brought the standard library.
 ///
@@ -12,14 +12,11 @@ use super::{Package, sums};
 /// Where an executable cannot be read.
 pub fn text(package: &Package<'_>, linked: &Linked, compiler: &str) -> Result<String> {
     let file = |path: &std::path::Path, place: &str| -> Result<Value> {
-        let folder = path.parent().unwrap_or(path);
-        let sum = sums("sha256sum", folder, &[path.to_owned()])?;
-        let sum = sum.split(' ').next().context("a checksum")?;
         Ok(json!({
             "type": "file",
             "bom-ref": format!("/{place}"),
             "name": format!("/{place}"),
-            "hashes": [{ "alg": "SHA-256", "content": sum }],
+            "hashes": [{ "alg": "SHA-256", "content": sha256(path)? }],
         }))
     };
     let (name, version) = ("vfio-bind", package.version);

@@ -27,10 +27,7 @@ pub fn fill(
     if root.exists() {
         fs::remove_dir_all(root).with_context(|| format!("rm({})", root.display()))?;
     }
-    for (from, to, mode) in install::files(package.executables) {
-        if !packaging.has(to) {
-            continue;
-        }
+    for (from, to, mode) in install::files(package.executables, Some(packaging)) {
         let content = fs::read(&from).with_context(|| format!("read({})", from.display()))?;
         match to.starts_with("usr/share/man/") {
             true => files::write(&root.join(format!("{to}.gz")), &gzip(&content)?, mode)?,
@@ -41,6 +38,22 @@ pub fn fill(
         files::write(&root.join(place), content, 0o644)?;
     }
     Ok(())
+}
+
+/// Where the licences of a package are, but Debian's.
+pub const LICENCES: &str = "usr/share/licenses/vfio-bind";
+
+/// The licences of a package, and of what is linked into it.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn licences(package: &Package<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+    let place = |name: &str| format!("{LICENCES}/{name}");
+    Ok(vec![
+        (place("LICENSE-MIT"), source("LICENSE-MIT")?),
+        (place("LICENSE-APACHE"), source("LICENSE-APACHE")?),
+        (place("linked-licences.txt"), package.licences.into()),
+    ])
 }
 
 /// A file of the repository.
@@ -62,15 +75,21 @@ pub fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     writer.finish().context("gzip")
 }
 
+/// All that is below a folder, by its place there, each folder before what is in it.
+///
+/// # Errors
+/// Where a folder cannot be listed.
+pub fn walk(root: &Path) -> Result<Vec<PathBuf>> {
+    files::walk(root, &|_| false)
+}
+
 /// Every file below a folder, sorted.
 ///
 /// # Errors
 /// Where a folder cannot be listed.
 pub fn files(root: &Path) -> Result<Vec<PathBuf>> {
-    Ok(walk(root)?
-        .into_iter()
-        .filter(|path| !path.is_dir())
-        .collect())
+    let all = walk(root)?.into_iter().map(|place| root.join(place));
+    Ok(all.filter(|path| !path.is_dir()).collect())
 }
 
 /// Gives the whole of `root` one time, and folders the mode that all of them have on a system.
@@ -81,8 +100,10 @@ pub fn settle(root: &Path, time: Time) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(time.0);
+    let all = walk(root)?.into_iter().map(|place| root.join(place));
+    let all: Vec<_> = [root.to_owned()].into_iter().chain(all).collect();
     // What is in a folder first: it changes the folder's.
-    for path in walk(root)?.iter().rev() {
+    for path in all.iter().rev() {
         if path.is_dir() {
             fs::set_permissions(path, PermissionsExt::from_mode(0o755))
                 .with_context(|| format!("chmod({})", path.display()))?;
@@ -92,26 +113,6 @@ pub fn settle(root: &Path, time: Time) -> Result<()> {
             .with_context(|| format!("utimes({})", path.display()))?;
     }
     Ok(())
-}
-
-/// A folder and all that is below it, sorted, each folder before what is in it.
-///
-/// # Errors
-/// Where a folder cannot be listed.
-pub fn walk(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut all = vec![root.to_owned()];
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(root).with_context(|| format!("list({})", root.display()))? {
-        entries.push(entry?.path());
-    }
-    entries.sort();
-    for path in entries {
-        match path.is_dir() {
-            true => all.extend(walk(&path)?),
-            false => all.push(path),
-        }
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

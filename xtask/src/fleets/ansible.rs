@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use lab::files;
 use lab::rig::Rig;
 
-use super::copied::{INPUT, lay, output};
+use super::copied::{INPUT, output};
 
 const FOLDER: &str = "fleets/ansible";
 /// What the role writes.
@@ -17,7 +17,7 @@ const INVENTORY: &str = "[hypervisors]\nlocalhost ansible_connection=local ansib
                          ansible_python_interpreter=/usr/bin/python3\n";
 
 pub(super) fn read(rig: &Rig<'_>, root: &Path) -> Result<String> {
-    lay(rig, root)?;
+    rig.install(root)?;
     let inventory = root.join(INPUT).join(FOLDER).join("inventory");
     files::write(&inventory, INVENTORY.as_bytes(), 0o644)?;
     within(

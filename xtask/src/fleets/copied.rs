@@ -6,23 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use lab::files;
 use lab::program;
-use lab::rig::Rig;
-use lab::supply::{Executables, Program};
-use lab::system::{self, ARCHITECTURE};
-
-use crate::install;
+use lab::system;
 
 /// Where the files are in the system that has their readers.
 pub(super) const INPUT: &str = "tmp/fleets";
-
-/// Lays an installation of this repository.
-pub(super) fn lay(rig: &Rig<'_>, root: &Path) -> Result<()> {
-    let executables = Executables {
-        agent: &rig.agent(ARCHITECTURE)?,
-        command: &rig.program(Program::Command, ARCHITECTURE)?,
-    };
-    install::install(executables, None, root)
-}
 
 /// Runs a program in the system, among the files; gives what it printed.
 pub(super) fn output(root: &Path, words: &[&str]) -> Result<String> {

@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 use lab::debian::Debian;
-use lab::lack::Unavailable;
-use lab::progress::say;
 
+use super::conclusion::alone;
 use crate::dependencies;
 
 /// Have cargo-deny hold licences, sources and versions of all crates against deny.toml.
@@ -22,12 +21,5 @@ pub struct Dependencies {
 /// # Errors
 /// What went wrong, what deny.toml does not allow included.
 pub fn run(options: &Dependencies, debian: &Debian) -> Result<bool> {
-    match dependencies::check(debian) {
-        Ok(told) => say(told),
-        Err(error) => match Unavailable::behind(&error) {
-            Some(lack) if !options.strict => say(format_args!("NOT RUN: {lack}")),
-            _ => return Err(error),
-        },
-    }
-    Ok(true)
+    alone(dependencies::check(debian), options.strict)
 }

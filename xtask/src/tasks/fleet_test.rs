@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 use lab::debian::Debian;
-use lab::rig::{Rig, Settings};
-use lab::{row, schedule};
+use lab::rig::Rig;
 
-use super::conclusion::conclude;
+use super::conclusion;
 use crate::build::Workshop;
 use crate::fleets;
 use crate::options::{MachineOptions, RunOptions};
@@ -27,9 +26,7 @@ pub struct FleetTest {
 /// Where it cannot be begun; whatever happens in it is a row.
 pub fn run(options: &FleetTest, debian: &Debian) -> Result<bool> {
     let workshop = Workshop(debian);
-    let settings: Settings = options.machine.settings();
-    let rig = Rig::new(settings, &workshop, debian)?;
-    let rules = options.run.rules(false);
-    let rows = schedule::run(&fleets::tasks(&rig), &rig, options.run.jobs(), rules)?;
-    Ok(conclude(&rows, rules, &row::report(&rows, rules)))
+    let rig = Rig::new(options.machine.settings(), &workshop, debian)?;
+    let run = &options.run;
+    conclusion::run(&fleets::tasks(&rig), &rig, run.jobs(), run.rules(false))
 }

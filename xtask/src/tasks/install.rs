@@ -43,9 +43,7 @@ pub fn run(options: &Install, debian: &Debian) -> Result<bool> {
     if !options.dry_run {
         install::install(executables, options.packaging, &options.root)?;
     }
-    let has = |place: &str| options.packaging.is_none_or(|one| one.has(place));
-    let all = install::files(executables).into_iter();
-    for (_, place, mode) in all.filter(|(_, place, _)| has(place)) {
+    for (_, place, mode) in install::files(executables, options.packaging) {
         println!("{mode:o} {}", options.root.join(place).display());
     }
     Ok(true)

@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lab::debian::Debian;
+use lab::lack::Memo;
 use lab::packages::{self, Packages, Packer, Pair};
-use lab::rig::{Rig, Settings};
-use lab::row::Row;
-use lab::schedule::{self, Task};
+use lab::rig::Rig;
+use lab::schedule::Task;
 use lab::system::ARCHITECTURE;
-use lab::{lack::Memo, row};
 
-use super::conclusion::conclude;
-use super::dist;
+use super::{conclusion, dist};
 use crate::build::Workshop;
 use crate::dist::built::Built;
 use crate::dist::{Package, Time, arch, deb, rpm, same};
@@ -41,8 +39,7 @@ pub struct PackageTest {
 /// Where it cannot be begun; whatever happens in it is a row.
 pub fn run(options: &PackageTest, debian: &Debian) -> Result<bool> {
     let workshop = Workshop(debian);
-    let settings: Settings = options.machine.settings();
-    let rig = Rig::new(settings, &workshop, debian)?;
+    let rig = Rig::new(options.machine.settings(), &workshop, debian)?;
     let maker = Maker::new(debian);
     let mut tasks = tasks(&rig, &maker);
     let parts = &options.parts;
@@ -52,9 +49,8 @@ pub fn run(options: &PackageTest, debian: &Debian) -> Result<bool> {
         "no row has {} in its name",
         parts.join(" or ")
     );
-    let rules = options.run.rules(false);
-    let rows = schedule::run(&tasks, &rig, options.run.jobs(), rules)?;
-    Ok(conclude(&rows, rules, &row::report(&rows, rules)))
+    let run = &options.run;
+    conclusion::run(&tasks, &rig, run.jobs(), run.rules(false))
 }
 
 /// Makes packages for the rows.
@@ -118,17 +114,6 @@ impl Packer for Maker<'_> {
 pub fn tasks<'a>(rig: &'a Rig<'a>, maker: &'a Maker<'a>) -> Vec<Task<'a>> {
     const NAME: &str = "packages: the same bytes from two folders";
     let mut tasks = packages::tasks(rig, maker);
-    tasks.push(Task {
-        name: NAME.to_owned(),
-        is_boot: false,
-        is_cargo: true,
-        wants: Vec::new(),
-        run: Box::new(|| {
-            Ok(Row {
-                note: maker.same()?,
-                ..Row::passed(NAME)
-            })
-        }),
-    });
+    tasks.push(Task::cargo(NAME, || maker.same()));
     tasks
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use lab::lack::Unavailable;
 use lab::progress::say;
-use lab::row::Row;
 use lab::schedule::Task;
 use lab::tools::{self, CHROMIUM, NODE, NPM};
 use lab::{logs, program};
 
+use super::conclusion::alone;
 use crate::build::cargo;
 use crate::workspace;
 
@@ -36,32 +36,13 @@ const FILES: [&str; 2] = ["check.mjs", "package.json"];
 /// # Errors
 /// What went wrong, faults of a page included.
 pub fn run(options: &PageTest) -> Result<bool> {
-    match check() {
-        Ok(told) => say(told),
-        Err(error) => match Unavailable::behind(&error) {
-            Some(lack) if !options.strict => say(format_args!("NOT RUN: {lack}")),
-            _ => return Err(error),
-        },
-    }
-    Ok(true)
+    alone(check(), options.strict)
 }
 
 /// Runs it among other checks.
 #[must_use]
 pub fn task<'a>() -> Task<'a> {
-    const NAME: &str = "pages in a browser";
-    Task {
-        name: NAME.to_owned(),
-        is_boot: false,
-        is_cargo: true,
-        wants: Vec::new(),
-        run: Box::new(|| {
-            Ok(Row {
-                note: check()?,
-                ..Row::passed(NAME)
-            })
-        }),
-    }
+    Task::cargo("pages in a browser", check)
 }
 
 /// Writes the pages, and shows them; tells how many were looked at.

@@ -13,7 +13,7 @@ use lab::{boots, matrix, row, schedule};
 use qemu_tests::installed::System;
 use qemu_tests::scenario::Scenario;
 
-use super::conclusion::conclude;
+use super::conclusion::{self, conclude};
 use crate::build::Workshop;
 use crate::options::{MachineOptions, MkinitcpioOption, RunOptions};
 
@@ -133,8 +133,7 @@ pub fn run(options: &QemuTest, debian: &Debian) -> Result<bool> {
                 all.join("\n")
             );
         }
-        let rows = schedule::run(&tasks, &rig, jobs, rules)?;
-        return Ok(conclude(&rows, rules, &row::report(&rows, rules)));
+        return conclusion::run(&tasks, &rig, jobs, rules);
     }
     let (stacks, names) = storage::choose(&options.names);
     let (mut systems, names) = installed::choose(&names);

@@ -1,14 +1,14 @@
 //! The test run: every check, then boots; none hides another.
 
 use anyhow::Result;
+use lab::boots;
 use lab::debian::Debian;
 use lab::images::{self, Builds};
 use lab::progress::say;
 use lab::rig::Rig;
-use lab::{boots, row, schedule};
 use qemu_tests::scenarios;
 
-use super::conclusion::conclude;
+use super::conclusion;
 use super::package_test::Maker;
 use crate::build::Workshop;
 use crate::options::{MachineOptions, MkinitcpioOption, RunOptions};
@@ -77,7 +77,5 @@ pub fn run(options: &Test, debian: &Debian) -> Result<bool> {
         run.jobs(),
         run.seed()
     ));
-    let rules = run.rules(false);
-    let rows = schedule::run(&tasks, &rig, run.jobs(), rules)?;
-    Ok(conclude(&rows, rules, &row::report(&rows, rules)))
+    conclusion::run(&tasks, &rig, run.jobs(), run.rules(false))
 }
