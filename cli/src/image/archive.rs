@@ -67,24 +67,32 @@ impl Contents {
     /// # Errors
     /// Where a file is longer than an archive can say, 4 GiB.
     pub fn to_archive(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
         let agent = self.agent.then_some(("usr/bin/vfio-bind-agent", &[][..]));
         let module = self
             .vfio_pci
             .then_some(("usr/lib/modules/vfio-pci.ko", &[][..]));
         let files = self.files.iter();
         let files = files.map(|(path, text)| (path.as_str(), text.as_slice()));
-        for (path, text) in files.chain(agent).chain(module) {
-            let length = u32::try_from(text.len()).with_context(|| path.to_owned())?;
-            let mut entry = newc::Builder::new(path)
-                .mode(0o100_644)
-                .write(&mut bytes, length);
-            entry.write_all(text)?;
-            entry.finish()?;
-        }
-        newc::trailer(&mut bytes)?;
-        Ok(bytes)
+        pack(files.chain(agent).chain(module))
     }
+}
+
+/// An archive of files, each a path and a content.
+///
+/// # Errors
+/// Where one is longer than an archive can say, 4 GiB.
+pub fn pack<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for (path, content) in files {
+        let length = u32::try_from(content.len()).with_context(|| path.to_owned())?;
+        let mut entry = newc::Builder::new(path)
+            .mode(0o100_644)
+            .write(&mut bytes, length);
+        entry.write_all(content)?;
+        entry.finish()?;
+    }
+    newc::trailer(&mut bytes)?;
+    Ok(bytes)
 }
 
 type Input<'i> = Box<dyn Read + Send + 'i>;
@@ -178,17 +186,7 @@ mod tests {
     use super::*;
 
     fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (name, text) in files {
-            let length = u32::try_from(text.len()).unwrap();
-            let mut entry = newc::Builder::new(name)
-                .mode(0o100_644)
-                .write(&mut bytes, length);
-            io::Write::write_all(&mut entry, text).unwrap();
-            entry.finish().unwrap();
-        }
-        newc::trailer(&mut bytes).unwrap();
-        bytes
+        pack(files.iter().copied()).unwrap()
     }
 
     fn packed(program: &str, arguments: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {

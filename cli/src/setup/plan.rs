@@ -295,13 +295,17 @@ impl<'p> Plan<'p> {
 
 /// What builds the images anew, where that of the next boot was read and has no agent, and would get one.
 fn build(request: &Request) -> Option<Invocation> {
-    let Look::Read(image) = image::look(&request.root) else {
-        return None;
-    };
     let builder = Builder::of(&request.root).filter(|builder| builder.knows_us(&request.root))?;
     let words = builder.all.iter().map(|&word| word.to_owned()).collect();
     let build = Invocation(words);
-    (!image.contents.agent && !builder.all.is_empty() && request.tools.has(&build)).then_some(build)
+    if builder.all.is_empty() || !request.tools.has(&build) {
+        return None;
+    }
+    // Last, for all of the image is unpacked.
+    match image::look(&request.root) {
+        Look::Read(image) if !image.contents.agent => Some(build),
+        _ => None,
+    }
 }
 
 /// Keeps what undoing needs.

@@ -107,17 +107,18 @@ impl Tone {
         }
     }
 
+    const ALL: [Self; 5] = [
+        Self::Good,
+        Self::Warning,
+        Self::Bad,
+        Self::Faint,
+        Self::Strong,
+    ];
+
     /// What begins and ends them on a terminal, none behind one that it begins with.
     fn marks() -> Vec<String> {
-        let all = [
-            Self::Good,
-            Self::Warning,
-            Self::Bad,
-            Self::Faint,
-            Self::Strong,
-        ];
         let end = format!("{:#}", Self::Strong.style());
-        let begins = all.map(|tone| tone.style().to_string());
+        let begins = Self::ALL.map(|tone| tone.style().to_string());
         begins.into_iter().chain([end]).collect()
     }
 }
@@ -233,13 +234,7 @@ mod tests {
             width: None,
             colour: true,
         };
-        for tone in [
-            Tone::Good,
-            Tone::Warning,
-            Tone::Bad,
-            Tone::Faint,
-            Tone::Strong,
-        ] {
+        for tone in Tone::ALL {
             let painted = colour.paint(tone, "word");
             assert_eq!(harmless(&painted, true), painted, "{tone:?}");
             assert!(!harmless(&painted, false).contains('\u{1b}'), "{tone:?}");
